@@ -1,0 +1,5 @@
+"""``python -m compd``."""
+
+from compd.cli import main
+
+main()

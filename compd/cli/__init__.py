@@ -1,0 +1,91 @@
+"""The command line: parse, one library call, render.
+
+Exit status: 0 done, 1 a check did not hold, 2 the input is at fault, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+import warnings
+
+import typer
+
+from compd import __version__
+from compd.cli.compress import compress
+from compd.cli.corpus import corpus
+from compd.cli.fuzz import fuzz
+from compd.cli.train import train
+from compd.errors import CompdError, CompdWarning
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="compd",
+    add_completion=False,
+    rich_markup_mode=None,  # plain help needs no further import and comes at once
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Find, prove and store inputs on which a compressed network deviates from its original.",
+)
+app.command("fuzz")(fuzz)
+app.command("train")(train)
+app.command("compress")(compress)
+app.add_typer(corpus, name="corpus")
+
+
+def _version(value: bool) -> None:
+    if value:
+        typer.echo(f"compd {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: bool = typer.Option(
+        False, "--version", help="Print the version and exit.", callback=_version, is_eager=True
+    ),
+    debug: bool = typer.Option(False, "--debug", help="Show the traceback of an error."),
+) -> None:
+    del version
+    if debug:
+        os.environ["COMPD_DEBUG"] = "1"
+
+
+def main() -> None:
+    """Run the command line and exit."""
+    sys.exit(_run(sys.argv[1:]))
+
+
+def _run(arguments: list[str]) -> int:
+    warnings.showwarning = _show_warning  # type: ignore[assignment]
+    try:
+        return app(arguments, prog_name="compd", standalone_mode=False) or 0
+    except (KeyboardInterrupt, typer.Abort):
+        _say("interrupted; whole epochs and stored findings are safe, the same command goes on")
+        return 130
+    except BrokenPipeError:  # a reader such as head has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except CompdError as error:
+        if os.environ.get("COMPD_DEBUG"):
+            traceback.print_exc()
+        _say(str(error))
+        return 2
+    except Exception as error:
+        # the parser's own errors know how to say themselves in one line
+        if not hasattr(error, "format_message"):
+            raise
+        _say(f"{error.format_message()} See: compd --help")
+        return 2
+
+
+def _show_warning(message: Warning | str, category: type[Warning], *rest: object) -> None:
+    if issubclass(category, CompdWarning):
+        _say(f"warning: {message}")
+
+
+def _say(text: str) -> None:
+    typer.echo(f"compd: {' '.join(text.split())}", err=True)

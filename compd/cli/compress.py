@@ -1,0 +1,71 @@
+"""``compd compress``: build a pair and save it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from compd.cli import options as o
+
+__all__ = ["compress"]
+
+
+def compress(
+    out: Annotated[Path, typer.Option("--out", help="Directory for the pair.")],
+    model: o.Model = None,
+    weights: o.Weights = None,
+    data: o.Data = None,
+    kind: o.CompressKind = None,
+    engine: o.Engine = None,
+    json: o.JsonFile = None,
+    width: o.Width = None,
+    channels: o.Channels = 3,
+    size: o.Size = None,
+    mean: o.Mean = None,
+    std: o.Std = None,
+    epochs: o.Epochs = None,
+    weight_bits: o.WeightBits = None,
+    amount: o.Amount = None,
+    fine_tune_epochs: o.FineTuneEpochs = None,
+    fine_tune_lr: o.FineTuneLr = None,
+    device: o.Device = "auto",
+    threads: o.Threads = None,
+) -> int:
+    """Build a pair (original, shadow, deployed) and save it for the other commands."""
+    from dataclasses import asdict
+
+    from compd.build import evaluate
+    from compd.cli.display import live
+    from compd.cli.files import check_json_target, write_json
+    from compd.cli.render import percent, print_facts
+
+    o.use_threads(threads)
+    check_json_target(json)
+    request = o.PairRequest(
+        None, model, weights, data, width, channels, size, mean, std, epochs, kind, engine,
+        weight_bits, amount, fine_tune_epochs, fine_tune_lr, device,
+    )  # fmt: skip
+    with live() as report:
+        pair, splits = request.open(report)
+        agreement = evaluate(pair, splits, report=report)
+    pair.save(out)
+    if json is not None:
+        write_json(
+            json,
+            {**asdict(agreement), "pair": str(out), "fingerprint": pair.fingerprint(batch=256)},
+        )
+    print_facts(
+        "",
+        [
+            ("pair", f"{out} ({pair.spec.label})"),
+            ("accuracy", f"original {percent(agreement.original_accuracy)}, shadow "
+                         f"{percent(agreement.shadow_accuracy)}, deployed "
+                         f"{percent(agreement.deployed_accuracy)} (rows {agreement.rows})"),
+            ("natural disagreement", percent(agreement.natural_disagreement)),
+            ("shadow against deployed", percent(agreement.shadow_deployed_disagreement)),
+            ("next", f"compd fuzz --pair {out}"),
+        ],
+    )  # fmt: skip
+    return 0

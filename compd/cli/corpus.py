@@ -1,0 +1,198 @@
+"""``compd corpus``: list, show, verify, stats."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from compd.cli import options as o
+
+__all__ = ["corpus"]
+
+corpus = typer.Typer(
+    help="Look at stored deviations, and replay them.", no_args_is_help=True, rich_markup_mode=None
+)
+
+
+@corpus.command("list")
+def list_entries(
+    directory: o.CorpusDir = None,
+    limit: Annotated[int, typer.Option("--limit", help="Entries to print; 0 for all.")] = 20,
+) -> int:
+    """List entries, the most severe first."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from compd.cli.files import find_corpus
+    from compd.corpus import Corpus
+
+    store = Corpus(find_corpus(directory))
+    records = sorted(store, key=lambda record: (-record.severity, record.sha256))
+    shown = records[:limit] if limit else records
+    table = Table(box=None, pad_edge=False)
+    for column in ("hash", "verdict", "original → deployed", "severity", "Linf", "seed", "search"):
+        table.add_column(column)
+    for record in shown:
+        table.add_row(
+            record.sha256[:12], str(record.verdict), record.flip, f"{record.severity:.3f}",
+            str(record.linf), record.seed_row, str(record.strategy.get("name")),
+        )  # fmt: skip
+    console = Console()
+    console.print(table, markup=False)
+    if len(shown) < len(records):
+        console.print(f"and {len(records) - len(shown)} more (--limit 0 shows all)", markup=False)
+    return 0
+
+
+@corpus.command("show")
+def show(
+    entry: Annotated[
+        str | None, typer.Argument(help="Start of an entry's hash. Default: the most severe.")
+    ] = None,
+    directory: o.CorpusDir = None,
+    count: Annotated[int, typer.Option("--count", help="How many of the most severe.")] = 4,
+    out: Annotated[Path, typer.Option("--out", help="The picture to write.")] = Path("compd.png"),
+) -> int:
+    """Write a picture: seed, deviation, amplified difference, both models' top answers."""
+    import io
+
+    from compd.cli.files import find_corpus
+    from compd.corpus import Corpus, Record
+    from compd.errors import CompdError
+    from compd.report import contact_sheet
+    from compd.storage import disk_errors, write_atomic
+
+    where = find_corpus(directory)
+    store = Corpus(where)
+    if out.suffix.lower() != ".png":
+        raise CompdError(f"expected a .png to write, got out={str(out)!r}")
+    if entry is not None:
+        records = [store.find(entry)]
+    else:
+        best: dict[str, Record] = {}
+        for record in sorted(store, key=lambda record: (-record.severity, record.sha256)):
+            best.setdefault(record.seed_sha256, record)  # one a seed: the others look the same
+        records = list(best.values())[: max(1, count)]
+    if not records:
+        raise CompdError(f"expected entries to show, got an empty corpus: {str(where)!r}")
+    sheet = contact_sheet(
+        [(record, store.image(record), store.seed_image(record)) for record in records]
+    )
+    buffer = io.BytesIO()
+    sheet.save(buffer, "PNG")
+    with disk_errors(out):
+        write_atomic(out, buffer.getvalue())
+    for record in records:
+        typer.echo(f"{record.sha256[:12]}  {record.flip}  severity {record.severity:.3f}")
+    typer.echo(f"picture: {out}")
+    return 0
+
+
+@corpus.command("verify")
+def verify_entries(
+    directory: o.CorpusDir = None,
+    pair: o.PairDir = None,
+    model: o.Model = None,
+    weights: o.Weights = None,
+    data: o.Data = None,
+    kind: o.CompressKind = None,
+    engine: o.Engine = None,
+    json: o.JsonFile = None,
+    width: o.Width = None,
+    channels: o.Channels = 3,
+    size: o.Size = None,
+    mean: o.Mean = None,
+    std: o.Std = None,
+    epochs: o.Epochs = None,
+    weight_bits: o.WeightBits = None,
+    amount: o.Amount = None,
+    fine_tune_epochs: o.FineTuneEpochs = None,
+    fine_tune_lr: o.FineTuneLr = None,
+    batch: o.Batch = None,
+    device: o.Device = "auto",
+    threads: o.Threads = None,
+) -> int:
+    """Replay every entry from disk on a pair; exit 1 if any is no longer what it was."""
+    from compd.cli.display import live
+    from compd.cli.files import check_json_target, find_corpus, write_json
+    from compd.cli.render import print_facts
+    from compd.corpus import Corpus, fingerprint_changes, verify
+
+    o.use_threads(threads)
+    check_json_target(json)
+    store = Corpus(find_corpus(directory))
+    request = o.PairRequest(
+        pair, model, weights, data, width, channels, size, mean, std, epochs, kind, engine,
+        weight_bits, amount, fine_tune_epochs, fine_tune_lr, device,
+    )  # fmt: skip
+    with live() as report:
+        built, _ = request.open(report)
+        results = verify(store, built, batch=batch or 64, report=report)
+    damaged = [result for result in results if result.verdict is None]
+    changed = [result for result in results if result.verdict is not None and not result.holds]
+    changes = {
+        key: value for record in store for key, value in fingerprint_changes(record, built).items()
+    }
+    rows = [
+        ("corpus", str(store.directory)),
+        ("entries", str(len(results))),
+        ("still as stored", str(len(results) - len(damaged) - len(changed))),
+        ("changed", str(len(changed))),
+        ("damaged", str(len(damaged))),
+    ]
+    rows += [
+        (f"  {r.record.sha256[:12]}", f"{r.record.verdict} → {r.verdict}") for r in changed[:10]
+    ]
+    rows += [(f"  {r.record.sha256[:12]}", r.problem or "") for r in damaged[:10]]
+    rows += [
+        (f"  {key} differs", f"stored {then[:40]}, here {now[:40]}")
+        for key, (then, now) in changes.items()
+    ]
+    print_facts("", rows)
+    if json is not None:
+        write_json(
+            json,
+            {
+                "corpus": str(store.directory),
+                "entries": len(results),
+                "unchanged": len(results) - len(damaged) - len(changed),
+                "changed": [r.record.sha256 for r in changed],
+                "damaged": [r.record.sha256 for r in damaged],
+                "fingerprint_changes": {key: list(value) for key, value in changes.items()},
+            },
+        )
+    return 1 if damaged or changed else 0
+
+
+@corpus.command("stats")
+def show_stats(directory: o.CorpusDir = None, json: o.JsonFile = None) -> int:
+    """Print a corpus in numbers."""
+    from dataclasses import asdict
+
+    from compd.cli.files import check_json_target, find_corpus, write_json
+    from compd.cli.render import print_facts
+    from compd.corpus import Corpus, stats
+
+    check_json_target(json)
+    store = Corpus(find_corpus(directory))
+    numbers = stats(store)
+    if json is not None:
+        write_json(json, {"corpus": str(store.directory), **asdict(numbers)})
+    flips = "  ".join(f"{flip}: {count}" for flip, count in list(numbers.flips.items())[:12])
+    print_facts(
+        "",
+        [
+            ("corpus", str(store.directory)),
+            ("entries", f"{numbers.entries} ({numbers.effective} effective, "
+                        f"{numbers.valid} valid) of {numbers.pairs} deployed models"),
+            ("seeds with a deviation", str(numbers.seeds_effective)),
+            ("severity", f"median {numbers.severity_median}, p90 {numbers.severity_p90}, "
+                         f"highest {numbers.severity_max}"),
+            ("distance", f"Linf at most {numbers.linf_max}/255, L2 per pixel {numbers.l2_mean}"),
+            ("flips", flips or "–"),
+            ("strategies", "  ".join(f"{k}: {v}" for k, v in numbers.strategies.items()) or "–"),
+        ],
+    )  # fmt: skip
+    return 0

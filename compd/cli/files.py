@@ -1,0 +1,54 @@
+"""Where commands put files, and how they find them again."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from compd.errors import CompdError
+from compd.storage import disk_errors, write_atomic
+
+__all__ = ["check_json_target", "default_corpus", "find_corpus", "write_json"]
+
+_HOME = Path("compd-corpus")
+
+
+def default_corpus(label: str) -> Path:
+    """The folder for a pair's findings below the working folder."""
+    return _HOME / label
+
+
+def find_corpus(corpus: Path | None) -> Path:
+    """The corpus that was named, or the only one below the working folder.
+
+    Raises:
+        CompdError: if none was named and there is not exactly one.
+    """
+    if corpus is not None:
+        return corpus
+    found = sorted(path.parent for path in _HOME.glob("*/metadata.jsonl"))
+    if len(found) != 1:
+        names = ", ".join(map(str, found)) or "none"
+        raise CompdError(
+            f"expected --corpus DIR, or exactly one corpus below {_HOME}/, got {names}"
+        )
+    return found[0]
+
+
+def check_json_target(path: Path | None) -> None:
+    """Raise before the work starts if its result could not be written.
+
+    Raises:
+        CompdError: if the folder is missing or the path is a folder.
+    """
+    if path is not None and (path.is_dir() or not path.parent.is_dir()):
+        raise CompdError(
+            f"expected a file in an existing folder, got json={str(path)!r}; make the folder first"
+        )
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Write an object as indented JSON."""
+    with disk_errors(path):
+        write_atomic(path, (json.dumps(content, indent=2) + "\n").encode())

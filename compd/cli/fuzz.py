@@ -1,0 +1,122 @@
+"""``compd fuzz``: the main job, end to end."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Annotated
+
+import typer
+
+from compd.cli import options as o
+
+__all__ = ["fuzz"]
+
+
+def fuzz(
+    model: o.Model = None,
+    weights: o.Weights = None,
+    data: o.Data = None,
+    pair: o.PairDir = None,
+    compress: o.CompressKind = None,
+    engine: o.Engine = None,
+    strategy: Annotated[
+        str, typer.Option("--strategy", help="diva, or compd (the paper's).")
+    ] = "diva",
+    eps: Annotated[
+        int | None, typer.Option("--eps", help="Linf bound in levels of 255. Default: none.")
+    ] = None,
+    seeds: Annotated[
+        int | None, typer.Option("--seeds", help="Seeds to search from. Default: 500.")
+    ] = None,
+    steps: Annotated[int | None, typer.Option("--steps", help="Steps of the search.")] = None,
+    coverage: Annotated[
+        str | None, typer.Option("--coverage", help="compd: none or neuron.")
+    ] = None,
+    time: Annotated[float | None, typer.Option("--time", help="Seconds to search.")] = None,
+    keep: Annotated[
+        str, typer.Option("--keep", help="effective; or valid, which stores valid inputs, too.")
+    ] = "effective",
+    random_seed: Annotated[int, typer.Option("--random-seed", help="Of all draws.")] = 0,
+    corpus: o.CorpusDir = None,
+    json: o.JsonFile = None,
+    width: o.Width = None,
+    channels: o.Channels = 3,
+    size: o.Size = None,
+    mean: o.Mean = None,
+    std: o.Std = None,
+    epochs: o.Epochs = None,
+    weight_bits: o.WeightBits = None,
+    amount: o.Amount = None,
+    fine_tune_epochs: o.FineTuneEpochs = None,
+    fine_tune_lr: o.FineTuneLr = None,
+    batch: o.Batch = None,
+    device: o.Device = "auto",
+    threads: o.Threads = None,
+) -> int:
+    """Find, prove and store inputs on which the compressed model deviates."""
+    import compd.fuzz as search
+    from compd.build import evaluate
+    from compd.cli.display import live
+    from compd.cli.files import check_json_target, default_corpus, write_json
+    from compd.cli.render import print_campaign
+    from compd.corpus import Corpus, collect
+    from compd.report import campaign_report
+
+    o.use_threads(threads)
+    check_json_target(json)
+    config = search.strategy(strategy, steps=steps, coverage=coverage)
+    request = o.PairRequest(
+        pair, model, weights, data, width, channels, size, mean, std, epochs, compress, engine,
+        weight_bits, amount, fine_tune_epochs, fine_tune_lr, device,
+    )  # fmt: skip
+    if corpus is not None:
+        Corpus(corpus, create=True)  # now, not after minutes of training
+    with live() as report:
+        built, splits = request.open(report)
+        agreement = evaluate(built, splits, report=report)
+        stop = threading.Event()
+        campaign = search.fuzz(
+            built, splits.seeds, strategy=config, limit=500 if seeds is None else seeds, eps=eps,
+            random_seed=random_seed, batch=batch, keep=keep, seconds=time, stop=stop,
+            report=report,
+        )  # fmt: skip
+        where = corpus or default_corpus(built.spec.label)
+        store = Corpus(where, create=True)
+        with _first_interrupt_sets(stop):
+            stored = sum(collect(campaign, store))
+    rows = {"seeds": splits.seeds.rows, "test": agreement.rows}
+    if pair is None:
+        rows |= {name: getattr(splits, name).rows for name in ("train", "calibration", "selection")}
+    result = campaign_report(campaign, agreement, rows=rows, corpus=str(where), stored=stored)
+    if json is not None:
+        write_json(json, result.to_json())
+    print_campaign(result, _next_steps(where, request, result.seeds_effective))
+    return 130 if stop.is_set() else 0
+
+
+def _next_steps(where: Path, request: o.PairRequest, found: int) -> list[str]:
+    if not found:
+        return ["more seeds, more --steps, or a larger --eps; nothing deviated so far"]
+    return [f"compd corpus show --corpus {where}", f"compd corpus stats --corpus {where}"]
+
+
+@contextmanager
+def _first_interrupt_sets(stop: threading.Event) -> Iterator[None]:
+    """Let the first Ctrl-C end the campaign after its step, and the second at once."""
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        if stop.is_set():
+            raise KeyboardInterrupt
+        stop.set()
+        typer.echo("\nstopping after this step; Ctrl-C again to stop at once", err=True)
+
+    before = signal.signal(signal.SIGINT, handle)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

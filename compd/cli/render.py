@@ -1,0 +1,70 @@
+"""Tables for people."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.table import Table
+
+from compd.report import CampaignReport
+
+__all__ = ["percent", "print_campaign", "print_facts"]
+
+
+def percent(value: float | None) -> str:
+    """0.9173 -> 91.73 %."""
+    return "–" if value is None else f"{100 * value:.2f} %"
+
+
+def print_facts(title: str, rows: Sequence[tuple[str, str]]) -> None:
+    """Print a table of two columns on standard output."""
+    table = Table(title=title, title_justify="left", show_header=False, box=None, pad_edge=False)
+    table.add_column(style="dim")
+    table.add_column(overflow="fold")
+    for name, value in rows:
+        table.add_row(name, value)
+    Console(soft_wrap=False).print(table, markup=False)
+
+
+def print_campaign(report: CampaignReport, next_steps: Sequence[str]) -> None:
+    """Print what a campaign found, and what to type next."""
+    rate = report.seeds_effective / max(1, report.seeds)
+    width = "" if report.settings["width"] is None else f" (width {report.settings['width']})"
+    severity = (
+        "–"
+        if report.severity_median is None
+        else f"median {report.severity_median:.3f}, p90 {report.severity_p90:.3f}, "
+        f"highest {report.severity_max:.3f}"
+    )
+    distance = (
+        "–"
+        if report.l2_mean is None
+        else f"Linf at most {report.linf_max}/255, L2 per pixel {report.l2_mean:.4f} on average"
+    )
+    eps = report.settings["eps"]
+    bound = "no bound" if eps is None else f"Linf ≤ {eps}/255"
+    rows = [
+        ("pair", f"{report.model}{width} on {report.data}, {report.compress}, {report.engine}"),
+        ("accuracy", f"original {percent(report.original_accuracy)}, deployed "
+                     f"{percent(report.deployed_accuracy)} (rows {report.rows['test']})"),
+        ("natural disagreement", f"{percent(report.natural_disagreement)} of clean images; "
+                                 f"{report.seeds_set_aside} seeds set aside"),
+        ("shadow against deployed", f"{percent(report.shadow_deployed_disagreement)} differ"),
+        ("search", f"{report.strategy}, {bound}, from rows {report.rows['seeds']}"),
+        ("seeds with an effective deviation",
+         f"{report.seeds_effective} of {report.seeds} ({percent(rate)})"),
+        ("images", f"{report.images_effective} effective, {report.images_valid} valid, "
+                   f"{report.images_invalid} invalid"),
+        ("severity", severity),
+        ("distance", distance),
+        ("cost", f"{report.seconds:.1f} s, {report.gradients_per_seed:g} gradients and "
+                 f"{report.forwards_per_seed:g} forwards a seed"),
+        ("corpus", f"{report.corpus} ({report.stored} new)"),
+    ]  # fmt: skip
+    if report.stopped != "done":
+        rows.append(("stopped", {"time": "the time was up"}.get(report.stopped, report.stopped)))
+    print_facts("", rows)
+    console = Console()
+    for step in next_steps:
+        console.print(f"next: {step}", markup=False, highlight=False, soft_wrap=True)

@@ -1,0 +1,94 @@
+"""Compression by configuration: each kind is a frozen dataclass without behaviour."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from compd.errors import CompdError, unknown
+
+__all__ = [
+    "COMPRESSIONS",
+    "Compression",
+    "Prune",
+    "Ptq",
+    "Qat",
+    "config_from_json",
+    "config_to_json",
+]
+
+
+@dataclass(frozen=True)
+class Qat:
+    """Quantisation-aware training: int8 weights and activations, BatchNorm folded and frozen."""
+
+    epochs: int = 1
+    lr: float = 1e-3
+    batch: int = 64
+    activation_bits: int = 7  # PyTorch's default for x86: no AVX2 kernel saturates
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Ptq:
+    """Post-training quantisation: per-channel symmetric weights, histogram activation ranges."""
+
+    weight_bits: int = 8
+    activation_bits: int = 7
+
+    def __post_init__(self) -> None:
+        if not 4 <= self.weight_bits <= 8:
+            raise CompdError(f"expected weight_bits in 4..8, got weight_bits={self.weight_bits}")
+
+
+@dataclass(frozen=True)
+class Prune:
+    """L1-unstructured pruning of each convolution, then fine-tuning with the mask held."""
+
+    amount: float = 0.75
+    epochs: int = 5
+    lr: float = 0.02
+    batch: int = 64
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.amount < 1:
+            raise CompdError(f"expected 0 < amount < 1, got amount={self.amount}")
+
+
+Compression = Qat | Ptq | Prune
+
+COMPRESSIONS: Mapping[str, type[Compression]] = {"qat": Qat, "ptq": Ptq, "prune": Prune}
+
+
+def kind_of(config: Compression) -> str:
+    """The name under which a configuration is registered."""
+    return next(name for name, kind in COMPRESSIONS.items() if isinstance(config, kind))
+
+
+def config_to_json(config: Compression) -> dict[str, Any]:
+    """The configuration as a JSON object with its kind."""
+    return {"kind": kind_of(config), **asdict(config)}
+
+
+def config_from_json(data: Mapping[str, Any]) -> Compression:
+    """The inverse of :func:`config_to_json`.
+
+    Raises:
+        CompdError: if the kind is unknown or a field is missing, extra or of another type.
+    """
+    kind = str(data.get("kind"))
+    if kind not in COMPRESSIONS:
+        raise unknown("compress", kind, COMPRESSIONS)
+    wanted = {f.name: type(f.default) for f in fields(COMPRESSIONS[kind])}
+    values = {key: value for key, value in data.items() if key != "kind"}
+    if values.keys() != wanted.keys() or any(
+        isinstance(values[key], bool) or not isinstance(values[key], (wanted[key], int))
+        for key in wanted
+    ):
+        raise CompdError(
+            f"expected {kind} settings {', '.join(wanted)}, got "
+            f"{', '.join(f'{key}={value!r}' for key, value in values.items())}"
+        )
+    return COMPRESSIONS[kind](**values)

@@ -1,0 +1,199 @@
+"""The only module that touches ``torch.ao.quantization`` (deprecated there, so kept behind here).
+
+A shadow is the FX graph of the original with BatchNorm folded into convolutions and with
+fake-quantisation *in its forward pass*: 8-bit (or narrower) weights per output channel, symmetric;
+activations per tensor, affine. The deployed model is the same graph converted to real int8 kernels.
+"""
+
+from __future__ import annotations
+
+import copy
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, fx, nn
+from torch.ao.quantization import QConfig, QConfigMapping
+from torch.ao.quantization.fake_quantize import (
+    FakeQuantize,
+    FusedMovingAvgObsFakeQuantize,
+    disable_fake_quant,
+    disable_observer,
+    enable_fake_quant,
+    enable_observer,
+)
+from torch.ao.quantization.observer import (
+    HistogramObserver,
+    MovingAverageMinMaxObserver,
+    MovingAveragePerChannelMinMaxObserver,
+)
+from torch.ao.quantization.quantize_fx import convert_fx, fuse_fx, prepare_qat_fx
+
+from compd.errors import CompdError, unknown
+from compd.models.factory import trace
+from compd.models.inputs import to_input
+
+__all__ = [
+    "ENGINES",
+    "calibrate_",
+    "convert",
+    "freeze_ranges_",
+    "new_shadow",
+    "quantized_engine",
+    "simulate_",
+]
+
+ENGINES = ("x86", "fbgemm", "onednn", "qnnpack")
+
+_ENGINE_LOCK = threading.RLock()
+
+
+@contextmanager
+def quantized_engine(engine: str) -> Iterator[None]:
+    """Select an int8 engine for the calls inside; PyTorch keeps it as one global.
+
+    Raises:
+        CompdError: if the name is unknown or this build of PyTorch lacks the engine.
+    """
+    if engine not in ENGINES:
+        raise unknown("engine", engine, ENGINES)
+    if engine not in torch.backends.quantized.supported_engines:
+        have = ", ".join(e for e in torch.backends.quantized.supported_engines if e in ENGINES)
+        raise CompdError(
+            f"expected an engine that this PyTorch has ({have}), got engine={engine!r}"
+        )
+    with _ENGINE_LOCK:
+        before = torch.backends.quantized.engine
+        torch.backends.quantized.engine = engine
+        try:
+            yield
+        finally:
+            torch.backends.quantized.engine = before
+
+
+def new_shadow(
+    original: nn.Module,
+    *,
+    example: Tensor,
+    weight_bits: int = 8,
+    activation_bits: int = 7,
+    histogram: bool = False,
+    name: str = "model",
+) -> fx.GraphModule:
+    """Return an uncalibrated fake-quantised copy of a float model.
+
+    Args:
+        original: the model; not changed.
+        example: float pixels (N, C, H, W) of the right shape.
+        weight_bits: 8 down to 4.
+        activation_bits: 8, or 7 (PyTorch's ``reduce_range``), which no AVX2 kernel saturates at.
+        histogram: choose activation ranges by histogram (PTQ) instead of moving minima and maxima.
+        name: for error messages.
+
+    Raises:
+        CompdError: if the model cannot be traced.
+    """
+    top = 2**activation_bits - 1
+    shared: dict[str, Any] = {"quant_min": 0, "quant_max": top, "dtype": torch.quint8}
+    shared |= {"qscheme": torch.per_tensor_affine, "reduce_range": activation_bits < 8}
+    half = 2 ** (weight_bits - 1)
+    activation = (
+        _quantiser(FakeQuantize, observer=HistogramObserver, **shared)
+        if histogram
+        else _quantiser(
+            FusedMovingAvgObsFakeQuantize, observer=MovingAverageMinMaxObserver, **shared
+        )
+    )
+    weight = _quantiser(
+        FusedMovingAvgObsFakeQuantize,
+        observer=MovingAveragePerChannelMinMaxObserver,
+        quant_min=-half,
+        quant_max=half - 1,
+        dtype=torch.qint8,
+        qscheme=torch.per_channel_symmetric,
+        averaging_constant=1.0,  # the range of the weights as they are, not as they were
+    )
+    mapping = QConfigMapping().set_global(
+        QConfig(activation, weight)  # type: ignore[no-untyped-call]
+    )
+    trace(original, name)  # for its error message
+    with _quiet():
+        folded = fuse_fx(copy.deepcopy(original).cpu().eval())
+        shadow = prepare_qat_fx(folded.train(), mapping, (example,))
+    return shadow.eval()
+
+
+def calibrate_(shadow: nn.Module, images: Tensor, *, batch: int = 64) -> None:
+    """Set the ranges of all quantisers from images; fake-quantisation is on afterwards.
+
+    Args:
+        shadow: from :func:`new_shadow`; on any device.
+        images: uint8 (N, C, H, W).
+        batch: images a call.
+    """
+    device = next(shadow.parameters()).device
+    shadow.eval()
+    shadow.apply(enable_observer)
+    shadow.apply(disable_fake_quant)
+    with torch.no_grad(), _quiet():
+        for i in range(0, len(images), batch):
+            shadow(to_input(images[i : i + batch], device))
+    shadow.apply(enable_fake_quant)
+
+
+def simulate_(shadow: nn.Module) -> None:
+    """Turn fake-quantisation on and let ranges follow the data (training steps)."""
+    shadow.apply(enable_fake_quant)
+    shadow.apply(enable_observer)
+
+
+def freeze_ranges_(shadow: nn.Module) -> None:
+    """Hold all ranges where they are."""
+    for module in shadow.modules():
+        if isinstance(module, FakeQuantize) and isinstance(
+            module.activation_post_process, HistogramObserver
+        ):
+            # the fused quantisers keep their scale current; this one has to be told
+            with _quiet():
+                scale, zero_point = module.calculate_qparams()
+            module.scale.copy_(scale)
+            module.zero_point.copy_(zero_point)
+    shadow.apply(disable_observer)
+
+
+def convert(shadow: nn.Module, engine: str) -> fx.GraphModule:
+    """Convert a shadow with frozen ranges to real int8 kernels.
+
+    Args:
+        shadow: from :func:`new_shadow`, calibrated; not changed.
+        engine: one of :data:`ENGINES`.
+
+    Returns:
+        A CPU module: float pixels in 0..1 to float logits, int8 in between.
+    """
+    if not isinstance(shadow, fx.GraphModule):
+        raise CompdError(
+            f"expected a fake-quantised shadow, got {type(shadow).__name__}; make one with "
+            "compd.compress"
+        )
+    frozen = copy.deepcopy(shadow).cpu().eval()
+    with quantized_engine(engine), _quiet():
+        return convert_fx(frozen)
+
+
+def _quantiser(kind: type[FakeQuantize], **settings: Any) -> Any:
+    """A recipe for a quantiser; PyTorch makes one of each place in the graph."""
+    return kind.with_args(**settings)  # type: ignore[no-untyped-call]
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Silence the deprecation and observer warnings of ``torch.ao``: compd knows of both."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module=r"torch\.ao\..*")
+        warnings.filterwarnings("ignore", message=r"(?s).*torch\.ao\.quantization.*")
+        warnings.filterwarnings("ignore", message=r"(?s).*must run observer.*")
+        yield

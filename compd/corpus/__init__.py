@@ -1,0 +1,18 @@
+"""Stored deviations: add, read, replay, sum up."""
+
+from compd.corpus.collect import collect
+from compd.corpus.records import Record
+from compd.corpus.replay import Replayed, fingerprint_changes, verify
+from compd.corpus.stats import CorpusStats, stats
+from compd.corpus.store import Corpus
+
+__all__ = [
+    "Corpus",
+    "CorpusStats",
+    "Record",
+    "Replayed",
+    "collect",
+    "fingerprint_changes",
+    "stats",
+    "verify",
+]

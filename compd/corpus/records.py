@@ -1,0 +1,161 @@
+"""One line of a corpus: a deviation, and all that is needed to replay and understand it."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from compd.errors import CompdError
+from compd.fuzz.findings import Answer, Finding
+from compd.fuzz.judge import Verdict
+
+__all__ = ["Record", "image_file", "seed_file"]
+
+_HASH = re.compile(r"[0-9a-f]{64}")
+
+
+def image_file(sha256: str) -> str:
+    """Where a corpus keeps the image with this pixel hash, relative to its folder."""
+    return f"images/{sha256[:2]}/{sha256}.png"
+
+
+def seed_file(sha256: str) -> str:
+    """Where a corpus keeps the seed with this pixel hash."""
+    return f"seeds/{sha256[:2]}/{sha256}.png"
+
+
+@dataclass(frozen=True)
+class Record:
+    """A stored candidate."""
+
+    sha256: str  # of the image's pixels
+    seed_sha256: str
+    seed_data: str  # the data set
+    seed_row: str  # for example "test[12]"
+    seed_label: int  # the original's answer to the seed
+    true_label: int
+    verdict: Verdict
+    original: Answer
+    deployed: Answer
+    severity: float
+    linf: int
+    l2: float
+    psnr: float | None
+    strategy: Mapping[str, Any]
+    eps: int | None
+    step: int
+    random_seed: int
+    fingerprint: Mapping[str, Any]
+
+    @property
+    def flip(self) -> str:
+        """From which answer to which, for people: ``cat → dog``."""
+        return f"{self.original.name} → {self.deployed.name}"
+
+    @classmethod
+    def of(
+        cls, finding: Finding, *, data: str, strategy: Mapping[str, Any], eps: int | None,
+        random_seed: int, fingerprint: Mapping[str, Any],
+    ) -> Record:  # fmt: skip
+        """A finding with the circumstances of its campaign."""
+        return cls(
+            sha256=finding.sha256, seed_sha256=finding.seed_sha256, seed_data=data,
+            seed_row=finding.seed_row, seed_label=finding.seed_label,
+            true_label=finding.true_label, verdict=finding.verdict, original=finding.original,
+            deployed=finding.deployed, severity=finding.severity, linf=finding.linf,
+            l2=finding.l2, psnr=finding.psnr, strategy=strategy, eps=eps, step=finding.step,
+            random_seed=random_seed, fingerprint=fingerprint,
+        )  # fmt: skip
+
+    def to_line(self) -> str:
+        """As one line of ``metadata.jsonl``, without the line break."""
+        content = {
+            "file_name": image_file(self.sha256),
+            "seed_file_name": seed_file(self.seed_sha256),
+            "verdict": str(self.verdict),
+            "severity": self.severity,
+            "original": _answer_json(self.original),
+            "deployed": _answer_json(self.deployed),
+            "linf": self.linf,
+            "l2": self.l2,
+            "psnr": self.psnr,
+            "seed": {
+                "data": self.seed_data,
+                "row": self.seed_row,
+                "label": self.seed_label,
+                "true_label": self.true_label,
+            },
+            "strategy": dict(self.strategy),
+            "eps": self.eps,
+            "step": self.step,
+            "random_seed": self.random_seed,
+            "fingerprint": dict(self.fingerprint),
+        }
+        return json.dumps(content, separators=(", ", ": "), allow_nan=False)
+
+    @classmethod
+    def from_line(cls, line: str) -> Record:
+        """The inverse of :meth:`to_line`.
+
+        Raises:
+            CompdError: if the line is not such a record; the caller adds where.
+        """
+        try:
+            content = json.loads(line)
+            sha256 = _hash_in(content["file_name"], image_file)
+            seed_sha256 = _hash_in(content["seed_file_name"], seed_file)
+            seed = content["seed"]
+            return cls(
+                sha256=sha256,
+                seed_sha256=seed_sha256,
+                seed_data=str(seed["data"]),
+                seed_row=str(seed["row"]),
+                seed_label=int(seed["label"]),
+                true_label=int(seed["true_label"]),
+                verdict=Verdict(content["verdict"]),
+                original=_answer(content["original"]),
+                deployed=_answer(content["deployed"]),
+                severity=float(content["severity"]),
+                linf=int(content["linf"]),
+                l2=float(content["l2"]),
+                psnr=None if content["psnr"] is None else float(content["psnr"]),
+                strategy=dict(content["strategy"]),
+                eps=None if content["eps"] is None else int(content["eps"]),
+                step=int(content["step"]),
+                random_seed=int(content["random_seed"]),
+                fingerprint=dict(content["fingerprint"]),
+            )
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            what = f"{type(error).__name__}: {' '.join(str(error).split())[:80]}"
+            raise CompdError(f"expected a corpus record, got something else ({what})") from error
+
+
+def _answer_json(answer: Answer) -> dict[str, Any]:
+    return {
+        "label": answer.label,
+        "name": answer.name,
+        "confidence": answer.confidence,
+        "margin": answer.margin,
+        "top": [{"name": name, "p": p} for name, p in answer.top],
+    }
+
+
+def _answer(content: Mapping[str, Any]) -> Answer:
+    return Answer(
+        label=int(content["label"]),
+        name=str(content["name"]),
+        confidence=float(content["confidence"]),
+        margin=float(content["margin"]),
+        top=tuple((str(entry["name"]), float(entry["p"])) for entry in content["top"]),
+    )
+
+
+def _hash_in(name: Any, place: Any) -> str:
+    """The hash in a file name, which must be exactly where that hash belongs."""
+    sha256 = str(name).rpartition("/")[2].removesuffix(".png")
+    if not _HASH.fullmatch(sha256) or name != place(sha256):
+        raise ValueError(f"file name {str(name)[:80]!r} is not {place('<hash>')}")
+    return sha256

@@ -1,0 +1,54 @@
+"""A corpus in numbers."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from compd.corpus.records import Record
+from compd.fuzz.judge import Verdict
+
+__all__ = ["CorpusStats", "stats"]
+
+
+@dataclass(frozen=True)
+class CorpusStats:
+    """Counts and measures over the entries of a corpus."""
+
+    entries: int
+    effective: int
+    valid: int
+    seeds_effective: int
+    severity_median: float | None
+    severity_p90: float | None
+    severity_max: float | None
+    linf_max: int | None
+    l2_mean: float | None
+    flips: dict[str, int]  # most frequent first
+    strategies: dict[str, int]
+    pairs: int  # different deployed models
+
+
+def stats(records: Iterable[Record]) -> CorpusStats:
+    """Sum up records; measures are over the effective ones."""
+    entries = list(records)
+    effective = [record for record in entries if record.verdict is Verdict.EFFECTIVE]
+    severities = [record.severity for record in effective]
+    quantile = np.quantile(severities, [0.5, 0.9, 1.0]).round(6).tolist() if severities else None
+    return CorpusStats(
+        entries=len(entries),
+        effective=len(effective),
+        valid=sum(record.verdict is Verdict.VALID for record in entries),
+        seeds_effective=len({record.seed_sha256 for record in effective}),
+        severity_median=quantile[0] if quantile else None,
+        severity_p90=quantile[1] if quantile else None,
+        severity_max=quantile[2] if quantile else None,
+        linf_max=max((record.linf for record in effective), default=None),
+        l2_mean=round(float(np.mean([r.l2 for r in effective])), 6) if effective else None,
+        flips=dict(Counter(record.flip for record in effective).most_common()),
+        strategies=dict(Counter(str(r.strategy.get("name")) for r in entries).most_common()),
+        pairs=len({str(record.fingerprint.get("deployed_sha256")) for record in entries}),
+    )

@@ -1,0 +1,47 @@
+"""Data sets: the embedded digits, image folders, parquet files, Hugging Face names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from compd.data.dataset import Dataset, Part, Split, Splits, part_of
+from compd.data.digits import digits
+from compd.data.folder import image_folder, looks_like_folder
+from compd.data.hub import from_hub
+from compd.data.parquet import parquet_files, read_parquet
+from compd.errors import CompdError
+
+__all__ = ["Dataset", "Part", "Split", "Splits", "load_data", "part_of"]
+
+
+def load_data(spec: str, *, channels: int = 3, size: int | None = None) -> Dataset:
+    """Open a data set by name.
+
+    Args:
+        spec: ``digits``; a folder of class subfolders; a folder or glob of parquet files; or a
+            Hugging Face dataset name.
+        channels: 3 for RGB, 1 for grey.
+        size: scale images to this height and width; None keeps theirs (digits: 32).
+
+    Raises:
+        CompdError: if nothing can be read there.
+    """
+    if channels not in (1, 3):
+        raise CompdError(f"expected channels to be 1 or 3, got channels={channels}")
+    if size is not None and not 8 <= size <= 1024:
+        raise CompdError(f"expected size in 8..1024, got size={size}")
+    if spec == "digits":
+        return digits(channels=channels, size=size)
+    path = Path(spec)
+    if looks_like_folder(path):
+        return image_folder(path, channels=channels, size=size)
+    files = parquet_files(spec)
+    if files:
+        parent = path if path.is_dir() else files[0].parent
+        return read_parquet(files, parent.resolve().name, channels=channels, size=size)
+    if path.exists() or spec.startswith((".", "/", "~")) or any(mark in spec for mark in "*?["):
+        raise CompdError(
+            f"expected 'digits', an image folder, parquet files or a Hugging Face dataset name, "
+            f"got data={spec!r} (no such folder, and no parquet file matches)"
+        )
+    return from_hub(spec, channels=channels, size=size)

@@ -1,0 +1,216 @@
+"""Labelled images in memory, and how they are cut into disjoint splits.
+
+A data set has a ``train`` part and perhaps a ``test`` part of its own. Parts are loaded on first
+use, so that a campaign over test seeds never decodes the training images.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from compd.errors import CompdError
+
+__all__ = ["Dataset", "Part", "Split", "Splits", "part_of"]
+
+_SHUFFLE_SEED = 0  # fixed: the splits of a data set are a property of its files
+
+
+@dataclass(frozen=True)
+class Part:
+    """One stored part of a data set, in the order in which splits are cut from it."""
+
+    images: Tensor  # uint8 (N, C, H, W)
+    labels: Tensor  # int64 (N,)
+    index: Tensor  # int64 (N,): the row of each image in its source
+    shuffled: bool  # whether that order differs from the source's
+
+
+def part_of(images: Tensor, labels: Tensor, classes: int, where: str) -> Part:
+    """Make a part; rows that come sorted by class are shuffled with a fixed seed.
+
+    Raises:
+        CompdError: if a label lies outside 0..classes-1 or fewer than two classes occur.
+    """
+    present = torch.unique(labels)
+    if len(present) < 2:
+        raise CompdError(
+            f"expected images of at least two classes, got {len(present)} in {where}; "
+            "a model that knows one class cannot change its answer"
+        )
+    if int(present[0]) < 0 or int(present[-1]) >= classes:
+        raise CompdError(
+            f"expected labels in 0..{classes - 1}, got {int(present[0])}..{int(present[-1])} "
+            f"in {where}"
+        )
+    index = torch.arange(len(labels))
+    shuffled = bool((labels[1:] >= labels[:-1]).all())
+    if shuffled:  # sorted by class: the first half would hold half of the classes
+        index = torch.from_numpy(np.random.default_rng(_SHUFFLE_SEED).permutation(len(labels)))
+        images, labels = images[index], labels[index]
+    return Part(images, labels, index, shuffled)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A labelled data set whose parts load on first use.
+
+    Args:
+        name: what reports call it.
+        identity: hash of all files (or of the embedded data) it is read from.
+        classes: names of the classes, in label order.
+        channels: 1 or 3.
+        size: height and width in pixels.
+        mirror: whether a mirrored image keeps its label (false for digits).
+        loaders: ``train`` and perhaps ``test``, each returning its part.
+    """
+
+    name: str
+    identity: str
+    classes: tuple[str, ...]
+    channels: int
+    size: int
+    mirror: bool
+    loaders: Mapping[str, Callable[[], Part]] = field(repr=False)
+
+    @cached_property
+    def train(self) -> Part:
+        """The part that training rows come from."""
+        return self.loaders["train"]()
+
+    @cached_property
+    def test(self) -> Part | None:
+        """The data set's own test part; None if it has none."""
+        return self.loaders["test"]() if "test" in self.loaders else None
+
+
+@dataclass(frozen=True)
+class Split:
+    """Some rows of a data set, under the name of their use."""
+
+    data: str  # name of the data set
+    name: str
+    source: str  # "train", "test" or "all"
+    start: int  # positions start..stop of the part's order
+    images: Tensor  # uint8 (N, C, H, W)
+    labels: Tensor  # int64 (N,)
+    index: Tensor  # int64 (N,): rows in the source
+    shuffled: bool
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def rows(self) -> str:
+        """Which rows these are, as reports print them."""
+        stop = self.start + len(self)
+        order = f" of a fixed shuffle (seed {_SHUFFLE_SEED})" if self.shuffled else ""
+        return f"{self.source}[{self.start}:{stop}]{order}"
+
+    def row(self, i: int) -> str:
+        """Identity of one image: its part and its row there, for example ``test[12]``."""
+        return f"{self.source}[{int(self.index[i])}]"
+
+
+class Splits:
+    """Five disjoint splits of a data set.
+
+    With a test part of its own, ``seeds`` is its first half and ``heldout`` its second (COMPD,
+    section 4.1); otherwise both are carved out of the only part, as are all others.
+    Calibration and selection are the last rows of the training rows.
+    """
+
+    def __init__(self, dataset: Dataset) -> None:
+        self.dataset = dataset
+
+    @cached_property
+    def _cuts(self) -> dict[str, tuple[Part, str, int, int]]:
+        part, source = self.dataset.train, "train"
+        total = len(part.labels)
+        cuts = {}
+        if "test" not in self.dataset.loaders:
+            source = "all"
+            # seeds and heldout take 20 % each from the end; the rest is for training
+            heldout, seeds = total - total // 5, total - 2 * (total // 5)
+            cuts = {
+                "seeds": (part, source, seeds, heldout),
+                "heldout": (part, source, heldout, total),
+            }
+            total = seeds
+        calibration = min(1024, total // 10)
+        selection = min(2500, total // 10)
+        a, b = total - selection - calibration, total - selection
+        cuts |= {
+            "train": (part, source, 0, a),
+            "calibration": (part, source, a, b),
+            "selection": (part, source, b, total),
+        }
+        return cuts
+
+    def _split(self, name: str) -> Split:
+        if name in ("seeds", "heldout") and self.dataset.test is not None:
+            part, source = self.dataset.test, "test"
+            half = len(part.labels) // 2
+            start, stop = (0, half) if name == "seeds" else (half, len(part.labels))
+        else:
+            part, source, start, stop = self._cuts[name]
+        if start >= stop:
+            raise CompdError(
+                f"expected enough images for five splits, got {len(part.labels)} in "
+                f"{self.dataset.name!r}, which leaves none for {name}; add images"
+            )
+        span = slice(start, stop)
+        return Split(
+            self.dataset.name,
+            name,
+            source,
+            start,
+            part.images[span],
+            part.labels[span],
+            part.index[span],
+            part.shuffled,
+        )
+
+    @cached_property
+    def train(self) -> Split:
+        """Rows that weights are trained on."""
+        return self._split("train")
+
+    @cached_property
+    def calibration(self) -> Split:
+        """Rows that set the quantisers' ranges."""
+        return self._split("calibration")
+
+    @cached_property
+    def selection(self) -> Split:
+        """Rows that choose between checkpoints."""
+        return self._split("selection")
+
+    @cached_property
+    def seeds(self) -> Split:
+        """Rows that the search starts from."""
+        return self._split("seeds")
+
+    @cached_property
+    def heldout(self) -> Split:
+        """Rows that neither search nor repair ever touches."""
+        return self._split("heldout")
+
+    def test(self) -> Split:
+        """Seeds and held-out rows together: what accuracies are measured on, and nothing else."""
+        seeds, heldout = self.seeds, self.heldout
+        return Split(
+            self.dataset.name,
+            "test",
+            seeds.source,
+            seeds.start,
+            torch.cat([seeds.images, heldout.images]),
+            torch.cat([seeds.labels, heldout.labels]),
+            torch.cat([seeds.index, heldout.index]),
+            seeds.shuffled,
+        )

@@ -1,0 +1,101 @@
+"""Image folders: one subfolder per class, perhaps below ``train/`` and ``test/``."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+import torch
+
+from compd.data.dataset import Dataset, Part, part_of
+from compd.data.decode import decode_all
+from compd.errors import CompdError
+
+__all__ = ["image_folder", "looks_like_folder"]
+
+_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".ppm", ".pgm", ".tif", ".tiff"}
+_TEST_NAMES = ("test", "val", "validation")
+
+
+def looks_like_folder(path: Path) -> bool:
+    """Whether a directory should be read as an image folder (rather than parquet files)."""
+    return path.is_dir() and not any(path.rglob("*.parquet"))
+
+
+def image_folder(path: Path, *, channels: int = 3, size: int | None = None) -> Dataset:
+    """Read ``path/CLASS/*.png`` or ``path/{train,test}/CLASS/*.png``.
+
+    Args:
+        path: the folder.
+        channels: 3 for RGB, 1 for grey.
+        size: scale each image to this height and width; None demands that all have one size.
+
+    Raises:
+        CompdError: if there are no images, fewer than two classes, or an unreadable image.
+    """
+    test_dir = next((path / name for name in _TEST_NAMES if (path / name).is_dir()), None)
+    split = (path / "train").is_dir() and test_dir is not None
+    roots = {"train": path / "train" if split else path}
+    if split and test_dir is not None:
+        roots["test"] = test_dir
+    classes = tuple(sorted(child.name for child in roots["train"].iterdir() if child.is_dir()))
+    files = {name: _files(root, classes) for name, root in roots.items()}
+    for name, found in files.items():
+        if not found:
+            raise CompdError(
+                f"expected an image folder with at least one image in class subfolders, got "
+                f"data={str(roots[name])!r} (no {', '.join(sorted(_SUFFIXES)[:4])} … in any "
+                "subfolder); put images under CLASS/NAME.png"
+            )
+    if len(classes) < 2:
+        raise CompdError(
+            f"expected at least two class subfolders, got {len(classes)} in {str(path)!r} "
+            f"({', '.join(classes)})"
+        )
+    probe = decode_all(
+        [files["train"][0][0].read_bytes()],
+        [str(files["train"][0][0])],
+        channels=channels,
+        size=size,
+    )
+    side = int(probe.shape[-1])
+    digest = hashlib.sha256(f"{channels} {size}".encode())
+    for name in sorted(files):
+        for file, label in files[name]:
+            digest.update(f"{name}/{file.relative_to(path)} {label} ".encode())
+            digest.update(hashlib.sha256(file.read_bytes()).digest())
+    return Dataset(
+        name=path.resolve().name,
+        identity=digest.hexdigest(),
+        classes=classes,
+        channels=channels,
+        size=side,
+        mirror=True,
+        loaders={
+            name: partial(_load, found, len(classes), channels, size, str(roots[name]))
+            for name, found in files.items()
+        },
+    )
+
+
+def _files(root: Path, classes: Sequence[str]) -> list[tuple[Path, int]]:
+    return [
+        (file, label)
+        for label, name in enumerate(classes)
+        for file in sorted((root / name).rglob("*"))
+        if file.suffix.lower() in _SUFFIXES and file.is_file()
+    ]
+
+
+def _load(
+    files: Sequence[tuple[Path, int]], classes: int, channels: int, size: int | None, where: str
+) -> Part:
+    images = decode_all(
+        [file.read_bytes() for file, _ in files],
+        [str(file) for file, _ in files],
+        channels=channels,
+        size=size,
+    )
+    return part_of(images, torch.tensor([label for _, label in files]), classes, where)

@@ -1,0 +1,75 @@
+"""Data sets by Hugging Face name, through the ``datasets`` package (extra ``hf``)."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from compd.data.dataset import Dataset, Part, part_of
+from compd.data.decode import decode_all
+from compd.data.parquet import IMAGE_COLUMNS
+from compd.errors import CompdError, require_extra
+
+__all__ = ["from_hub"]
+
+
+def from_hub(name: str, *, channels: int = 3, size: int | None = None) -> Dataset:
+    """Load ``name`` (or a local path that ``datasets.load_dataset`` understands).
+
+    Raises:
+        CompdError: if the package is missing, the name cannot be loaded, or columns are missing.
+    """
+    datasets = require_extra("datasets", "hf")
+    try:
+        loaded = datasets.load_dataset(name)
+    except Exception as error:  # the package raises many kinds, network ones among them
+        raise CompdError(
+            f"expected a file, a folder or a Hugging Face dataset, got data={name!r} "
+            f"({type(error).__name__}: {' '.join(str(error).split())[:120]})"
+        ) from error
+    test = next((key for key in ("test", "validation") if key in loaded), None)
+    groups = {"train": loaded["train" if "train" in loaded else next(iter(loaded))]}
+    if test is not None and "train" in loaded:
+        groups["test"] = loaded[test]
+    features = groups["train"].features
+    image = next((column for column in IMAGE_COLUMNS if column in features), None)
+    if image is None or "label" not in features:
+        raise CompdError(
+            f"expected the columns 'img' or 'image' and 'label', got "
+            f"{', '.join(map(repr, features))} in data={name!r}"
+        )
+    classes = tuple(getattr(features["label"], "names", None) or ())
+    if not classes:
+        classes = tuple(str(i) for i in range(max(groups["train"]["label"]) + 1))
+    first = _decode([groups["train"][0][image]], name, channels, size)
+
+    def loader(table: Any) -> Callable[[], Part]:
+        def load() -> Part:
+            images = _decode(list(table[image]), name, channels, size)
+            return part_of(images, torch.tensor(list(table["label"])), len(classes), name)
+
+        return load
+
+    identity = "-".join(str(table._fingerprint) for table in groups.values())
+    return Dataset(
+        name=name.rstrip("/").rpartition("/")[2],
+        identity=f"{identity}-{channels}-{size}",
+        classes=classes,
+        channels=channels,
+        size=int(first.shape[-1]),
+        mirror=True,
+        loaders={key: loader(table) for key, table in groups.items()},
+    )
+
+
+def _decode(pictures: list[Any], name: str, channels: int, size: int | None) -> torch.Tensor:
+    blobs = []
+    for picture in pictures:  # PIL images: to lossless bytes, so that one decoder judges them all
+        buffer = io.BytesIO()
+        picture.save(buffer, "PNG", compress_level=0)
+        blobs.append(buffer.getvalue())
+    names = [f"{name} row {row}" for row in range(len(blobs))]
+    return decode_all(blobs, names, channels=channels, size=size)

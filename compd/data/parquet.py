@@ -1,0 +1,143 @@
+"""Parquet files in the Hugging Face layout: an image column and an integer label column."""
+
+from __future__ import annotations
+
+import glob
+import hashlib
+import json
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from compd.data.dataset import Dataset, Part, part_of
+from compd.data.decode import decode_all
+from compd.errors import CompdError, require_extra
+
+__all__ = ["IMAGE_COLUMNS", "parquet_files", "read_parquet"]
+
+IMAGE_COLUMNS = ("img", "image")
+
+
+def parquet_files(spec: str) -> list[Path]:
+    """Expand a directory or a glob to its parquet files, sorted."""
+    path = Path(spec)
+    if path.is_dir():
+        return sorted(path.rglob("*.parquet"))
+    return sorted(
+        Path(name)
+        for name in glob.glob(spec, recursive=True)  # noqa: PTH207 (spec may be absolute) if name.endswith(".parquet")
+    )
+
+
+def read_parquet(
+    files: Sequence[Path], name: str, *, channels: int = 3, size: int | None = None
+) -> Dataset:
+    """Read parquet files; ``train`` and ``test`` are told apart by the file names.
+
+    Raises:
+        CompdError: if the columns are missing or of another kind, or a file is corrupt.
+    """
+    groups: dict[str, list[Path]] = {}
+    for file in files:
+        lower = file.name.lower()
+        is_test = any(word in lower for word in ("test", "valid"))
+        groups.setdefault("test" if is_test else "train", []).append(file)
+    if "train" not in groups:  # only one split is there: carve everything from it
+        groups = {"train": groups["test"]}
+    digest = hashlib.sha256(f"{channels} {size}".encode())
+    for group in sorted(groups):
+        for file in groups[group]:
+            digest.update(f"{group}/{file.name} ".encode())
+            with file.open("rb") as handle:
+                digest.update(hashlib.file_digest(handle, "sha256").digest())
+    classes, side = _describe(groups["train"][0], channels, size)
+    return Dataset(
+        name=name,
+        identity=digest.hexdigest(),
+        classes=classes,
+        channels=channels,
+        size=side,
+        mirror=True,
+        loaders={
+            group: partial(_load, tuple(members), len(classes), channels, size)
+            for group, members in groups.items()
+        },
+    )
+
+
+def _open(file: Path) -> Any:
+    pq = require_extra("pyarrow.parquet", "parquet")
+    arrow = require_extra("pyarrow", "parquet")
+    try:
+        return pq.ParquetFile(file)
+    except (arrow.ArrowException, OSError) as error:
+        raise CompdError(
+            f"expected a parquet file, got {str(file)!r} ({' '.join(str(error).split())[:100]})"
+        ) from error
+
+
+def _columns(file: Path, names: Sequence[str]) -> tuple[str, str]:
+    image = next((column for column in IMAGE_COLUMNS if column in names), None)
+    if image is None or "label" not in names:
+        raise CompdError(
+            f"expected the columns {' or '.join(map(repr, IMAGE_COLUMNS))} and 'label', got "
+            f"{', '.join(map(repr, names))} in {str(file)!r}; rename the columns"
+        )
+    return image, "label"
+
+
+def _describe(file: Path, channels: int, size: int | None) -> tuple[tuple[str, ...], int]:
+    """Class names and image size, from the schema and the first row."""
+    table = _open(file)
+    image, label = _columns(file, table.schema_arrow.names)
+    metadata = (table.schema_arrow.metadata or {}).get(b"huggingface", b"{}")
+    try:
+        names = json.loads(metadata)["info"]["features"][label]["names"]
+    except (KeyError, TypeError, ValueError):
+        labels = table.read(columns=[label]).column(label).to_pylist()
+        if not labels or not all(isinstance(value, int) for value in labels):
+            raise CompdError(
+                f"expected integer labels in {str(file)!r}, got {labels[:1]!r}"
+            ) from None
+        names = [str(index) for index in range(max(labels) + 1)]
+    first = next(table.iter_batches(batch_size=1, columns=[image]), None)
+    if first is None or not first.num_rows:
+        raise CompdError(f"expected at least one row, got an empty table: {str(file)!r}")
+    probe = decode_all(
+        [_image_bytes(first.column(0)[0].as_py(), file, 0)],
+        [f"{file} row 0"],
+        channels=channels,
+        size=size,
+    )
+    return tuple(str(name) for name in names), int(probe.shape[-1])
+
+
+def _image_bytes(value: Any, file: Path, row: int) -> bytes:
+    data = value.get("bytes") if isinstance(value, dict) else value
+    if not isinstance(data, bytes):
+        raise CompdError(
+            f"expected encoded image bytes, got {type(data).__name__} in {str(file)!r} row {row}; "
+            "save the images inside the parquet file"
+        )
+    return data
+
+
+def _load(files: Sequence[Path], classes: int, channels: int, size: int | None) -> Part:
+    blobs: list[bytes] = []
+    names: list[str] = []
+    labels: list[int] = []
+    for file in files:
+        table = _open(file)
+        image, label = _columns(file, table.schema_arrow.names)
+        content = table.read(columns=[image, label])
+        for row, value in enumerate(content.column(image).to_pylist()):
+            blobs.append(_image_bytes(value, file, row))
+            names.append(f"{file} row {row}")
+        labels += content.column(label).to_pylist()
+    if not all(isinstance(value, int) for value in labels):
+        raise CompdError(f"expected integer labels, got other values in {str(files[0])!r}")
+    images = decode_all(blobs, names, channels=channels, size=size)
+    return part_of(images, torch.tensor(labels), classes, str(files[0].parent))

@@ -1,0 +1,21 @@
+"""The search: strategies propose, the judge decides, the campaign keeps the books."""
+
+from compd.fuzz.campaign import Campaign, fuzz
+from compd.fuzz.findings import Answer, Finding, Summary
+from compd.fuzz.judge import Judge, Judgement, Verdict
+from compd.fuzz.strategies import STRATEGIES, Compd, Diva, strategy
+
+__all__ = [
+    "STRATEGIES",
+    "Answer",
+    "Campaign",
+    "Compd",
+    "Diva",
+    "Finding",
+    "Judge",
+    "Judgement",
+    "Summary",
+    "Verdict",
+    "fuzz",
+    "strategy",
+]

@@ -1,0 +1,268 @@
+"""The loop: seeds in batches, proposals judged, findings handed out as they come."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from compd.data import Split
+from compd.errors import CompdError
+from compd.fuzz.clock import Clock
+from compd.fuzz.findings import Answer, Finding, Summary, Tally
+from compd.fuzz.judge import Judge, Judgement, Verdict
+from compd.fuzz.strategies import STRATEGIES, Compd, Proposal, Task, name_of
+from compd.fuzz.streams import seed_key
+from compd.images import check_batch, distances, eps_box, pixel_hash
+from compd.machine import cpu_count
+from compd.pair import Pair
+from compd.progress import Progress, Report, silent
+
+__all__ = ["Campaign", "Settings", "fuzz"]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All of a campaign but its pair and its seeds."""
+
+    strategy: Any  # a configuration registered in STRATEGIES
+    eps: int | None  # Linf bound in levels; None for the whole lattice
+    random_seed: int
+    batch: int
+    keep: frozenset[Verdict]
+    seconds: float | None  # budget of wall time
+
+
+def fuzz(
+    pair: Pair,
+    seeds: Split,
+    *,
+    strategy: Any = None,
+    limit: int | None = None,
+    eps: int | None = None,
+    random_seed: int = 0,
+    batch: int | None = None,
+    keep: str = "effective",
+    seconds: float | None = None,
+    stop: threading.Event | None = None,
+    report: Report = silent,
+) -> Campaign:
+    """Search for inputs on which the deployed model leaves the original's answer.
+
+    Nothing runs until the result is iterated; each iteration step hands out one finding, and
+    ``summary()`` gives the numbers at any time.
+
+    Args:
+        pair: what to test.
+        seeds: clean images to start from; those on which the pair disagrees are set aside.
+        strategy: a configuration such as ``Compd()`` or ``Diva()``; None for the default.
+        limit: how many seeds to search from; None for all.
+        eps: Linf bound in levels of 255; None for none.
+        random_seed: of all draws; each depends on it and on the seed image alone.
+        batch: seeds a batch; None for a sensible number for the device.
+        keep: ``effective``, or ``valid`` to hand out candidates that changed no answer, too.
+        seconds: stop after this wall time.
+        stop: set it from another thread, or a signal handler, to end after the current step.
+        report: told of progress after each step.
+
+    Raises:
+        CompdError: if an argument makes no sense or the seeds do not fit the pair.
+    """
+    check_batch(seeds.images, "seeds")
+    pair.check_input(seeds.images, "seeds")
+    if keep not in ("effective", "valid"):
+        raise CompdError(f"expected keep to be 'effective' or 'valid', got keep={keep!r}")
+    if eps is not None and not 1 <= eps <= 255:
+        raise CompdError(f"expected eps in 1..255 (levels of 255), got eps={eps}")
+    if (limit is not None and limit < 1) or (batch is not None and batch < 1):
+        raise CompdError(f"expected at least one seed a batch, got seeds={limit}, batch={batch}")
+    if seconds is not None and not seconds > 0:
+        raise CompdError(f"expected a positive time, got time={seconds}")
+    config = Compd() if strategy is None else strategy
+    name_of(config)  # raises if it is of no registered strategy
+    kept = {Verdict.EFFECTIVE} | ({Verdict.VALID} if keep == "valid" else set())
+    settings = Settings(
+        strategy=config,
+        eps=eps,
+        random_seed=random_seed,
+        batch=batch or (64 if pair.device.type == "cpu" else 512),
+        keep=frozenset(kept),
+        seconds=seconds,
+    )
+    return Campaign(pair, seeds, settings, limit, stop or threading.Event(), report)
+
+
+class Campaign:
+    """A running or finished campaign; iterate it for the findings."""
+
+    def __init__(
+        self, pair: Pair, seeds: Split, settings: Settings, limit: int | None,
+        stop: threading.Event, report: Report,
+    ) -> None:  # fmt: skip
+        self.pair = pair
+        self.settings = settings
+        self.data = seeds.data
+        self.rows = seeds.rows  # of the split that the seeds are taken from, in order
+        self._split = seeds
+        self._limit = limit
+        self._stop = stop
+        self._report = report
+        self._tally = Tally()
+        self._set_aside = 0
+        self._stopped = "interrupted"  # until it ends by itself
+        self._begun = self._ended = time.perf_counter()
+        self._clock = Clock()
+
+    def __iter__(self) -> Iterator[Finding]:
+        for findings in self.steps():
+            yield from findings
+
+    def steps(self) -> Iterator[list[Finding]]:
+        """The findings of each step of each batch, as soon as they are judged."""
+        self._begun = time.perf_counter()
+        with ThreadPoolExecutor(cpu_count()) as pool:
+            judge = Judge(self.pair, pool, self._clock)
+            chosen, labels = self._agreeing(judge)
+            for start in range(0, len(chosen), self.settings.batch):
+                span = slice(start, start + self.settings.batch)
+                yield from self._search(judge, chosen[span], labels[span], len(chosen))
+                if self._stop.is_set() or self._out_of_time():
+                    self._stopped = "interrupted" if self._stop.is_set() else "time"
+                    return
+        self._stopped = "done"
+
+    def summary(self) -> Summary:
+        """The campaign in numbers, so far."""
+        return self._tally.summary(
+            set_aside=self._set_aside,
+            seconds=self._ended - self._begun,
+            model_seconds=self._clock.seconds,
+            stopped=self._stopped,
+        )
+
+    def _agreeing(self, judge: Judge) -> tuple[Tensor, Tensor]:
+        """The first ``limit`` rows on which both models agree, and their labels."""
+        found: list[Tensor] = []
+        labels: list[Tensor] = []
+        wanted = len(self._split) if self._limit is None else self._limit
+        count = 0
+        for start in range(0, len(self._split), 256):
+            images = self._split.images[start : start + 256]
+            original, deployed = judge.answers(images)
+            agree = original.label == deployed.label
+            rows = agree.nonzero()[:, 0][: wanted - count]
+            count += len(rows)
+            looked_at = int(rows[-1]) + 1 if count == wanted and len(rows) else len(images)
+            self._set_aside += int((~agree[:looked_at]).sum())
+            found.append(rows + start)
+            labels.append(original.label[rows])
+            if count == wanted or self._stop.is_set():
+                break
+        self._tick()
+        return torch.cat(found), torch.cat(labels)
+
+    def _search(
+        self, judge: Judge, chosen: Tensor, labels: Tensor, total: int
+    ) -> Iterator[list[Finding]]:
+        """Run the strategy on one batch of seeds; ``chosen`` are rows of the split."""
+        images = self._split.images[chosen]
+        hashes = [pixel_hash(image) for image in images]
+        low, high = eps_box(images, self.settings.eps)
+        task = Task(
+            self.pair, images, labels, low, high, keys=[seed_key(h) for h in hashes],
+            random_seed=self.settings.random_seed, clock=self._clock,
+        )  # fmt: skip
+        self._tally.seeds += len(chosen)
+        before = self._tally.seeds - len(chosen)
+        search = STRATEGIES[name_of(self.settings.strategy)].search(self.settings.strategy, task)
+        judgement: Judgement | None = None
+        step = 0
+        while True:
+            try:
+                proposal = next(search) if judgement is None else search.send(judgement)
+            except StopIteration:
+                break
+            candidates = torch.minimum(
+                torch.maximum(proposal.images, low[proposal.seeds]), high[proposal.seeds]
+            )
+            check_batch(candidates, "candidates")
+            judgement = judge(candidates, labels[proposal.seeds])
+            findings = self._findings(proposal, judgement, chosen, images, hashes, labels, step)
+            self._tally.forwards += len(candidates)
+            self._tally.gradients += task.gradients
+            task.gradients = 0
+            step += 1
+            self._tick()
+            planned = getattr(self.settings.strategy, "steps", 0)
+            share = min(1.0, step / planned) if planned else 0.0
+            self._report_progress(before + int(share * len(chosen)), total)
+            yield findings
+            if self._stop.is_set() or self._out_of_time():
+                search.close()
+                break
+
+    def _findings(
+        self, proposal: Proposal, judgement: Judgement, chosen: Tensor, images: Tensor,
+        hashes: list[str], labels: Tensor, step: int,
+    ) -> list[Finding]:  # fmt: skip
+        """Count a judged proposal; build findings of what is to be kept."""
+        tally, keep = self._tally, self.settings.keep
+        effective, valid = int(judgement.effective.sum()), int(judgement.valid.sum())
+        tally.counts[Verdict.EFFECTIVE] += effective
+        tally.counts[Verdict.VALID] += valid
+        tally.counts[Verdict.INVALID] += len(judgement.images) - effective - valid
+        wanted = (
+            judgement.effective | judgement.valid if Verdict.VALID in keep else judgement.effective
+        )
+        rows = wanted.nonzero()[:, 0]
+        far = distances(judgement.images[rows], images[proposal.seeds[rows]])
+        findings = []
+        for n, i in enumerate(rows.tolist()):
+            seed = int(proposal.seeds[i])
+            row = int(chosen[seed])
+            changed = int(far.linf[n]) > 0
+            finding = Finding(
+                image=judgement.images[i],
+                seed_image=images[seed],
+                sha256=pixel_hash(judgement.images[i]),
+                seed_sha256=hashes[seed],
+                seed_row=self._split.row(row),
+                seed_label=int(labels[seed]),
+                true_label=int(self._split.labels[row]),
+                verdict=judgement.verdict(i),
+                original=Answer.of(judgement.original, i, self.pair.classes),
+                deployed=Answer.of(judgement.deployed, i, self.pair.classes),
+                severity=round(float(judgement.severity[i]), 6),
+                linf=int(far.linf[n]),
+                l2=round(float(far.l2[n]), 6),
+                psnr=round(float(far.psnr[n]), 3) if changed else None,
+                step=step,
+            )
+            if finding.verdict is Verdict.EFFECTIVE:
+                tally.add(finding)
+            findings.append(finding)
+        return findings
+
+    def _tick(self) -> None:
+        self._ended = time.perf_counter()
+
+    def _out_of_time(self) -> bool:
+        budget = self.settings.seconds
+        return budget is not None and time.perf_counter() - self._begun >= budget
+
+    def _report_progress(self, done: int, total: int) -> None:
+        tally = self._tally
+        elapsed = max(self._ended - self._begun, 1e-9)
+        best = max(tally.severities, default=0.0)
+        facts = {
+            "effective seeds": str(len(tally.effective_seeds)),
+            "a second": f"{len(tally.effective_seeds) / elapsed:.1f}",
+            "best severity": f"{best:.2f}",
+        }
+        self._report(Progress("searching", done, total, facts))

@@ -1,0 +1,127 @@
+"""What a campaign found: findings, and the sums that describe the whole."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from torch import Tensor
+
+from compd.fuzz.judge import Answers, Verdict
+
+__all__ = ["Answer", "Finding", "Summary", "Tally"]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One model's answer to one image."""
+
+    label: int
+    name: str
+    confidence: float
+    margin: float
+    top: tuple[tuple[str, float], ...]  # class and probability, most probable first
+
+    @classmethod
+    def of(cls, answers: Answers, i: int, classes: tuple[str, ...]) -> Answer:
+        """Pick one image out of a batch; probabilities are rounded to six digits."""
+        label = int(answers.label[i])
+        top = zip(
+            answers.top_labels[i].tolist(), answers.top_probabilities[i].tolist(), strict=True
+        )
+        return cls(
+            label=label,
+            name=classes[label],
+            confidence=round(float(answers.confidence[i]), 6),
+            margin=round(float(answers.margin[i]), 6),
+            top=tuple((classes[k], round(p, 6)) for k, p in top),
+        )
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One judged candidate that is worth keeping."""
+
+    image: Tensor = field(repr=False)  # uint8 (C, H, W)
+    seed_image: Tensor = field(repr=False)  # uint8 (C, H, W)
+    sha256: str  # of the image's pixels
+    seed_sha256: str
+    seed_row: str  # for example "test[12]"
+    seed_label: int  # the original's answer to the seed
+    true_label: int  # what the data set says
+    verdict: Verdict
+    original: Answer
+    deployed: Answer
+    severity: float  # min of both margins; 0 unless effective
+    linf: int  # levels of 255
+    l2: float  # root mean square over pixels and channels, values in 0..1
+    psnr: float | None  # decibels; None if nothing changed
+    step: int  # proposal of the search, from 0
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A campaign in numbers."""
+
+    seeds: int  # searched from
+    seeds_effective: int
+    seeds_set_aside: int  # on which the pair disagrees untouched
+    images_effective: int
+    images_valid: int
+    images_invalid: int
+    severity_median: float | None  # over effective images; None if there are none
+    severity_p90: float | None
+    severity_max: float | None
+    linf_max: int | None
+    l2_mean: float | None
+    gradients_per_seed: float
+    forwards_per_seed: float  # candidates judged, each on both models
+    seconds: float
+    model_seconds: float  # of these inside model calls
+    stopped: str  # "done", "time" or "interrupted"
+
+
+class Tally:
+    """Counts verdicts as they come, in constant memory but for one number a deviation."""
+
+    def __init__(self) -> None:
+        self.seeds = 0
+        self.counts = dict.fromkeys(Verdict, 0)
+        self.severities: list[float] = []
+        self.linf_max = 0
+        self.l2_sum = 0.0
+        self.gradients = 0
+        self.forwards = 0
+        self.effective_seeds: set[str] = set()
+
+    def add(self, finding: Finding) -> None:
+        """Count one effective finding's measures."""
+        self.severities.append(finding.severity)
+        self.linf_max = max(self.linf_max, finding.linf)
+        self.l2_sum += finding.l2
+        self.effective_seeds.add(finding.seed_row)
+
+    def summary(
+        self, *, set_aside: int, seconds: float, model_seconds: float, stopped: str
+    ) -> Summary:
+        """The sums so far."""
+        found = len(self.severities)
+        quantile = np.quantile(self.severities, [0.5, 0.9, 1.0]) if found else None
+        return Summary(
+            seeds=self.seeds,
+            seeds_effective=len(self.effective_seeds),
+            seeds_set_aside=set_aside,
+            images_effective=self.counts[Verdict.EFFECTIVE],
+            images_valid=self.counts[Verdict.VALID],
+            images_invalid=self.counts[Verdict.INVALID],
+            severity_median=None if quantile is None else round(float(quantile[0]), 6),
+            severity_p90=None if quantile is None else round(float(quantile[1]), 6),
+            severity_max=None if quantile is None else round(float(quantile[2]), 6),
+            linf_max=self.linf_max if found else None,
+            l2_mean=round(self.l2_sum / found, 6) if found else None,
+            gradients_per_seed=round(self.gradients / max(1, self.seeds), 3),
+            forwards_per_seed=round(self.forwards / max(1, self.seeds), 3),
+            seconds=round(seconds, 3),
+            model_seconds=round(model_seconds, 3),
+            stopped=stopped,
+        )

@@ -1,0 +1,252 @@
+"""The uint8 lattice: PNG round trips, pixel hashes and distances.
+
+An image is a ``uint8`` tensor of shape ``(C, H, W)``, a batch ``(N, C, H, W)``, with ``C`` 3 (RGB)
+or 1 (grey). Floats exist only inside a model.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from PIL import Image, UnidentifiedImageError
+from PIL.ImageFile import ImageFile
+from torch import Tensor
+
+from compd.errors import CompdError
+
+__all__ = [
+    "Distances",
+    "check_batch",
+    "decode_png",
+    "distances",
+    "encode_png",
+    "eps_box",
+    "pixel_hash",
+    "png_round_trip",
+    "read_image",
+]
+
+MAX_PIXELS = 1 << 26  # 64 megapixels: more than any camera sends, less than a decompression bomb
+_MODES = {1: "L", 3: "RGB"}
+
+
+def check_batch(images: Tensor, name: str = "images") -> None:
+    """Raise unless ``images`` is a batch on the lattice.
+
+    Raises:
+        CompdError: if it is not ``uint8`` of shape ``(N, C, H, W)`` with ``C`` 1 or 3.
+    """
+    if images.dtype != torch.uint8 or images.ndim != 4 or images.shape[1] not in _MODES:
+        raise CompdError(
+            f"expected uint8 images of shape (N, C, H, W) with C 1 or 3, got "
+            f"{name}={images.dtype} {tuple(images.shape)}; round floats to the 0..255 lattice first"
+        )
+
+
+def _to_array(image: Tensor) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+    """(C, H, W) tensor -> contiguous (H, W, 3) or (H, W) array."""
+    array = image.permute(1, 2, 0).numpy()  # (H, W, C)
+    return np.ascontiguousarray(array[..., 0] if array.shape[2] == 1 else array)
+
+
+def encode_png(image: Tensor) -> bytes:
+    """Encode one ``(C, H, W)`` uint8 image as PNG. Lossless, and the same bytes each time."""
+    buffer = io.BytesIO()
+    # Level 1: these files are a few kilobytes, and a campaign encodes thousands of them.
+    Image.fromarray(_to_array(image)).save(buffer, "PNG", compress_level=1)
+    return buffer.getvalue()
+
+
+def decode_png(data: bytes) -> Tensor:
+    """Decode what :func:`encode_png` wrote: 8-bit grey or RGB, nothing else.
+
+    Returns:
+        uint8 tensor of shape (C, H, W).
+
+    Raises:
+        CompdError: if the bytes are no such PNG; the caller knows the file and names it.
+    """
+    return _decode(data, where="image", strict=True)
+
+
+def read_image(data: bytes, where: str, *, channels: int = 3) -> Tensor:
+    """Read an image file of any kind that converts to the lattice without loss.
+
+    Grey and palette images become RGB by repeating or looking up; fully opaque RGBA loses its
+    alpha. What would lose information (16-bit samples, real transparency) is refused.
+
+    Args:
+        data: the bytes of the file.
+        where: the name of the file, for error messages.
+        channels: 3 for RGB, 1 for grey.
+
+    Returns:
+        uint8 tensor of shape (channels, H, W).
+
+    Raises:
+        CompdError: if the file is empty, truncated, corrupt, too large or not convertible.
+    """
+    return _decode(data, where=where, strict=False, channels=channels)
+
+
+def _decode(data: bytes, *, where: str, strict: bool, channels: int = 3) -> Tensor:
+    if not data:
+        raise CompdError(f"expected an image, got an empty file (0 bytes): {where}; remove it")
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            width, height = image.size
+            if width * height > MAX_PIXELS:
+                raise CompdError(
+                    f"expected at most {MAX_PIXELS} pixels, got {width}x{height}: {where}; "
+                    "scale it down"
+                )
+            if _is_deep(image):  # Pillow would keep the high bytes and say nothing
+                raise _deep(image, where)
+            image.load()
+            if strict:
+                if image.format != "PNG" or image.mode not in _MODES.values():
+                    raise CompdError(
+                        f"expected an 8-bit grey or RGB PNG, got {image.format} {image.mode}: "
+                        f"{where}"
+                    )
+                converted: Image.Image = image
+            else:
+                converted = _lossless(image, where).convert(_MODES[channels])
+            array = np.array(converted)
+    except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
+        raise CompdError(
+            f"expected a readable image, got a corrupt or truncated file: {where} "
+            f"({' '.join(str(error).split())[:120]}); remove or replace it"
+        ) from error
+    except Image.DecompressionBombError as error:
+        raise CompdError(f"expected at most {MAX_PIXELS} pixels, got more: {where}") from error
+    if array.ndim == 2:
+        array = array[..., None]
+    return torch.from_numpy(np.ascontiguousarray(array.transpose(2, 0, 1)))
+
+
+def _lossless(image: Image.Image, where: str) -> Image.Image:
+    """Return the image without alpha, or refuse what 8 bits a channel cannot hold."""
+    if image.mode.startswith(("I", "F")):
+        raise _deep(image, where)
+    if "transparency" in image.info:  # of a palette, or one colour of a grey or RGB image
+        image = image.convert("RGBA")
+    if image.mode in ("RGBA", "LA", "PA"):
+        lowest = image.getchannel("A").getextrema()[0]
+        if lowest != 255:
+            raise CompdError(
+                f"expected an opaque image, got transparency (lowest alpha {lowest}): {where}; "
+                "flatten it onto a background first"
+            )
+    return image
+
+
+def _is_deep(image: Image.Image) -> bool:
+    """Whether an opened file, not yet loaded, stores 16 bits a channel."""
+    tiles = image.tile if isinstance(image, ImageFile) else []
+    return image.format in ("PNG", "TIFF") and any(";16" in str(tile[3]) for tile in tiles)
+
+
+def _deep(image: Image.Image, where: str) -> CompdError:
+    return CompdError(
+        f"expected 8 bits a channel, got mode {image.mode} (16 bits or more): {where}; "
+        "convert it to 8 bits first, so that it is you who decides how to round"
+    )
+
+
+def png_round_trip(images: Tensor, pool: ThreadPoolExecutor | None = None) -> Tensor:
+    """Encode each image to PNG bytes and decode it again.
+
+    Args:
+        images: uint8 (N, C, H, W).
+        pool: threads to spread the work over (Pillow releases the interpreter lock).
+
+    Returns:
+        uint8 (N, C, H, W): what a reader of the files would see.
+    """
+    check_batch(images)
+    if not len(images):
+        return images
+    chunk = 16  # one task per image would cost more in hand-over than in work
+    chunks = [images[i : i + chunk] for i in range(0, len(images), chunk)]
+    run = map if pool is None else pool.map
+    return torch.cat(list(run(_round_trip_chunk, chunks)))
+
+
+def _round_trip_chunk(images: Tensor) -> Tensor:
+    return torch.stack([decode_png(encode_png(image)) for image in images])
+
+
+def pixel_hash(image: Tensor) -> str:
+    """SHA-256 (hex) of the decoded pixels of one uint8 (C, H, W) image, in (H, W, C) order.
+
+    The same as ``sha256(numpy.asarray(PIL.Image.open(file)).tobytes())`` of its PNG.
+    """
+    return hashlib.sha256(_to_array(image).tobytes()).hexdigest()
+
+
+def eps_box(seeds: Tensor, eps: int | None) -> tuple[Tensor, Tensor]:
+    """Return the lowest and highest lattice values within ``eps`` of each seed.
+
+    Args:
+        seeds: uint8 (N, C, H, W).
+        eps: Linf bound in levels (0..255); None for the whole lattice.
+
+    Returns:
+        Two uint8 tensors of the shape of ``seeds``.
+    """
+    if eps is None:
+        return torch.zeros_like(seeds), torch.full_like(seeds, 255)
+    wide = seeds.to(torch.int16)
+    return (wide - eps).clamp(0, 255).to(torch.uint8), (wide + eps).clamp(0, 255).to(torch.uint8)
+
+
+@dataclass(frozen=True)
+class Distances:
+    """How far each candidate is from its seed; each field has shape (N,)."""
+
+    linf: Tensor  # int16, levels of 255
+    l2: Tensor  # float32, root of the mean squared difference, pixels in 0..1 ("L2 per pixel")
+    psnr: Tensor  # float32, decibels; infinite where nothing changed
+
+
+def distances(candidates: Tensor, seeds: Tensor) -> Distances:
+    """Measure candidates against their seeds.
+
+    ``l2`` is the L2 norm per pixel of the COMPD paper (section 4): the root of the mean over all
+    pixels and channels of the squared difference of values in 0..1.
+
+    Args:
+        candidates: uint8 (N, C, H, W).
+        seeds: uint8 (N, C, H, W).
+    """
+    delta = candidates.to(torch.int16) - seeds.to(torch.int16)
+    flat = delta.flatten(1)
+    linf = flat.abs().amax(1) if len(flat) else flat.new_zeros(0)
+    l2 = (flat.float() / 255).square().mean(1).sqrt()
+    return Distances(linf=linf, l2=l2, psnr=-20 * torch.log10(l2))
+
+
+def stack_images(images: Sequence[Tensor], names: Sequence[str]) -> Tensor:
+    """Stack (C, H, W) images into a batch.
+
+    Raises:
+        CompdError: if they differ in size; names the first two that do.
+    """
+    for image, name in zip(images, names, strict=True):
+        if image.shape != images[0].shape:
+            raise CompdError(
+                f"expected images of one size, got {_size(images[0])} ({names[0]}) and "
+                f"{_size(image)} ({name}); resize them, or pass --size"
+            )
+    return torch.stack(list(images))
+
+
+def _size(image: Tensor) -> str:
+    return f"{image.shape[2]}x{image.shape[1]}"

@@ -1,0 +1,61 @@
+"""What this machine is: cores it may use, CPU flags, versions."""
+
+from __future__ import annotations
+
+import os
+import platform
+from functools import cache
+from pathlib import Path
+
+__all__ = ["cpu_count", "cpu_flags", "versions"]
+
+# Flags that select integer and float kernels; the other hundred say nothing about an answer.
+_ISA = (
+    "avx", "avx2", "fma", "f16c", "avx512f", "avx512bw", "avx512vl", "avx512_vnni", "avx_vnni",
+    "avx512_bf16", "amx_int8", "amx_tile", "asimd", "asimddp", "i8mm", "sve",
+)  # fmt: skip
+
+
+def cpu_count() -> int:
+    """Cores that this process may use: its affinity mask and its control group's quota."""
+    try:
+        count = len(os.sched_getaffinity(0))
+    except AttributeError:  # not on Linux
+        count = os.cpu_count() or 1
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        if quota != "max":
+            count = min(count, max(1, int(quota) // int(period)))
+    except (OSError, ValueError):
+        pass
+    return count
+
+
+@cache
+def cpu_flags() -> tuple[str, ...]:
+    """CPU flags that can change which int8 or float kernel runs, sorted; empty if unknown."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return ()
+    found = next((line for line in lines if line.startswith(("flags", "Features"))), "")
+    return tuple(sorted(set(found.partition(":")[2].split()) & set(_ISA)))
+
+
+@cache
+def versions() -> dict[str, str]:
+    """Versions of all that takes part in an answer."""
+    import numpy
+    import PIL
+    import torch
+
+    from compd import __version__
+
+    return {
+        "compd": __version__,
+        "python": platform.python_version(),
+        "torch": str(torch.__version__),
+        "numpy": numpy.__version__,
+        "pillow": PIL.__version__,
+        "platform": f"{platform.system()}-{platform.machine()}",
+    }

@@ -1,0 +1,116 @@
+"""The user's own network: ``pkg.module:factory``, checked before anything else runs."""
+
+from __future__ import annotations
+
+import importlib
+import linecache
+import sys
+import traceback
+from pathlib import Path
+
+import torch
+from torch import Tensor, fx, nn
+
+from compd.errors import CompdError
+
+__all__ = ["check_model", "load_factory", "trace"]
+
+
+def load_factory(spec: str) -> nn.Module:
+    """Import ``pkg.module:factory``, call the factory and return its module in eval mode.
+
+    The working folder is importable, as with ``python -m``.
+
+    Raises:
+        CompdError: if the import or the factory fails, or if it returns no ``nn.Module``.
+    """
+    module_name, _, attribute = spec.partition(":")
+    if not module_name or not attribute:
+        raise CompdError(f"expected model as pkg.module:factory, got model={spec!r}")
+    if "" not in sys.path and str(Path.cwd()) not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))
+    try:
+        factory = getattr(importlib.import_module(module_name), attribute)
+    except Exception as error:
+        raise CompdError(
+            f"expected model={spec!r} to name an importable factory, got {_what(error)}"
+        ) from error
+    if not callable(factory):
+        raise CompdError(f"expected {spec!r} to be callable, got {type(factory).__name__}")
+    try:
+        model = factory()
+    except Exception as error:
+        raise CompdError(
+            f"expected {spec!r} to return a torch.nn.Module, but it raised {_what(error)}"
+            f"{_offending(error)}"
+        ) from error
+    if not isinstance(model, nn.Module):
+        raise CompdError(
+            f"expected {spec!r} to return a torch.nn.Module, got {type(model).__name__}"
+        )
+    return model.eval()
+
+
+def check_model(model: nn.Module, *, channels: int, size: int, classes: int, name: str) -> None:
+    """Run one black image through a model and look at what comes out.
+
+    Raises:
+        CompdError: if the model fails, or answers with anything but finite logits (1, classes).
+    """
+    example = torch.zeros(1, channels, size, size)
+    try:
+        with torch.inference_mode():
+            logits = model(example)
+    except Exception as error:
+        raise CompdError(
+            f"expected model={name!r} to take float pixels (N, {channels}, {size}, {size}) in "
+            f"0..1, but it raised {_what(error)}{_offending(error)}"
+        ) from error
+    if not isinstance(logits, Tensor) or tuple(logits.shape) != (1, classes):
+        came = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+        raise CompdError(
+            f"expected model={name!r} to return logits of shape (1, {classes}), got {came}; "
+            "the data decides the number of classes"
+        )
+    if not bool(torch.isfinite(logits).all()):
+        raise CompdError(
+            f"expected finite logits from model={name!r}, got NaN or infinity on a black image; "
+            "check its weights"
+        )
+
+
+def trace(model: nn.Module, name: str) -> fx.GraphModule:
+    """Trace a model with ``torch.fx``; compression and coverage both work on the graph.
+
+    Raises:
+        CompdError: if it cannot be traced; names the line that cannot.
+    """
+    try:
+        return fx.symbolic_trace(model)
+    except Exception as error:
+        raise CompdError(
+            f"expected model={name!r} to survive torch.fx tracing, got {_what(error)}"
+            f"{_offending(error)}; replace Python control flow on tensor values by tensor "
+            "operations"
+        ) from error
+
+
+def _what(error: BaseException) -> str:
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text[:160]}" if text else type(error).__name__
+
+
+def _offending(error: BaseException) -> str:
+    """`` at file:line: code`` of the last frame in the user's own files, if there is one."""
+    own = (str(Path(torch.__file__).parent), str(Path(__file__).parent), "<")
+    # The zoo lies beside this file, but it is not what a user can change.
+    frames = [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if not frame.filename.startswith(own) and "importlib" not in frame.filename
+    ]
+    if not frames:
+        return ""
+    frame = frames[-1]
+    code = (frame.line or linecache.getline(frame.filename, frame.lineno or 0)).strip()
+    return f" at {frame.filename}:{frame.lineno}: {code}"

@@ -1,0 +1,187 @@
+"""Weights files: safetensors and plain PyTorch state dicts, whatever wrapper they come in."""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor, nn
+
+from compd.errors import CompdError
+
+__all__ = ["WeightsFile", "load_weights_", "read_weights", "state_hash"]
+
+_WRAPPERS = ("state_dict", "model_state_dict", "net", "model", "model_state")
+_PREFIXES = ("module.", "_orig_mod.", "model.", "net.")
+_CHANNEL_STATS = ("mean", "std")
+
+
+@dataclass(frozen=True)
+class WeightsFile:
+    """Tensors of a weights file, and what it says of its own normalisation."""
+
+    path: Path
+    tensors: Mapping[str, Tensor]
+    mean: tuple[float, ...] | None
+    std: tuple[float, ...] | None
+
+
+def read_weights(path: Path) -> WeightsFile:
+    """Read a ``.safetensors``, ``.pt`` or ``.pth`` file; nothing is unpickled but tensors.
+
+    Raises:
+        CompdError: if the file is missing, of another kind, corrupt, or holds NaN or infinity.
+    """
+    if not path.is_file():
+        raise CompdError(f"expected a weights file, got weights={str(path)!r} (no such file)")
+    metadata: Mapping[str, str] = {}
+    if path.suffix == ".safetensors":
+        try:
+            with safe_open(path, "pt") as file:
+                metadata = file.metadata() or {}
+                tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+        except (SafetensorError, OSError, ValueError) as error:
+            raise CompdError(
+                f"expected a safetensors file, got weights={str(path)!r} ({_line(error)}); "
+                "is it complete?"
+            ) from error
+    elif path.suffix in (".pt", ".pth"):
+        tensors = _unwrap(_torch_load(path), path)
+    else:
+        raise CompdError(
+            f"expected weights as .safetensors, .pt or .pth, got weights={str(path)!r}; "
+            "save the state dict with safetensors.torch.save_file"
+        )
+    for key, tensor in tensors.items():
+        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+            bad = int((~torch.isfinite(tensor)).sum())
+            raise CompdError(
+                f"expected finite weights, got {bad} NaN or infinite values in {key!r} of "
+                f"{path}; the training that made them diverged"
+            )
+    stats = {name: _floats(metadata[name], path) for name in _CHANNEL_STATS if name in metadata}
+    return WeightsFile(path, tensors, mean=stats.get("mean"), std=stats.get("std"))
+
+
+def load_weights_(net: nn.Module, weights: WeightsFile) -> None:
+    """Load a weights file into a network, in place, whatever prefix its names carry.
+
+    Raises:
+        CompdError: if the names or shapes are those of another architecture.
+    """
+    target = net.state_dict()
+    tensors = _strip_prefixes(weights.tensors, target)
+    counters = {key for key in target if key.endswith("num_batches_tracked")}
+    missing = sorted(target.keys() - tensors.keys() - counters)
+    extra = sorted(key for key in tensors.keys() - target.keys())
+    if missing or extra:
+        raise CompdError(
+            f"expected weights of this architecture ({len(target)} tensors), got "
+            f"{weights.path}: {_some('missing', missing)}{_some('unknown', extra)}; "
+            "check --model and --width"
+        )
+    for key, tensor in tensors.items():
+        if tensor.shape != target[key].shape:
+            raise CompdError(
+                f"expected {key!r} of shape {tuple(target[key].shape)}, got "
+                f"{tuple(tensor.shape)} in {weights.path}; check --model, --width and the classes"
+            )
+    net.load_state_dict({**{key: target[key] for key in counters}, **tensors})
+
+
+def state_hash(state: Mapping[str, Any]) -> str:
+    """SHA-256 (hex) over names, dtypes, shapes and bytes of a state dict.
+
+    Quantised tensors and the packed parameters of int8 modules count by their integers, scales
+    and zero points, so that two deployed models with one hash compute with the same numbers.
+    """
+    digest = hashlib.sha256()
+    for key in sorted(state):
+        digest.update(key.encode())
+        _feed(digest, state[key])
+    return digest.hexdigest()
+
+
+def _feed(digest: hashlib._Hash, value: Any) -> None:
+    if isinstance(value, tuple):
+        for item in value:
+            _feed(digest, item)
+    elif isinstance(value, Tensor) and value.is_quantized:
+        if value.qscheme() in (torch.per_channel_affine, torch.per_channel_symmetric):
+            _feed(digest, value.q_per_channel_scales())
+            _feed(digest, value.q_per_channel_zero_points())
+        else:
+            digest.update(struct.pack("<dq", value.q_scale(), value.q_zero_point()))
+        _feed(digest, value.int_repr())
+    elif isinstance(value, Tensor):
+        tensor = value.detach().cpu().contiguous()
+        digest.update(f"{tensor.dtype}{tuple(tensor.shape)}".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
+    else:
+        digest.update(repr(value).encode())
+
+
+def _torch_load(path: Path) -> Any:
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # a damaged file makes the unpickler raise a dozen kinds
+        raise CompdError(
+            f"expected a file of plain tensors, got weights={str(path)!r} ({_line(error)}); "
+            "save only the state dict (nothing else is ever unpickled)"
+        ) from error
+
+
+def _unwrap(content: Any, path: Path) -> dict[str, Tensor]:
+    while isinstance(content, Mapping):
+        inner = next(
+            (content[key] for key in _WRAPPERS if isinstance(content.get(key), Mapping)), 0
+        )
+        if inner == 0:
+            break
+        content = inner
+    if isinstance(content, Mapping):
+        tensors = {str(key): value for key, value in content.items() if isinstance(value, Tensor)}
+        if tensors:
+            return tensors
+    raise CompdError(
+        f"expected a state dict (names to tensors), got {type(content).__name__} in {path}; "
+        f"known wrappers are {', '.join(_WRAPPERS)}"
+    )
+
+
+def _strip_prefixes(
+    tensors: Mapping[str, Tensor], target: Mapping[str, Tensor]
+) -> dict[str, Tensor]:
+    result = dict(tensors)
+    while result and not result.keys() & target.keys():
+        prefix = next((p for p in _PREFIXES if all(k.startswith(p) for k in result)), None)
+        if prefix is None:
+            break
+        result = {key[len(prefix) :]: value for key, value in result.items()}
+    return result
+
+
+def _floats(text: str, path: Path) -> tuple[float, ...]:
+    try:
+        return tuple(float(part) for part in text.strip("()[] ").split(","))
+    except ValueError as error:
+        raise CompdError(
+            f"expected mean and std as numbers with commas, got {text!r} in the metadata of {path}"
+        ) from error
+
+
+def _some(what: str, names: list[str]) -> str:
+    if not names:
+        return ""
+    more = f" and {len(names) - 2} more" if len(names) > 2 else ""
+    return f"{what} {', '.join(names[:2])}{more}; "
+
+
+def _line(error: BaseException) -> str:
+    return (" ".join(str(error).split()) or type(error).__name__)[:120]

@@ -1,0 +1,79 @@
+"""The table of built-in networks: adding one is one file and one line here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from compd.errors import CompdError, unknown
+from compd.models.densenet import densenet121
+from compd.models.lenet import lenet5
+from compd.models.normalise import Classifier
+from compd.models.resnet import resnet18, resnet20
+from compd.models.vgg import vgg11
+
+__all__ = ["ZOO", "ZooEntry", "build_zoo_model"]
+
+
+@dataclass(frozen=True)
+class ZooEntry:
+    """One built-in network."""
+
+    make: Callable[..., nn.Module]
+    width: int  # of the network's own paper
+    small_width: int  # for the embedded digits, which need no more and must train in a minute
+
+
+ZOO: Mapping[str, ZooEntry] = {
+    "vgg11": ZooEntry(vgg11, width=64, small_width=16),
+    "resnet18": ZooEntry(resnet18, width=64, small_width=16),
+    "densenet121": ZooEntry(densenet121, width=32, small_width=8),
+    "resnet20": ZooEntry(resnet20, width=16, small_width=16),
+    "lenet5": ZooEntry(lenet5, width=6, small_width=6),
+}
+
+
+def build_zoo_model(
+    name: str,
+    *,
+    classes: int,
+    channels: int = 3,
+    size: int = 32,
+    width: int | None = None,
+    mean: Sequence[float] = (0.5, 0.5, 0.5),
+    std: Sequence[float] = (0.25, 0.25, 0.25),
+    seed: int = 0,
+) -> Classifier:
+    """Build an untrained network of the zoo, normalisation included.
+
+    Args:
+        name: a key of :data:`ZOO`.
+        classes: number of logits.
+        channels: input channels, 1 or 3.
+        size: height and width of the images.
+        width: base channels (growth rate for densenet121); None for that of the paper.
+        mean: per-channel mean of pixels in 0..1.
+        std: per-channel standard deviation of pixels in 0..1.
+        seed: random seed of the initial weights; the global generator is left as it was.
+
+    Returns:
+        A module in eval mode: float pixels in 0..1 of shape (N, C, H, W) to logits (N, K).
+
+    Raises:
+        CompdError: if the name is unknown or an argument makes no sense.
+    """
+    if name not in ZOO:
+        raise unknown("model", name, [*ZOO, "pkg.module:factory"])
+    width = ZOO[name].width if width is None else width
+    if width < 1 or classes < 2 or len(mean) != channels or len(std) != channels:
+        raise CompdError(
+            f"expected width >= 1, classes >= 2 and one mean and std for each of the {channels} "
+            f"channels, got width={width}, classes={classes}, mean={tuple(mean)}, std={tuple(std)}"
+        )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        net = ZOO[name].make(width=width, channels=channels, classes=classes, size=size)
+    return Classifier(net, mean, std).eval()

@@ -1,0 +1,97 @@
+"""A campaign as one object with stable, documented keys (see ``docs/json.md``)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from compd.build import Agreement
+from compd.compress import config_to_json, kind_of
+from compd.fuzz import Campaign
+from compd.fuzz.strategies import settings_of
+
+__all__ = ["CampaignReport", "campaign_report"]
+
+
+@dataclass(frozen=True)
+class CampaignReport:
+    """What ``compd fuzz`` prints and writes."""
+
+    model: str
+    data: str
+    compress: str
+    engine: str
+    strategy: str
+    original_accuracy: float
+    shadow_accuracy: float
+    deployed_accuracy: float
+    shadow_deployed_disagreement: float
+    natural_disagreement: float
+    seeds: int
+    seeds_set_aside: int
+    seeds_effective: int
+    images_effective: int
+    images_valid: int
+    images_invalid: int
+    severity_median: float | None
+    severity_p90: float | None
+    severity_max: float | None
+    linf_max: int | None
+    l2_mean: float | None
+    gradients_per_seed: float
+    forwards_per_seed: float
+    seconds: float
+    model_seconds: float
+    stopped: str
+    stored: int
+    corpus: str
+    settings: Mapping[str, Any]
+    rows: Mapping[str, str]
+    fingerprint: Mapping[str, Any]
+
+    def to_json(self) -> dict[str, Any]:
+        """As a JSON object; keys are those of the class."""
+        return asdict(self)
+
+
+def campaign_report(
+    campaign: Campaign, agreement: Agreement, *, rows: Mapping[str, str], corpus: str, stored: int
+) -> CampaignReport:
+    """Put together what a campaign did.
+
+    Args:
+        campaign: finished or stopped.
+        agreement: of the same pair, on clean rows.
+        rows: split name -> rows used, for all splits that took part.
+        corpus: where the findings lie.
+        stored: how many entries the campaign added there.
+    """
+    spec, settings, summary = campaign.pair.spec, campaign.settings, campaign.summary()
+    return CampaignReport(
+        model=spec.model.model,
+        data=campaign.data,
+        compress=kind_of(spec.compress),
+        engine=spec.engine,
+        strategy=settings_of(settings.strategy)["name"],
+        original_accuracy=agreement.original_accuracy,
+        shadow_accuracy=agreement.shadow_accuracy,
+        deployed_accuracy=agreement.deployed_accuracy,
+        shadow_deployed_disagreement=agreement.shadow_deployed_disagreement,
+        natural_disagreement=agreement.natural_disagreement,
+        **asdict(summary),
+        stored=stored,
+        corpus=corpus,
+        settings={
+            "width": spec.model.width,
+            "compress": config_to_json(spec.compress),
+            "strategy": settings_of(settings.strategy),
+            "eps": settings.eps,
+            "random_seed": settings.random_seed,
+            "batch": settings.batch,
+            "keep": sorted(str(verdict) for verdict in settings.keep),
+            "time": settings.seconds,
+        },
+        rows=dict(rows),
+        fingerprint=campaign.pair.fingerprint(batch=settings.batch),
+    )

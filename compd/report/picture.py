@@ -1,0 +1,94 @@
+"""Pictures of findings that a person can look at: seed, deviation, difference, both answers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+from torch import Tensor
+
+from compd.corpus.records import Record
+from compd.fuzz.findings import Answer
+
+__all__ = ["contact_sheet"]
+
+_SIDE = 192  # of each picture, pixels
+_TEXT = 300  # width of the answers
+_GAP = 16
+_HEAD = 26  # caption above the pictures
+_INK, _GREY, _PAPER = (28, 28, 30), (110, 110, 115), (255, 255, 255)
+_BLUE, _RED = (66, 110, 180), (196, 64, 52)
+
+
+def contact_sheet(entries: Sequence[tuple[Record, Tensor, Tensor]]) -> Image.Image:
+    """Draw one row an entry: seed, deviation, amplified difference, both models' top answers.
+
+    Args:
+        entries: (record, uint8 (C, H, W) image, uint8 (C, H, W) seed image).
+
+    Returns:
+        An RGB picture.
+    """
+    row = _HEAD + _SIDE + 2 * _GAP
+    width = 3 * (_SIDE + _GAP) + _GAP + _TEXT
+    sheet = Image.new("RGB", (width, row * len(entries)), _PAPER)
+    for i, (record, image, seed) in enumerate(entries):
+        _draw_row(sheet, i * row + _GAP, record, image, seed)
+    return sheet
+
+
+def _draw_row(sheet: Image.Image, top: int, record: Record, image: Tensor, seed: Tensor) -> None:
+    draw = ImageDraw.Draw(sheet)
+    delta = image.numpy().astype(np.int16) - seed.numpy().astype(np.int16)
+    factor = max(1, 120 // max(1, int(np.abs(delta).max())))
+    difference = np.clip(128 + factor * delta, 0, 255).astype(np.uint8)
+    pictures = [
+        (f"seed {record.seed_row}", seed.numpy()),
+        (f"deviation, Linf {record.linf}/255", image.numpy()),
+        (f"difference × {factor}", difference),
+    ]
+    for k, (caption, pixels) in enumerate(pictures):
+        left = _GAP + k * (_SIDE + _GAP)
+        draw.text((left, top), caption, fill=_GREY, font=_font(14))
+        sheet.paste(_enlarge(pixels), (left, top + _HEAD))
+    left = 3 * (_SIDE + _GAP) + _GAP
+    draw.text(
+        (left, top),
+        f"severity {record.severity:.2f}   {record.sha256[:12]}",
+        fill=_GREY,
+        font=_font(14),
+    )
+    _draw_answer(draw, left, top + _HEAD, "original", record.original, _BLUE)
+    _draw_answer(
+        draw,
+        left,
+        top + _HEAD + _SIDE // 2 + 4,
+        "deployed",
+        record.deployed,
+        _RED if record.deployed.label != record.original.label else _BLUE,
+    )
+
+
+def _draw_answer(
+    draw: ImageDraw.ImageDraw, left: int, top: int, who: str, answer: Answer,
+    colour: tuple[int, int, int],
+) -> None:  # fmt: skip
+    draw.text((left, top), f"{who}: {answer.name}", fill=_INK, font=_font(16))
+    for k, (name, p) in enumerate(answer.top):
+        y = top + 24 + k * 20
+        draw.rectangle(
+            (left, y + 2, left + max(1, round(110 * p)), y + 15),
+            fill=colour if k == 0 else (190, 190, 196),
+        )
+        draw.text((left + 118, y), f"{p:6.1%}  {name}", fill=_INK, font=_font(14))
+
+
+def _enlarge(pixels: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> Image.Image:
+    array = pixels.transpose(1, 2, 0)
+    picture = Image.fromarray(np.ascontiguousarray(array[..., 0] if array.shape[2] == 1 else array))
+    return picture.convert("RGB").resize((_SIDE, _SIDE), Image.Resampling.NEAREST)
+
+
+def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    return ImageFont.load_default(size)

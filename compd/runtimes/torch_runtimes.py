@@ -1,0 +1,65 @@
+"""Runtimes inside PyTorch: float modules, and the four int8 engines."""
+
+from __future__ import annotations
+
+import copy
+from functools import cached_property
+
+import torch
+from torch import Tensor, nn
+
+from compd.compress.int8 import convert, quantized_engine
+from compd.models.inputs import to_input
+from compd.models.weights import state_hash
+
+__all__ = ["FloatRuntime", "Int8Runtime"]
+
+
+class FloatRuntime:
+    """A float module as it is: the original, a pruned model, or a simulation.
+
+    Args:
+        module: float pixels in 0..1 to logits, already on ``device``.
+        device: where it runs.
+        engine: what to call it.
+    """
+
+    def __init__(self, module: nn.Module, device: torch.device, engine: str = "fp32") -> None:
+        self._module = module
+        self._device = device
+        self.engine = engine
+
+    @cached_property
+    def content_hash(self) -> str:
+        """SHA-256 (hex) of the state dict."""
+        return state_hash(self._module.state_dict())
+
+    def run(self, images: Tensor) -> Tensor:
+        """uint8 (N, C, H, W) -> float32 logits (N, K) on the CPU."""
+        with torch.inference_mode():
+            logits: Tensor = self._module(to_input(images, self._device))
+            return logits.float().cpu()
+
+
+class Int8Runtime:
+    """A shadow converted to real int8 kernels; always on the CPU.
+
+    Args:
+        shadow: calibrated, from ``compd.compress``; not changed.
+        engine: one of ``compd.compress.int8.ENGINES``.
+    """
+
+    def __init__(self, shadow: nn.Module, engine: str) -> None:
+        self.engine = engine
+        self._module = convert(copy.deepcopy(shadow), engine)
+
+    @cached_property
+    def content_hash(self) -> str:
+        """SHA-256 (hex) of int8 weights, biases, scales and zero points."""
+        return state_hash(self._module.state_dict())
+
+    def run(self, images: Tensor) -> Tensor:
+        """uint8 (N, C, H, W) -> float32 logits (N, K)."""
+        with quantized_engine(self.engine), torch.inference_mode():
+            logits: Tensor = self._module(to_input(images))
+            return logits

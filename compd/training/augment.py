@@ -1,0 +1,36 @@
+"""Random crops and mirrors on uint8 batches."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+__all__ = ["crop_and_mirror"]
+
+
+def crop_and_mirror(images: Tensor, pad: int, mirror: bool, generator: torch.Generator) -> Tensor:
+    """Shift each image by up to ``pad`` pixels (zeros come in) and mirror half of them.
+
+    Args:
+        images: uint8 (N, C, H, W), on any device.
+        pad: largest shift in pixels; 0 for none.
+        mirror: whether to mirror.
+        generator: a CPU generator; the draws do not depend on the device.
+
+    Returns:
+        uint8 (N, C, H, W).
+    """
+    n, _, height, width = images.shape
+    shift = torch.randint(0, 2 * pad + 1, (2, n), generator=generator)
+    flip = torch.rand(n, generator=generator) < (0.5 if mirror else 0.0)
+    rows = shift[0][:, None] + torch.arange(height)  # (N, H)
+    columns = torch.arange(width).expand(n, width)
+    columns = shift[1][:, None] + torch.where(flip[:, None], columns.flip(1), columns)  # (N, W)
+    padded = F.pad(images, (pad, pad, pad, pad))
+    # one gather for all: (N, 1, 1), (N, H, 1), (N, 1, W) index the (N, H, W, C) view
+    n_index = torch.arange(n)[:, None, None].to(images.device)
+    taken = padded.permute(0, 2, 3, 1)[
+        n_index, rows[:, :, None].to(images.device), columns[:, None, :].to(images.device)
+    ]
+    return taken.permute(0, 3, 1, 2)

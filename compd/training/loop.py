@@ -1,0 +1,194 @@
+"""One visible training loop: SGD with Nesterov momentum under a one-cycle schedule."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from compd.data import Split
+from compd.errors import CompdError
+from compd.models.inputs import predict, to_input
+from compd.progress import Progress, Report, silent
+from compd.storage import config_hash, disk_errors
+from compd.training.augment import crop_and_mirror
+
+__all__ = ["TrainConfig", "accuracy", "fit_", "lr_at"]
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Everything that determines a training run but the data and the initial weights."""
+
+    epochs: int = 10
+    batch: int = 128
+    lr: float = 0.1  # peak
+    warmup: float = 0.25  # share of the steps until the peak
+    weight_decay: float = 5e-4
+    momentum: float = 0.9
+    pad: int = 4  # largest random shift, in pixels
+    mirror: bool = True
+    label_smoothing: float = 0.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.epochs < 1 or self.batch < 2 or not 0 < self.lr < 100:
+            raise CompdError(
+                f"expected epochs >= 1, batch >= 2 and 0 < lr < 100, got epochs={self.epochs}, "
+                f"batch={self.batch}, lr={self.lr}"
+            )
+
+
+def lr_at(step: int, total: int, config: TrainConfig) -> float:
+    """Learning rate of a step: linear up to the peak, then a half cosine down to zero."""
+    top = max(1.0, config.warmup * total)
+    if step < top:
+        return config.lr * (step + 1) / (top + 1)
+    return config.lr * 0.5 * (1 + math.cos(math.pi * (step - top) / max(1.0, total - top)))
+
+
+def accuracy(run: Callable[[Tensor], Tensor], split: Split, *, batch: int = 256) -> float:
+    """Share of a split's images whose top-1 answer is the true label."""
+    answers = predict(run, split.images, batch=batch).argmax(1)
+    return float((answers == split.labels).double().mean())
+
+
+def fit_(
+    model: nn.Module,
+    train: Split,
+    selection: Split,
+    config: TrainConfig,
+    *,
+    stage: str,
+    device: torch.device,
+    train_mode: Callable[[nn.Module], object] = nn.Module.train,
+    before_step: Callable[[int, int], None] = lambda step, total: None,
+    autocast: bool = False,
+    checkpoint: Path | None = None,
+    report: Report = silent,
+) -> list[float]:
+    """Train a model in place; resumes from ``checkpoint`` if a run with this config left one.
+
+    Args:
+        model: float pixels in 0..1 to logits; moved to ``device``.
+        train: rows to train on.
+        selection: rows whose accuracy is measured after each epoch.
+        config: the schedule.
+        stage: what progress reports call it.
+        device: where to train.
+        train_mode: puts the model in the mode to train in (freeze BatchNorm here).
+        before_step: called with (step, total) before each step.
+        autocast: bfloat16 arithmetic where the device is a GPU.
+        checkpoint: file that holds the state after the last whole epoch; removed at the end.
+        report: told after each batch.
+
+    Returns:
+        Selection accuracy after each epoch of this call.
+
+    Raises:
+        CompdError: if the loss becomes NaN or infinite.
+    """
+    model.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    decay = [p for p in model.parameters() if p.requires_grad and p.ndim > 1]
+    plain = [p for p in model.parameters() if p.requires_grad and p.ndim <= 1]
+    groups: list[dict[str, Any]] = [
+        {"params": decay, "weight_decay": config.weight_decay},
+        {"params": plain},
+    ]
+    optimiser = torch.optim.SGD(
+        groups,
+        lr=config.lr, momentum=config.momentum, nesterov=True,
+    )  # fmt: skip
+    images, labels = train.images.to(device), train.labels.to(device)
+    batches = max(1, len(train) // config.batch)  # whole batches: BatchNorm dislikes crumbs
+    total = config.epochs * batches
+    history: list[float] = []
+    start = _resume_(model, optimiser, checkpoint, config)
+    begun = time.monotonic()
+    for epoch in range(start, config.epochs):
+        generator = torch.Generator().manual_seed(config.seed * 1_000_003 + epoch)
+        order = torch.randperm(len(train), generator=generator)
+        train_mode(model)
+        for i in range(batches):
+            step = epoch * batches + i
+            rows = order[i * config.batch : (i + 1) * config.batch].to(device)
+            before_step(step, total)
+            for group in optimiser.param_groups:
+                group["lr"] = lr_at(step, total, config)
+            x = crop_and_mirror(images[rows], config.pad, config.mirror, generator)
+            with torch.autocast(device.type, torch.bfloat16, enabled=autocast and _is_gpu(device)):
+                logits = model(to_input(x, device))  # (B, K)
+            loss = F.cross_entropy(
+                logits.float(), labels[rows], label_smoothing=config.label_smoothing
+            )
+            optimiser.zero_grad(set_to_none=True)
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimiser.step()
+            if i % 16 == 15 or i == batches - 1:  # reading the loss waits for the device
+                value = float(loss.detach())
+                if not math.isfinite(value):
+                    raise CompdError(
+                        f"expected a finite loss, got {value} at step {step} of {stage}; "
+                        f"lower the learning rate (lr={config.lr})"
+                    )
+            if i < batches - 1:
+                facts = {"loss": f"{value:.3f}"} if i >= 15 else {}
+                if history:
+                    facts["accuracy"] = f"{history[-1]:.2%}"
+                report(Progress(stage, step + 1, total, facts))
+        model.eval()
+        with torch.inference_mode():
+            history.append(accuracy(lambda x: model(to_input(x, device)), selection))
+        if checkpoint is not None and epoch + 1 < config.epochs and time.monotonic() - begun > 5:
+            _save(model, optimiser, checkpoint, config, epoch + 1)
+        facts = {"epoch": f"{epoch + 1}/{config.epochs}", "accuracy": f"{history[-1]:.2%}"}
+        report(Progress(stage, (epoch + 1) * batches, total, facts))
+    if checkpoint is not None:
+        checkpoint.unlink(missing_ok=True)
+    model.eval()
+    return history
+
+
+def _is_gpu(device: torch.device) -> bool:
+    return device.type != "cpu"
+
+
+def _save(
+    model: nn.Module, optimiser: torch.optim.Optimizer, path: Path, config: TrainConfig, epoch: int
+) -> None:
+    state = {
+        "config": config_hash(asdict(config)),
+        "epoch": epoch,
+        "model": model.state_dict(),
+        "optimiser": optimiser.state_dict(),
+    }
+    with disk_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_suffix(".tmp")
+        torch.save(state, temporary)
+        temporary.replace(path)
+
+
+def _resume_(
+    model: nn.Module, optimiser: torch.optim.Optimizer, path: Path | None, config: TrainConfig
+) -> int:
+    """Load a checkpoint of the same config; return the epoch to go on with."""
+    if path is None or not path.is_file():
+        return 0
+    try:
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception:  # a checkpoint is a convenience: a broken one means starting over
+        path.unlink()
+        return 0
+    if state["config"] != config_hash(asdict(config)):
+        return 0
+    model.load_state_dict(state["model"])
+    optimiser.load_state_dict(state["optimiser"])
+    return int(state["epoch"])
