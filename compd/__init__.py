@@ -5,4 +5,44 @@ The names below load on first use, so that importing the package costs nothing.
 
 from __future__ import annotations
 
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from compd.build import build_pair, evaluate
+    from compd.corpus import Corpus, collect, verify
+    from compd.data import Splits, load_data
+    from compd.errors import CompdError
+    from compd.pair import Pair
+
 __version__ = "0.1.0"
+
+__all__ = [
+    "CompdError",
+    "Corpus",
+    "Pair",
+    "Splits",
+    "build_pair",
+    "collect",
+    "evaluate",
+    "load_data",
+    "verify",
+]
+
+_HOMES = {
+    "CompdError": "errors",
+    "Corpus": "corpus",
+    "Pair": "pair",
+    "Splits": "data",
+    "build_pair": "build",
+    "collect": "corpus",
+    "evaluate": "build",
+    "load_data": "data",
+    "verify": "corpus",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'compd' has no attribute {name!r}")
+    return getattr(importlib.import_module(f"compd.{_HOMES[name]}"), name)

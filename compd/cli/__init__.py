@@ -78,6 +78,9 @@ def _run(arguments: list[str]) -> int:
         # the parser's own errors know how to say themselves in one line
         if not hasattr(error, "format_message"):
             raise
+        if type(error).__name__ == "NoArgsIsHelpError":  # its message is the help
+            typer.echo(error.format_message(), err=True)
+            return 2
         _say(f"{error.format_message()} See: compd --help")
         return 2
 

@@ -129,7 +129,7 @@ def verify_entries(
     )  # fmt: skip
     with live() as report:
         built, _ = request.open(report)
-        results = verify(store, built, batch=batch or 64, report=report)
+        results = verify(store, built, batch=64 if batch is None else batch, report=report)
     damaged = [result for result in results if result.verdict is None]
     changed = [result for result in results if result.verdict is not None and not result.holds]
     changes = {

@@ -31,7 +31,7 @@ def fuzz(
         int | None, typer.Option("--eps", help="Linf bound in levels of 255. Default: none.")
     ] = None,
     seeds: Annotated[
-        int | None, typer.Option("--seeds", help="Seeds to search from. Default: 500.")
+        int | None, typer.Option("--seeds", help="Seeds to search from. Default: 200.")
     ] = None,
     steps: Annotated[int | None, typer.Option("--steps", help="Steps of the search.")] = None,
     coverage: Annotated[
@@ -81,7 +81,7 @@ def fuzz(
         agreement = evaluate(built, splits, report=report)
         stop = threading.Event()
         campaign = search.fuzz(
-            built, splits.seeds, strategy=config, limit=500 if seeds is None else seeds, eps=eps,
+            built, splits.seeds, strategy=config, limit=200 if seeds is None else seeds, eps=eps,
             random_seed=random_seed, batch=batch, keep=keep, seconds=time, stop=stop,
             report=report,
         )  # fmt: skip

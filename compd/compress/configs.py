@@ -24,7 +24,7 @@ class Qat:
     """Quantisation-aware training: int8 weights and activations, BatchNorm folded and frozen."""
 
     epochs: int = 1
-    lr: float = 1e-3
+    lr: float = 1e-4
     batch: int = 64
     activation_bits: int = 7  # PyTorch's default for x86: no AVX2 kernel saturates
     seed: int = 0
@@ -47,9 +47,9 @@ class Prune:
     """L1-unstructured pruning of each convolution, then fine-tuning with the mask held."""
 
     amount: float = 0.75
-    epochs: int = 5
-    lr: float = 0.02
-    batch: int = 64
+    epochs: int = 10
+    lr: float = 0.05
+    batch: int = 128
     seed: int = 0
 
     def __post_init__(self) -> None:

@@ -15,11 +15,11 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, fx, nn
 from torch.ao.quantization import QConfig, QConfigMapping
 from torch.ao.quantization.fake_quantize import (
     FakeQuantize,
-    FusedMovingAvgObsFakeQuantize,
     disable_fake_quant,
     disable_observer,
     enable_fake_quant,
@@ -100,15 +100,12 @@ def new_shadow(
     shared: dict[str, Any] = {"quant_min": 0, "quant_max": top, "dtype": torch.quint8}
     shared |= {"qscheme": torch.per_tensor_affine, "reduce_range": activation_bits < 8}
     half = 2 ** (weight_bits - 1)
-    activation = (
-        _quantiser(FakeQuantize, observer=HistogramObserver, **shared)
-        if histogram
-        else _quantiser(
-            FusedMovingAvgObsFakeQuantize, observer=MovingAverageMinMaxObserver, **shared
-        )
+    # Not the fused quantisers: those write to their scales in each forward pass, so that a shadow
+    # would not be a pure function (torch 2.13).
+    activation = _quantiser(
+        observer=HistogramObserver if histogram else MovingAverageMinMaxObserver, **shared
     )
     weight = _quantiser(
-        FusedMovingAvgObsFakeQuantize,
         observer=MovingAveragePerChannelMinMaxObserver,
         quant_min=-half,
         quant_max=half - 1,
@@ -119,10 +116,12 @@ def new_shadow(
     mapping = QConfigMapping().set_global(
         QConfig(activation, weight)  # type: ignore[no-untyped-call]
     )
-    trace(original, name)  # for its error message
+    traced = _unshare_(trace(copy.deepcopy(original).cpu().eval(), name))
     with _quiet():
-        folded = fuse_fx(copy.deepcopy(original).cpu().eval())
+        folded = fuse_fx(traced)
         shadow = prepare_qat_fx(folded.train(), mapping, (example,))
+    _share_ranges_(shadow)
+    _widen_output_(shadow, 8)
     return shadow.eval()
 
 
@@ -152,16 +151,14 @@ def simulate_(shadow: nn.Module) -> None:
 
 def freeze_ranges_(shadow: nn.Module) -> None:
     """Hold all ranges where they are."""
+    shadow.apply(disable_observer)
     for module in shadow.modules():
-        if isinstance(module, FakeQuantize) and isinstance(
-            module.activation_post_process, HistogramObserver
-        ):
-            # the fused quantisers keep their scale current; this one has to be told
+        if isinstance(module, FakeQuantize):
+            # Calibration only observes: without this, scales would hold what the memory held.
             with _quiet():
                 scale, zero_point = module.calculate_qparams()
-            module.scale.copy_(scale)
-            module.zero_point.copy_(zero_point)
-    shadow.apply(disable_observer)
+            for buffer, value in ((module.scale, scale), (module.zero_point, zero_point)):
+                buffer.resize_(value.shape).copy_(value)
 
 
 def convert(shadow: nn.Module, engine: str) -> fx.GraphModule:
@@ -184,9 +181,72 @@ def convert(shadow: nn.Module, engine: str) -> fx.GraphModule:
         return convert_fx(frozen)
 
 
-def _quantiser(kind: type[FakeQuantize], **settings: Any) -> Any:
-    """A recipe for a quantiser; PyTorch makes one of each place in the graph."""
-    return kind.with_args(**settings)  # type: ignore[no-untyped-call]
+def _unshare_(traced: fx.GraphModule) -> fx.GraphModule:
+    """Give each call of a module without parameters a module of its own, in place.
+
+    One ``self.relu`` called in many places is usual; fused into the first convolution it would be
+    missing at the other places (``fuse_fx`` of torch 2.13 then fails).
+    """
+    seen = set()
+    for node in traced.graph.nodes:
+        if node.op != "call_module":
+            continue
+        module = traced.get_submodule(str(node.target))
+        if id(module) in seen and not module.state_dict():
+            node.target = f"{str(node.target).replace('.', '_')}_{node.name}"
+            traced.add_submodule(str(node.target), copy.deepcopy(module))
+        seen.add(id(module))
+    traced.recompile()
+    return traced
+
+
+def _quantiser(**settings: Any) -> Any:
+    """A recipe for a quantiser; PyTorch makes one for each place in the graph."""
+    return FakeQuantize.with_args(**settings)  # type: ignore[no-untyped-call]
+
+
+def _share_ranges_(shadow: fx.GraphModule) -> None:
+    """Give inputs and results of concatenations and average pools one quantiser, in place.
+
+    Their int8 kernels compute in one scale. ``prepare_qat_fx`` (torch 2.13) loses that where
+    concatenations follow each other, as in a DenseNet, and leaves it out for average pools: the
+    shadow would then round where the deployed model does not.
+    """
+    modules = dict(shadow.named_modules(remove_duplicate=False))
+
+    def quantiser(node: fx.Node) -> int | None:
+        module = modules.get(str(node.target)) if node.op == "call_module" else None
+        return id(module) if isinstance(module, FakeQuantize) else None
+
+    groups: list[set[int]] = []  # of quantisers: some stand at several nodes (pooling) already
+    for node in shadow.graph.nodes:
+        module = modules.get(str(node.target)) if node.op == "call_module" else None
+        if node.target not in (torch.cat, F.avg_pool2d) and not isinstance(module, nn.AvgPool2d):
+            continue
+        around = (quantiser(n) for n in [*node.all_input_nodes, *node.users])
+        group = {found for found in around if found is not None}
+        for other in [g for g in groups if g & group]:
+            groups.remove(other)
+            group |= other
+        groups.append(group)
+    for group in groups:
+        first, *rest = [node for node in shadow.graph.nodes if quantiser(node) in group]
+        for node in rest:
+            node.target = first.target
+    shadow.recompile()
+
+
+def _widen_output_(shadow: fx.GraphModule, bits: int) -> None:
+    """Give the logits all 8 bits: no int8 kernel reads them, so nothing can saturate."""
+    modules = dict(shadow.named_modules(remove_duplicate=False))
+    places = [modules.get(str(node.target)) for node in shadow.graph.nodes]
+    output = next(node for node in shadow.graph.nodes if node.op == "output")
+    for node in output.all_input_nodes:
+        module = modules.get(str(node.target))
+        if isinstance(module, FakeQuantize) and sum(place is module for place in places) == 1:
+            module.activation_post_process.quant_max = 2**bits - 1
+            module.activation_post_process.reduce_range = False
+            module.quant_max = 2**bits - 1
 
 
 @contextmanager

@@ -113,7 +113,9 @@ def _(
     checkpoint: Path | None = None,
     report: Report = silent,
 ) -> nn.Module:
-    shadow = copy.deepcopy(original).to(device)
+    # torch's pruning flattens weights, which channels-last ones refuse
+    shadow: nn.Module = copy.deepcopy(original)
+    shadow = shadow.to(device=device, memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     convolutions = [m for m in shadow.modules() if isinstance(m, nn.Conv2d)]
     for convolution in convolutions:
         prune.l1_unstructured(convolution, "weight", amount=config.amount)  # type: ignore[no-untyped-call]

@@ -1,6 +1,6 @@
 """Stored deviations: add, read, replay, sum up."""
 
-from compd.corpus.collect import collect
+from compd.corpus.campaigns import collect
 from compd.corpus.records import Record
 from compd.corpus.replay import Replayed, fingerprint_changes, verify
 from compd.corpus.stats import CorpusStats, stats

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -82,7 +83,7 @@ class Record:
             "linf": self.linf,
             "l2": self.l2,
             "psnr": self.psnr,
-            "seed": {
+            "source": {  # not "seed": readers of image folders make that of seed_file_name
                 "data": self.seed_data,
                 "row": self.seed_row,
                 "label": self.seed_label,
@@ -104,29 +105,29 @@ class Record:
             CompdError: if the line is not such a record; the caller adds where.
         """
         try:
-            content = json.loads(line)
+            content = json.loads(line, parse_constant=_finite, parse_float=_finite)
             sha256 = _hash_in(content["file_name"], image_file)
             seed_sha256 = _hash_in(content["seed_file_name"], seed_file)
-            seed = content["seed"]
+            source = content["source"]
             return cls(
                 sha256=sha256,
                 seed_sha256=seed_sha256,
-                seed_data=str(seed["data"]),
-                seed_row=str(seed["row"]),
-                seed_label=int(seed["label"]),
-                true_label=int(seed["true_label"]),
+                seed_data=_text(source["data"]),
+                seed_row=_text(source["row"]),
+                seed_label=_integer(source["label"]),
+                true_label=_integer(source["true_label"]),
                 verdict=Verdict(content["verdict"]),
                 original=_answer(content["original"]),
                 deployed=_answer(content["deployed"]),
-                severity=float(content["severity"]),
-                linf=int(content["linf"]),
-                l2=float(content["l2"]),
-                psnr=None if content["psnr"] is None else float(content["psnr"]),
-                strategy=dict(content["strategy"]),
-                eps=None if content["eps"] is None else int(content["eps"]),
-                step=int(content["step"]),
-                random_seed=int(content["random_seed"]),
-                fingerprint=dict(content["fingerprint"]),
+                severity=_share(content["severity"]),
+                linf=_integer(content["linf"], 255),
+                l2=_share(content["l2"]),
+                psnr=None if content["psnr"] is None else _number(content["psnr"]),
+                strategy=_mapping(content["strategy"]),
+                eps=None if content["eps"] is None else _integer(content["eps"], 255),
+                step=_integer(content["step"]),
+                random_seed=_whole(content["random_seed"]),
+                fingerprint=_mapping(content["fingerprint"]),
             )
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             what = f"{type(error).__name__}: {' '.join(str(error).split())[:80]}"
@@ -145,12 +146,61 @@ def _answer_json(answer: Answer) -> dict[str, Any]:
 
 def _answer(content: Mapping[str, Any]) -> Answer:
     return Answer(
-        label=int(content["label"]),
-        name=str(content["name"]),
-        confidence=float(content["confidence"]),
-        margin=float(content["margin"]),
-        top=tuple((str(entry["name"]), float(entry["p"])) for entry in content["top"]),
+        label=_integer(content["label"]),
+        name=_text(content["name"]),
+        confidence=_share(content["confidence"]),
+        margin=_share(content["margin"]),
+        top=tuple((_text(entry["name"]), _share(entry["p"])) for entry in content["top"]),
     )
+
+
+# A corpus may come from anywhere: what a field cannot mean is refused here, once, so that nothing
+# further on meets a NaN, a label that no tensor holds or a bar that no picture fits.
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"expected a finite number, got {text[:40]}")
+    return value
+
+
+def _whole(value: Any) -> int:
+    if type(value) is not int:  # a bool is an int, too
+        raise TypeError(f"expected an integer, got {value!r:.40}")
+    return value
+
+
+def _integer(value: Any, highest: int = 2**31 - 1) -> int:
+    if not 0 <= _whole(value) <= highest:
+        raise ValueError(f"expected an integer in 0..{highest}, got {value!r:.40}")
+    return int(value)
+
+
+def _number(value: Any) -> float:
+    if type(value) not in (int, float):
+        raise TypeError(f"expected a number, got {value!r:.40}")
+    return _finite(str(value))
+
+
+def _share(value: Any) -> float:
+    number = _number(value)
+    if not 0 <= number <= 1:
+        raise ValueError(f"expected a number in 0..1, got {value!r:.40}")
+    return number
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"expected a string, got {value!r:.40}")
+    value.encode()  # half a surrogate pair cannot be printed
+    return value
+
+
+def _mapping(value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise TypeError(f"expected an object, got {value!r:.40}")
+    return value
 
 
 def _hash_in(name: Any, place: Any) -> str:

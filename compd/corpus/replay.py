@@ -44,7 +44,12 @@ def verify(
 
     Returns:
         One result an entry, in the corpus's order; damaged pictures are reported, never used.
+
+    Raises:
+        CompdError: if ``batch`` is below 1.
     """
+    if batch < 1:
+        raise CompdError(f"expected at least one image a batch, got batch={batch}")
     judge = Judge(pair)
     records = list(corpus)
     results: list[Replayed] = []

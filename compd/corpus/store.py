@@ -57,7 +57,9 @@ class Corpus:
                 "fill one with: compd fuzz --corpus DIR"
             )
         self._records: dict[str, Record] = {}
+        self._lines = 0
         self._end = 0  # bytes of whole lines
+        self._torn = b""  # what follows them
         with disk_errors(self._metadata):
             self._read()
 
@@ -131,13 +133,16 @@ class Corpus:
         file.seek(self._end)
         data = "".join(record.to_line() + "\n" for record in records).encode()
         try:
-            file.write(data)
-            file.flush()
+            rest = memoryview(data)
+            while rest:  # a disk with little space left takes a part, and only then complains
+                rest = rest[file.write(rest) :]
             os.fsync(file.fileno())
         except OSError:
             file.truncate(self._end)  # half a line is worse than none
             raise
+        self._lines += len(records)
         self._end += len(data)
+        self._torn = b""
 
     @contextmanager
     def _locked(self) -> Iterator[Any]:
@@ -151,15 +156,21 @@ class Corpus:
                         f"expected to be the only writer of corpus={str(self.directory)!r}, got "
                         "another process writing to it; wait for it, or name another folder"
                     ) from error
-            if os.fstat(file.fileno()).st_size > self._end:
+            size = os.fstat(file.fileno()).st_size
+            if size < self._end:
+                raise CompdError(
+                    f"expected {self._metadata} to grow only, got {size} bytes where there were "
+                    f"{self._end}; something else changed it, so open the corpus again"
+                )
+            if size > self._end:
                 self._read()  # another process has added lines since
             yield file
 
     def _read(self) -> None:
         data = self._metadata.read_bytes()[self._end :]
-        first = len(self._records) + 1
         whole, newline, torn = data.rpartition(b"\n")
-        for number, line in enumerate(whole.split(b"\n") if newline else [], start=first):
+        lines = whole.split(b"\n") if newline else []
+        for number, line in enumerate(lines, start=self._lines + 1):
             try:
                 record = Record.from_line(line.decode())
             except (CompdError, UnicodeDecodeError) as error:
@@ -167,14 +178,16 @@ class Corpus:
                     f"{error}: {self._metadata} line {number}; remove that line"
                 ) from error
             self._records.setdefault(record.sha256, record)
-        if torn:
+        if torn and torn != self._torn:  # told once
             warnings.warn(
                 f"dropped a torn last line of {self._metadata} (a writer was killed); "
                 "all lines before it are whole",
                 CompdWarning,
                 stacklevel=3,
             )
+        self._lines += len(lines)
         self._end += len(whole) + len(newline)
+        self._torn = torn
 
     def _picture(self, name: str, sha256: str) -> Tensor:
         path = self.directory / name

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import io
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -43,17 +43,20 @@ def from_hub(name: str, *, channels: int = 3, size: int | None = None) -> Datase
         )
     classes = tuple(getattr(features["label"], "names", None) or ())
     if not classes:
-        classes = tuple(str(i) for i in range(max(groups["train"]["label"]) + 1))
+        classes = tuple(str(i) for i in range(max(_labels(groups["train"], name)) + 1))
+    identity = "-".join(str(table._fingerprint) for table in groups.values())
+    if isinstance(features[image], datasets.Image):  # bytes: one decoder judges all images
+        raw = datasets.Image(decode=False)
+        groups = {key: table.cast_column(image, raw) for key, table in groups.items()}
     first = _decode([groups["train"][0][image]], name, channels, size)
 
     def loader(table: Any) -> Callable[[], Part]:
         def load() -> Part:
             images = _decode(list(table[image]), name, channels, size)
-            return part_of(images, torch.tensor(list(table["label"])), len(classes), name)
+            return part_of(images, torch.tensor(_labels(table, name)), len(classes), name)
 
         return load
 
-    identity = "-".join(str(table._fingerprint) for table in groups.values())
     return Dataset(
         name=name.rstrip("/").rpartition("/")[2],
         identity=f"{identity}-{channels}-{size}",
@@ -65,11 +68,26 @@ def from_hub(name: str, *, channels: int = 3, size: int | None = None) -> Datase
     )
 
 
-def _decode(pictures: list[Any], name: str, channels: int, size: int | None) -> torch.Tensor:
-    blobs = []
-    for picture in pictures:  # PIL images: to lossless bytes, so that one decoder judges them all
-        buffer = io.BytesIO()
-        picture.save(buffer, "PNG", compress_level=0)
-        blobs.append(buffer.getvalue())
-    names = [f"{name} row {row}" for row in range(len(blobs))]
+def _labels(table: Any, name: str) -> list[int]:
+    labels = list(table["label"])
+    if not labels or not all(isinstance(value, int) for value in labels):
+        raise CompdError(f"expected integer labels in data={name!r}, got {labels[:1]!r}")
+    return labels
+
+
+def _decode(values: list[Any], name: str, channels: int, size: int | None) -> torch.Tensor:
+    names = [f"{name} row {row}" for row in range(len(values))]
+    blobs = [_bytes(value, where) for value, where in zip(values, names, strict=True)]
     return decode_all(blobs, names, channels=channels, size=size)
+
+
+def _bytes(value: Any, where: str) -> bytes:
+    """Encoded image of one cell: its bytes, or those of the file that it names."""
+    data = value
+    if isinstance(value, Mapping):
+        data, path = value.get("bytes"), value.get("path")
+        if data is None and path is not None and Path(path).is_file():
+            data = Path(path).read_bytes()
+    if not isinstance(data, bytes):
+        raise CompdError(f"expected encoded image bytes, got {type(data).__name__} in {where}")
+    return data

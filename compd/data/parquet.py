@@ -5,7 +5,8 @@ from __future__ import annotations
 import glob
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,10 +27,8 @@ def parquet_files(spec: str) -> list[Path]:
     path = Path(spec)
     if path.is_dir():
         return sorted(path.rglob("*.parquet"))
-    return sorted(
-        Path(name)
-        for name in glob.glob(spec, recursive=True)  # noqa: PTH207 (spec may be absolute) if name.endswith(".parquet")
-    )
+    names = glob.glob(spec, recursive=True)  # noqa: PTH207 (spec may be absolute)
+    return sorted(Path(name) for name in names if name.endswith(".parquet"))
 
 
 def read_parquet(
@@ -68,11 +67,14 @@ def read_parquet(
     )
 
 
-def _open(file: Path) -> Any:
+@contextmanager
+def _open(file: Path) -> Iterator[Any]:
+    """Open a parquet file; what fails while it is read is told as a fault of that file."""
     pq = require_extra("pyarrow.parquet", "parquet")
     arrow = require_extra("pyarrow", "parquet")
     try:
-        return pq.ParquetFile(file)
+        with pq.ParquetFile(file) as table:
+            yield table
     except (arrow.ArrowException, OSError) as error:
         raise CompdError(
             f"expected a parquet file, got {str(file)!r} ({' '.join(str(error).split())[:100]})"
@@ -91,19 +93,19 @@ def _columns(file: Path, names: Sequence[str]) -> tuple[str, str]:
 
 def _describe(file: Path, channels: int, size: int | None) -> tuple[tuple[str, ...], int]:
     """Class names and image size, from the schema and the first row."""
-    table = _open(file)
-    image, label = _columns(file, table.schema_arrow.names)
-    metadata = (table.schema_arrow.metadata or {}).get(b"huggingface", b"{}")
-    try:
-        names = json.loads(metadata)["info"]["features"][label]["names"]
-    except (KeyError, TypeError, ValueError):
-        labels = table.read(columns=[label]).column(label).to_pylist()
-        if not labels or not all(isinstance(value, int) for value in labels):
-            raise CompdError(
-                f"expected integer labels in {str(file)!r}, got {labels[:1]!r}"
-            ) from None
-        names = [str(index) for index in range(max(labels) + 1)]
-    first = next(table.iter_batches(batch_size=1, columns=[image]), None)
+    with _open(file) as table:
+        image, label = _columns(file, table.schema_arrow.names)
+        metadata = (table.schema_arrow.metadata or {}).get(b"huggingface", b"{}")
+        try:
+            names = json.loads(metadata)["info"]["features"][label]["names"]
+        except (KeyError, TypeError, ValueError):
+            labels = table.read(columns=[label]).column(label).to_pylist()
+            if not labels or not all(isinstance(value, int) for value in labels):
+                raise CompdError(
+                    f"expected integer labels in {str(file)!r}, got {labels[:1]!r}"
+                ) from None
+            names = [str(index) for index in range(max(labels) + 1)]
+        first = next(table.iter_batches(batch_size=1, columns=[image]), None)
     if first is None or not first.num_rows:
         raise CompdError(f"expected at least one row, got an empty table: {str(file)!r}")
     probe = decode_all(
@@ -130,9 +132,9 @@ def _load(files: Sequence[Path], classes: int, channels: int, size: int | None) 
     names: list[str] = []
     labels: list[int] = []
     for file in files:
-        table = _open(file)
-        image, label = _columns(file, table.schema_arrow.names)
-        content = table.read(columns=[image, label])
+        with _open(file) as table:
+            image, label = _columns(file, table.schema_arrow.names)
+            content = table.read(columns=[image, label])
         for row, value in enumerate(content.column(image).to_pylist()):
             blobs.append(_image_bytes(value, file, row))
             names.append(f"{file} row {row}")

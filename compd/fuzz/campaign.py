@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +19,6 @@ from compd.fuzz.judge import Judge, Judgement, Verdict
 from compd.fuzz.strategies import STRATEGIES, Compd, Proposal, Task, name_of
 from compd.fuzz.streams import seed_key
 from compd.images import check_batch, distances, eps_box, pixel_hash
-from compd.machine import cpu_count
 from compd.pair import Pair
 from compd.progress import Progress, Report, silent
 
@@ -126,15 +124,14 @@ class Campaign:
     def steps(self) -> Iterator[list[Finding]]:
         """The findings of each step of each batch, as soon as they are judged."""
         self._begun = time.perf_counter()
-        with ThreadPoolExecutor(cpu_count()) as pool:
-            judge = Judge(self.pair, pool, self._clock)
-            chosen, labels = self._agreeing(judge)
-            for start in range(0, len(chosen), self.settings.batch):
-                span = slice(start, start + self.settings.batch)
-                yield from self._search(judge, chosen[span], labels[span], len(chosen))
-                if self._stop.is_set() or self._out_of_time():
-                    self._stopped = "interrupted" if self._stop.is_set() else "time"
-                    return
+        judge = Judge(self.pair, self._clock)
+        chosen, labels = self._agreeing(judge)
+        for start in range(0, len(chosen), self.settings.batch):
+            span = slice(start, start + self.settings.batch)
+            yield from self._search(judge, chosen[span], labels[span], len(chosen))
+            if self._stop.is_set() or self._out_of_time():
+                self._stopped = "interrupted" if self._stop.is_set() else "time"
+                return
         self._stopped = "done"
 
     def summary(self) -> Summary:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -100,15 +99,11 @@ class Judge:
 
     Args:
         pair: the pair.
-        pool: threads for the PNG round trip.
         clock: adds up the time inside the two models.
     """
 
-    def __init__(
-        self, pair: Pair, pool: ThreadPoolExecutor | None = None, clock: Clock | None = None
-    ) -> None:
+    def __init__(self, pair: Pair, clock: Clock | None = None) -> None:
         self._pair = pair
-        self._pool = pool
         self._clock = clock or Clock()
 
     def answers(self, images: Tensor) -> tuple[Answers, Answers]:
@@ -124,5 +119,5 @@ class Judge:
             candidates: uint8 (N, C, H, W).
             labels: int64 (N,), the original's labels for their seeds.
         """
-        images = png_round_trip(candidates, self._pool)
+        images = png_round_trip(candidates)
         return verdicts_of(images, *self.answers(images), labels)

@@ -122,7 +122,8 @@ def _feed(digest: hashlib._Hash, value: Any) -> None:
     elif isinstance(value, Tensor):
         tensor = value.detach().cpu().contiguous()
         digest.update(f"{tensor.dtype}{tuple(tensor.shape)}".encode())
-        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
+        if tensor.numel():  # an empty tensor may have strides that no view accepts
+            digest.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
     else:
         digest.update(repr(value).encode())
 

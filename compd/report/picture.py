@@ -46,7 +46,7 @@ def _draw_row(sheet: Image.Image, top: int, record: Record, image: Tensor, seed:
     pictures = [
         (f"seed {record.seed_row}", seed.numpy()),
         (f"deviation, Linf {record.linf}/255", image.numpy()),
-        (f"difference × {factor}", difference),
+        (f"difference x{factor}", difference),
     ]
     for k, (caption, pixels) in enumerate(pictures):
         left = _GAP + k * (_SIDE + _GAP)

@@ -184,10 +184,11 @@ def _resume_(
         return 0
     try:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        same = state["config"] == config_hash(asdict(config))
     except Exception:  # a checkpoint is a convenience: a broken one means starting over
         path.unlink()
         return 0
-    if state["config"] != config_hash(asdict(config)):
+    if not same:
         return 0
     model.load_state_dict(state["model"])
     optimiser.load_state_dict(state["optimiser"])

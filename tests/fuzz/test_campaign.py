@@ -1,0 +1,219 @@
+import threading
+
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from tiny import CPU, tiny_original, tiny_pair, tiny_spec, tiny_splits
+
+from compd.compress import Prune, Ptq
+from compd.corpus import Corpus, collect
+from compd.errors import CompdError
+from compd.fuzz import Compd, Diva, Verdict, fuzz, strategy
+from compd.fuzz.judge import answers_of
+from compd.images import decode_png, encode_png
+from compd.pair import Pair
+from compd.runtimes import FloatRuntime
+
+COARSE = Ptq(weight_bits=4)
+
+
+def findings_of(pair, **settings):
+    return list(fuzz(pair, tiny_splits().seeds, **settings))
+
+
+def identity(finding):
+    return (finding.seed_row, finding.step, finding.sha256, finding.deployed.label)
+
+
+@given(
+    config=st.sampled_from([Compd(), Compd(coverage="neuron"), Diva(steps=6)]),
+    eps=st.sampled_from([None, 1, 3, 8]),
+    random_seed=st.integers(0, 2**64 - 1),
+)
+@settings(deadline=None, max_examples=12, suppress_health_check=[HealthCheck.too_slow])
+def test_every_finding_is_what_it_says(config, eps, random_seed):
+    pair = tiny_pair(COARSE)
+    campaign = fuzz(
+        pair, tiny_splits().seeds, strategy=config, eps=eps, random_seed=random_seed, limit=24,
+        keep="valid",
+    )  # fmt: skip
+    effective = 0
+    for finding in campaign:
+        image = decode_png(encode_png(finding.image))
+        assert image.dtype == torch.uint8
+        assert torch.equal(image, finding.image)
+        distance = (image.int() - finding.seed_image.int()).abs().max()
+        assert distance == finding.linf
+        assert eps is None or distance <= eps
+        original = answers_of(pair.reference.run(image[None]))
+        deployed = answers_of(pair.deployed.run(image[None]))
+        assert int(original.label[0]) == finding.seed_label == finding.original.label
+        assert int(deployed.label[0]) == finding.deployed.label
+        deviates = finding.deployed.label != finding.original.label
+        assert deviates == (finding.verdict is Verdict.EFFECTIVE)
+        effective += deviates
+        margin = min(finding.original.margin, finding.deployed.margin)
+        assert finding.severity == (margin if deviates else 0)
+    summary = campaign.summary()
+    judged = summary.images_effective + summary.images_valid + summary.images_invalid
+    assert summary.images_effective == effective
+    assert judged == summary.forwards_per_seed * summary.seeds == config.steps * summary.seeds
+    assert summary.gradients_per_seed == config.steps
+
+
+@pytest.mark.parametrize("config", [Compd(coverage="neuron"), Diva()], ids=str)
+def test_same_seed_same_corpus_byte_for_byte(config, tmp_path):
+    for name in ("a", "b"):
+        campaign = fuzz(
+            tiny_pair(COARSE), tiny_splits().seeds, strategy=config, random_seed=5, keep="valid"
+        )
+        assert sum(collect(campaign, Corpus(tmp_path / name, create=True))) > 0
+    trees = [
+        {
+            str(path.relative_to(tmp_path / name)): path.read_bytes()
+            for path in (tmp_path / name).rglob("*")
+            if path.is_file()
+        }
+        for name in ("a", "b")
+    ]
+    assert trees[0] == trees[1]
+    assert "metadata.jsonl" in trees[0]
+
+
+def test_draws_depend_on_the_seed_image_and_not_on_its_batch():
+    config = Compd(coverage="neuron", steps=3)
+    results = [
+        {identity(f) for f in findings_of(tiny_pair(COARSE), strategy=config, batch=batch,
+                                          limit=20, keep="valid")}
+        for batch in (1, 7, 20)
+    ]  # fmt: skip
+    assert results[0] == results[1] == results[2]
+
+
+def test_another_random_seed_draws_other_neurons():
+    config = Compd(coverage="neuron", steps=3)
+    a, b = (
+        {identity(f) for f in findings_of(tiny_pair(COARSE), strategy=config, random_seed=seed,
+                                          limit=20, keep="valid")}
+        for seed in (0, 1)
+    )  # fmt: skip
+    assert a != b
+
+
+def test_identical_models_never_deviate():
+    original = tiny_original()
+    pair = Pair(
+        tiny_spec(Prune()), original, tiny_original(), device=CPU,
+        deployed=FloatRuntime(tiny_original().requires_grad_(False), CPU),
+    )  # fmt: skip
+    for config in (Compd(), Diva()):
+        campaign = fuzz(pair, tiny_splits().seeds, strategy=config, limit=32)
+        assert list(campaign) == []
+        assert campaign.summary().seeds_set_aside == 0
+
+
+class Liar:
+    """A deployed model that answers some images wrongly."""
+
+    engine = "liar"
+    content_hash = "0" * 64
+
+    def __init__(self, honest, wrong):
+        self._honest, self._wrong = honest, wrong
+
+    def run(self, images):
+        logits = self._honest.run(images)
+        bad = torch.tensor([any(torch.equal(i, w) for w in self._wrong) for i in images])
+        return torch.where(bad[:, None], logits.roll(1, 1), logits)
+
+
+def test_seeds_that_disagree_untouched_are_set_aside_and_never_found():
+    honest = tiny_pair()
+    wrong = tiny_splits().seeds.images[[0, 3, 5]]
+    original = tiny_original()
+    reference = FloatRuntime(original, CPU)
+    pair = Pair(
+        tiny_spec(Ptq()), original, honest.shadow, device=CPU, deployed=Liar(reference, wrong)
+    )
+    campaign = fuzz(pair, tiny_splits().seeds, strategy=Diva(steps=2), limit=10)
+    rows = {finding.seed_row for finding in campaign}
+    assert campaign.summary().seeds_set_aside == 3
+    assert campaign.summary().seeds == 10
+    assert not rows & {tiny_splits().seeds.row(i) for i in (0, 3, 5)}
+
+
+def test_a_campaign_can_be_stopped_and_keeps_what_it_has():
+    stop = threading.Event()
+    campaign = fuzz(
+        tiny_pair(COARSE), tiny_splits().seeds, strategy=Diva(steps=4), batch=8, stop=stop,
+        keep="valid",
+    )  # fmt: skip
+    steps = campaign.steps()
+    first = next(steps)
+    stop.set()
+    assert list(steps) == []
+    assert len(first) > 0
+    summary = campaign.summary()
+    assert summary.stopped == "interrupted"
+    assert summary.seeds == 8
+    assert summary.forwards_per_seed == 1
+
+
+def test_time_is_a_budget():
+    campaign = fuzz(tiny_pair(), tiny_splits().seeds, strategy=Diva(steps=4), seconds=1e-9)
+    list(campaign)
+    assert campaign.summary().stopped == "time"
+    assert campaign.summary().forwards_per_seed == 1
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"eps": 0}, {"eps": 256}, {"limit": 0}, {"batch": 0}, {"seconds": 0.0},
+        {"seconds": float("nan")}, {"keep": "all"}, {"strategy": object()},
+    ],
+)  # fmt: skip
+def test_senseless_arguments_are_refused(settings):
+    with pytest.raises(CompdError, match="expected"):
+        fuzz(tiny_pair(), tiny_splits().seeds, **settings)
+
+
+def test_unknown_strategies_and_settings_are_refused():
+    with pytest.raises(CompdError, match="did you mean 'diva'"):
+        strategy("div")
+    with pytest.raises(CompdError, match="coverage"):
+        strategy("diva", coverage="neuron")
+    with pytest.raises(CompdError, match="coverage"):
+        strategy("compd", coverage="newron")
+
+
+def test_nan_gradients_are_an_error():
+    pair = tiny_pair()
+    next(pair.original.parameters()).data.fill_(float("nan"))
+    with pytest.raises(CompdError, match="finite gradients"):
+        list(fuzz(pair, tiny_splits().seeds, strategy=Diva(steps=1), limit=4))
+
+
+def test_a_strategy_cannot_leave_the_box():
+    """The framework clips: whatever a strategy does, the bound holds."""
+    pair = tiny_pair(COARSE)
+    for finding in fuzz(
+        pair, tiny_splits().seeds, strategy=Compd(step_size=1e6), eps=2, keep="valid", limit=16
+    ):
+        assert finding.linf <= 2
+
+
+def test_compd_clips_each_step_per_channel():
+    campaign = fuzz(
+        tiny_pair(), tiny_splits().seeds, strategy=Compd(step_size=1e6, steps=1), keep="valid"
+    )
+    clip = torch.tensor([0.0608027, 0.05892733, 0.06850188]) * 255  # this pair's std is 1
+    for finding in campaign:
+        delta = (finding.image.float() - finding.seed_image.float()).abs().amax((1, 2))
+        assert (delta <= clip + 0.5).all()
+
+
+def test_diva_walks_one_level_a_step():
+    for finding in findings_of(tiny_pair(), strategy=Diva(steps=5), keep="valid", limit=8):
+        assert finding.linf <= finding.step + 1

@@ -1,0 +1,44 @@
+"""The paper's three networks through training, compression and search, at small width."""
+
+import pytest
+import torch
+
+from compd.build import build_pair, evaluate
+from compd.compress import Prune, Qat
+from compd.data import Dataset, Splits, load_data, part_of
+from compd.fuzz import Diva, fuzz
+from compd.training import TrainConfig
+
+
+def some_digits(count: int) -> Splits:
+    whole = load_data("digits")
+    part = whole.train
+
+    def load():
+        return part_of(part.images[:count], part.labels[:count], 10, "digits")
+
+    return Splits(
+        Dataset("some-digits", f"digits-{count}", whole.classes, 3, 32, False, {"train": load})
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("model", "width"), [("vgg11", 8), ("resnet18", 8), ("densenet121", 8)])
+@pytest.mark.parametrize("compress", [Qat(), Prune(epochs=1, batch=32)], ids=["qat", "prune"])
+def test_train_compress_search(model, width, compress):
+    splits = some_digits(800)
+    pair = build_pair(
+        model, data=splits, width=width, compress=compress, device="cpu",
+        training=TrainConfig(epochs=3, batch=32, pad=1, mirror=False),
+    )  # fmt: skip
+    agreement = evaluate(pair, splits)
+    assert agreement.shadow_deployed_disagreement <= 0.1
+    campaign = fuzz(pair, splits.seeds, strategy=Diva(steps=3), limit=8, keep="valid")
+    findings = list(campaign)
+    summary = campaign.summary()
+    assert summary.seeds == 8
+    assert summary.forwards_per_seed == 3
+    for finding in findings:
+        deployed = pair.deployed.run(finding.image[None])
+        assert int(deployed.argmax()) == finding.deployed.label
+        assert torch.equal(finding.image.clamp(0, 255), finding.image)
