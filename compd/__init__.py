@@ -9,7 +9,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from compd.build import build_pair, evaluate
+    from compd.agreement import evaluate
+    from compd.build import build_pair
     from compd.corpus import Corpus, collect, verify
     from compd.data import Splits, load_data
     from compd.errors import CompdError
@@ -36,7 +37,7 @@ _HOMES = {
     "Splits": "data",
     "build_pair": "build",
     "collect": "corpus",
-    "evaluate": "build",
+    "evaluate": "agreement",
     "load_data": "data",
     "verify": "corpus",
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from compd.storage import disk_errors, write_atomic
 __all__ = ["ModelSpec", "Pair", "PairSpec", "choose_device", "tensors_to_bytes"]
 
 _FORMAT = 1
-_FILES = ("original.safetensors", "shadow.safetensors")
+_FILES = {"original": "original.safetensors", "shadow": "shadow.safetensors"}
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,30 @@ class ModelSpec:
     classes: tuple[str, ...]
     mean: tuple[float, ...] | None  # None: a factory's model that normalises by itself
     std: tuple[float, ...] | None
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> ModelSpec:
+        """Read what ``dataclasses.asdict`` gave; raises TypeError, KeyError or ValueError."""
+
+        def numbers(value: Any) -> tuple[float, ...] | None:
+            return None if value is None else tuple(float(v) for v in value)
+
+        channels, size, width = data["channels"], data["size"], data["width"]
+        if channels not in (1, 3) or not 1 <= size <= 1 << 12:
+            raise ValueError(f"channels={channels!r}, size={size!r}")
+        if width is not None and not 1 <= width <= 1 << 12:
+            raise ValueError(f"width={width!r}")
+        if len(data["classes"]) < 2:
+            raise ValueError(f"classes={data['classes']!r}")
+        return cls(
+            model=str(data["model"]),
+            width=width,
+            channels=channels,
+            size=size,
+            classes=tuple(str(name) for name in data["classes"]),
+            mean=numbers(data["mean"]),
+            std=numbers(data["std"]),
+        )
 
     def build(self) -> nn.Module:
         """Return the architecture, weights as built, in eval mode on the CPU."""
@@ -68,6 +92,7 @@ class PairSpec:
     engine: str
     data: str  # as the user named it
     data_identity: str
+    rows: Mapping[str, str] = field(default_factory=dict)  # that training and calibration used
 
     @property
     def label(self) -> str:
@@ -85,20 +110,19 @@ class PairSpec:
             "engine": self.engine,
             "data": self.data,
             "data_identity": self.data_identity,
+            "rows": dict(self.rows),
         }
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> PairSpec:
         """The inverse of :meth:`to_json`; anything missing raises KeyError or TypeError."""
-        model = dict(data["model"])
-        for key in ("classes", "mean", "std"):
-            model[key] = None if model[key] is None else tuple(model[key])
         return cls(
-            model=ModelSpec(**model),
+            model=ModelSpec.from_json(data["model"]),
             compress=config_from_json(data["compress"]),
             engine=str(data["engine"]),
             data=str(data["data"]),
             data_identity=str(data["data_identity"]),
+            rows={str(key): str(value) for key, value in data["rows"].items()},
         )
 
 
@@ -190,8 +214,8 @@ class Pair:
                 "files; name another one"
             )
         with disk_errors(directory):
-            for file, module in zip(_FILES, (self.original, self.shadow), strict=True):
-                write_atomic(directory / file, tensors_to_bytes(module))
+            for name, file in _FILES.items():
+                write_atomic(directory / file, tensors_to_bytes(getattr(self, name)))
             content = {
                 "format": _FORMAT,
                 **self.spec.to_json(),
@@ -223,13 +247,20 @@ class Pair:
                     f"{str(directory)!r}; it was written by another version of compd"
                 )
             spec = PairSpec.from_json(content)
-            hashes = content["hashes"]
+            hashes = {name: str(content["hashes"][name]) for name in _FILES}
         except FileNotFoundError as error:
             raise CompdError(
                 f"expected a pair directory (pair.json), got pair={str(directory)!r}; make one "
                 "with: compd compress --out DIR"
             ) from error
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        except (
+            OSError,
+            ValueError,
+            LookupError,
+            TypeError,
+            AttributeError,
+            RecursionError,
+        ) as error:
             raise CompdError(
                 f"expected a pair directory, got a broken pair.json in {str(directory)!r} "
                 f"({type(error).__name__}: {str(error)[:80]})"
@@ -242,7 +273,7 @@ class Pair:
         shadow = empty_shadow(
             spec.compress, original, torch.zeros(1, model.channels, model.size, model.size)
         )
-        for file, module, name in zip(_FILES, (original, shadow), hashes, strict=False):
+        for (name, file), module in zip(_FILES.items(), (original, shadow), strict=True):
             load_tensors_(module, directory / file)
             if state_hash(module.state_dict()) != hashes[name]:
                 raise CompdError(
@@ -284,7 +315,7 @@ def tensors_to_bytes(module: nn.Module, metadata: dict[str, str] | None = None) 
 
 
 def load_tensors_(module: nn.Module, path: Path) -> None:
-    """Load what :func:`tensors_to_bytes` wrote into a module of the same shape."""
+    """Load what :func:`tensors_to_bytes` wrote into a module of the same shape, in place."""
     try:
         state = load_tensors(path.read_bytes())
         module.load_state_dict(state)

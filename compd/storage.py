@@ -35,7 +35,7 @@ def disk_errors(path: Path) -> Iterator[None]:
             errno.EISDIR: "a folder is in the way of a file; name another file",
         }
         reason = reasons.get(error.errno or 0, error.strerror or str(error))
-        raise CompdError(f"expected to write to {str(path)!r}, got: {reason}") from error
+        raise CompdError(f"expected to read and write {str(path)!r}, got: {reason}") from error
 
 
 def write_atomic(path: Path, data: bytes, *, sync: bool = True) -> None:
@@ -57,9 +57,21 @@ def write_atomic(path: Path, data: bytes, *, sync: bool = True) -> None:
                 os.fsync(file.fileno())
         temporary.chmod(0o666 & ~_umask())
         temporary.replace(path)
+        if sync:
+            _sync_directory(path.parent)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def _sync_directory(directory: Path) -> None:
+    """Make a rename survive a power cut, where the system can."""
+    if os.name == "posix":
+        handle = os.open(directory, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 def _umask() -> int:

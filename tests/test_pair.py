@@ -5,7 +5,8 @@ import torch
 from tiny import tiny_original, tiny_pair, tiny_splits
 
 import compd.build
-from compd.build import build_pair, evaluate
+from compd.agreement import evaluate
+from compd.build import build_pair
 from compd.compress import Prune, Ptq, Qat
 from compd.errors import CompdError
 from compd.models.inputs import to_input

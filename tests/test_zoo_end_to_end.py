@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from compd.build import build_pair, evaluate
+from compd.agreement import evaluate
+from compd.build import build_pair
 from compd.compress import Prune, Qat
 from compd.data import Dataset, Splits, load_data, part_of
 from compd.fuzz import Diva, fuzz

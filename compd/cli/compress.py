@@ -36,7 +36,7 @@ def compress(
     """Build a pair (original, shadow, deployed) and save it for the other commands."""
     from dataclasses import asdict
 
-    from compd.build import evaluate
+    from compd.agreement import evaluate
     from compd.cli.display import live
     from compd.cli.files import check_json_target, write_json
     from compd.cli.render import percent, print_facts

@@ -60,7 +60,7 @@ def fuzz(
 ) -> int:
     """Find, prove and store inputs on which the compressed model deviates."""
     import compd.fuzz as search
-    from compd.build import evaluate
+    from compd.agreement import evaluate
     from compd.cli.display import live
     from compd.cli.files import check_json_target, default_corpus, write_json
     from compd.cli.render import print_campaign
@@ -69,7 +69,11 @@ def fuzz(
 
     o.use_threads(threads)
     check_json_target(json)
-    config = search.strategy(strategy, steps=steps, coverage=coverage)
+    settings = search.Settings(
+        strategy=search.strategy(strategy, steps=steps, coverage=coverage),
+        limit=200 if seeds is None else seeds, eps=eps, random_seed=random_seed, batch=batch,
+        keep=keep, seconds=time,
+    )  # fmt: skip
     request = o.PairRequest(
         pair, model, weights, data, width, channels, size, mean, std, epochs, compress, engine,
         weight_bits, amount, fine_tune_epochs, fine_tune_lr, device,
@@ -80,18 +84,12 @@ def fuzz(
         built, splits = request.open(report)
         agreement = evaluate(built, splits, report=report)
         stop = threading.Event()
-        campaign = search.fuzz(
-            built, splits.seeds, strategy=config, limit=200 if seeds is None else seeds, eps=eps,
-            random_seed=random_seed, batch=batch, keep=keep, seconds=time, stop=stop,
-            report=report,
-        )  # fmt: skip
+        campaign = search.Campaign(built, splits.seeds, settings, stop=stop, report=report)
         where = corpus or default_corpus(built.spec.label)
         store = Corpus(where, create=True)
         with _first_interrupt_sets(stop):
             stored = sum(collect(campaign, store))
-    rows = {"seeds": splits.seeds.rows, "test": agreement.rows}
-    if pair is None:
-        rows |= {name: getattr(splits, name).rows for name in ("train", "calibration", "selection")}
+    rows = {"seeds": splits.seeds.rows, "test": agreement.rows, **built.spec.rows}
     result = campaign_report(campaign, agreement, rows=rows, corpus=str(where), stored=stored)
     if json is not None:
         write_json(json, result.to_json())

@@ -158,7 +158,7 @@ class PairRequest:
         splits = self.splits()
         from dataclasses import replace
 
-        from compd.build import default_training
+        from compd.original import default_training
 
         training = default_training(splits)
         if self.epochs is not None:

@@ -30,10 +30,10 @@ def train(
     threads: o.Threads = None,
 ) -> int:
     """Train an original; run the same command again to go on after an interruption."""
-    from compd.build import train_original
     from compd.cli.display import live
     from compd.cli.render import percent, print_facts
     from compd.data import Splits, load_data
+    from compd.original import train_original
 
     o.use_threads(threads)
     splits = Splits(load_data(data or "digits", channels=channels, size=size))

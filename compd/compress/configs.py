@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import Any
+from typing import Any, ClassVar
 
 from compd.errors import CompdError, unknown
 
@@ -23,16 +23,23 @@ __all__ = [
 class Qat:
     """Quantisation-aware training: int8 weights and activations, BatchNorm folded and frozen."""
 
+    uses: ClassVar[tuple[str, ...]] = ("train", "calibration", "selection")  # splits
+
     epochs: int = 1
     lr: float = 1e-4
     batch: int = 64
     activation_bits: int = 7  # PyTorch's default for x86: no AVX2 kernel saturates
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        _check_activation_bits(self.activation_bits)
+
 
 @dataclass(frozen=True)
 class Ptq:
     """Post-training quantisation: per-channel symmetric weights, histogram activation ranges."""
+
+    uses: ClassVar[tuple[str, ...]] = ("calibration",)
 
     weight_bits: int = 8
     activation_bits: int = 7
@@ -40,11 +47,14 @@ class Ptq:
     def __post_init__(self) -> None:
         if not 4 <= self.weight_bits <= 8:
             raise CompdError(f"expected weight_bits in 4..8, got weight_bits={self.weight_bits}")
+        _check_activation_bits(self.activation_bits)
 
 
 @dataclass(frozen=True)
 class Prune:
     """L1-unstructured pruning of each convolution, then fine-tuning with the mask held."""
+
+    uses: ClassVar[tuple[str, ...]] = ("train", "selection")
 
     amount: float = 0.75
     epochs: int = 10
@@ -55,6 +65,11 @@ class Prune:
     def __post_init__(self) -> None:
         if not 0 < self.amount < 1:
             raise CompdError(f"expected 0 < amount < 1, got amount={self.amount}")
+
+
+def _check_activation_bits(bits: int) -> None:
+    if bits not in (7, 8):
+        raise CompdError(f"expected activation_bits to be 7 or 8, got activation_bits={bits}")
 
 
 Compression = Qat | Ptq | Prune

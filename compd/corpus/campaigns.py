@@ -19,7 +19,7 @@ def collect(campaign: Campaign, corpus: Corpus) -> Iterator[int]:
         How many entries each step added; they are on the disk by then.
     """
     settings = campaign.settings
-    fingerprint = campaign.pair.fingerprint(batch=settings.batch)
+    fingerprint = campaign.pair.fingerprint(batch=campaign.batch)
     strategy = settings_of(settings.strategy)
     for findings in campaign.steps():
         yield corpus.add(

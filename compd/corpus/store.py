@@ -125,8 +125,9 @@ class Corpus:
 
     def _write_picture(self, name: str, image: Tensor) -> None:
         path = self.directory / name
-        if not path.exists():
-            write_atomic(path, encode_png(image))
+        data = encode_png(image)
+        if not path.exists() or path.read_bytes() != data:  # absent, or damaged
+            write_atomic(path, data)
 
     def _append(self, file: Any, records: Sequence[Record]) -> None:
         file.truncate(self._end)  # a torn line that a crash left behind

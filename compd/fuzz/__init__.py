@@ -1,6 +1,6 @@
 """The search: strategies propose, the judge decides, the campaign keeps the books."""
 
-from compd.fuzz.campaign import Campaign, fuzz
+from compd.fuzz.campaign import Campaign, Settings, fuzz
 from compd.fuzz.findings import Answer, Finding, Summary
 from compd.fuzz.judge import Judge, Judgement, Verdict
 from compd.fuzz.strategies import STRATEGIES, Compd, Diva, strategy
@@ -14,6 +14,7 @@ __all__ = [
     "Finding",
     "Judge",
     "Judgement",
+    "Settings",
     "Summary",
     "Verdict",
     "fuzz",

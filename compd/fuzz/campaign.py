@@ -5,18 +5,18 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from compd.data import Split
-from compd.errors import CompdError
+from compd.errors import CompdError, unknown
 from compd.fuzz.clock import Clock
 from compd.fuzz.findings import Answer, Finding, Summary, Tally
 from compd.fuzz.judge import Judge, Judgement, Verdict
-from compd.fuzz.strategies import STRATEGIES, Compd, Proposal, Task, name_of
+from compd.fuzz.strategies import STRATEGIES, Diva, Proposal, Task, name_of
 from compd.fuzz.streams import seed_key
 from compd.images import check_batch, distances, eps_box, pixel_hash
 from compd.pair import Pair
@@ -27,29 +27,43 @@ __all__ = ["Campaign", "Settings", "fuzz"]
 
 @dataclass(frozen=True)
 class Settings:
-    """All of a campaign but its pair and its seeds."""
+    """All of a campaign but its pair and its seeds.
 
-    strategy: Any  # a configuration registered in STRATEGIES
-    eps: int | None  # Linf bound in levels; None for the whole lattice
-    random_seed: int
-    batch: int
-    keep: frozenset[Verdict]
-    seconds: float | None  # budget of wall time
+    Raises:
+        CompdError: if a value makes no sense.
+    """
+
+    strategy: Any = field(default_factory=Diva)  # a configuration registered in STRATEGIES
+    limit: int | None = None  # seeds to search from; None for all
+    eps: int | None = None  # Linf bound in levels of 255; None for the whole lattice
+    random_seed: int = 0  # of all draws; each depends on it and on the seed image alone
+    batch: int | None = None  # seeds a batch; None for a sensible number for the device
+    keep: str = "effective"  # or "valid": hand out candidates that changed no answer, too
+    seconds: float | None = None  # budget of wall time
+
+    def __post_init__(self) -> None:
+        name_of(self.strategy)  # raises if it is of no registered strategy
+        if self.keep not in ("effective", "valid"):
+            raise unknown("keep", self.keep, ("effective", "valid"))
+        if self.eps is not None and not 1 <= self.eps <= 255:
+            raise CompdError(f"expected eps in 1..255 (levels of 255), got eps={self.eps}")
+        if self.limit is not None and self.limit < 1:
+            raise CompdError(f"expected at least one seed, got seeds={self.limit}")
+        if self.batch is not None and self.batch < 1:
+            raise CompdError(f"expected at least one seed a batch, got batch={self.batch}")
+        if self.seconds is not None and not self.seconds > 0:
+            raise CompdError(f"expected a positive time, got time={self.seconds}")
+        if not 0 <= self.random_seed < 2**63:
+            raise CompdError(f"expected 0 <= random_seed < 2**63, got {self.random_seed}")
 
 
 def fuzz(
     pair: Pair,
     seeds: Split,
     *,
-    strategy: Any = None,
-    limit: int | None = None,
-    eps: int | None = None,
-    random_seed: int = 0,
-    batch: int | None = None,
-    keep: str = "effective",
-    seconds: float | None = None,
     stop: threading.Event | None = None,
     report: Report = silent,
+    **settings: Any,
 ) -> Campaign:
     """Search for inputs on which the deployed model leaves the original's answer.
 
@@ -59,57 +73,37 @@ def fuzz(
     Args:
         pair: what to test.
         seeds: clean images to start from; those on which the pair disagrees are set aside.
-        strategy: a configuration such as ``Compd()`` or ``Diva()``; None for the default.
-        limit: how many seeds to search from; None for all.
-        eps: Linf bound in levels of 255; None for none.
-        random_seed: of all draws; each depends on it and on the seed image alone.
-        batch: seeds a batch; None for a sensible number for the device.
-        keep: ``effective``, or ``valid`` to hand out candidates that changed no answer, too.
-        seconds: stop after this wall time.
         stop: set it from another thread, or a signal handler, to end after the current step.
         report: told of progress after each step.
+        settings: the fields of :class:`Settings`.
 
     Raises:
-        CompdError: if an argument makes no sense or the seeds do not fit the pair.
+        CompdError: if a setting makes no sense or the seeds do not fit the pair.
     """
-    check_batch(seeds.images, "seeds")
-    pair.check_input(seeds.images, "seeds")
-    if keep not in ("effective", "valid"):
-        raise CompdError(f"expected keep to be 'effective' or 'valid', got keep={keep!r}")
-    if eps is not None and not 1 <= eps <= 255:
-        raise CompdError(f"expected eps in 1..255 (levels of 255), got eps={eps}")
-    if (limit is not None and limit < 1) or (batch is not None and batch < 1):
-        raise CompdError(f"expected at least one seed a batch, got seeds={limit}, batch={batch}")
-    if seconds is not None and not seconds > 0:
-        raise CompdError(f"expected a positive time, got time={seconds}")
-    config = Compd() if strategy is None else strategy
-    name_of(config)  # raises if it is of no registered strategy
-    kept = {Verdict.EFFECTIVE} | ({Verdict.VALID} if keep == "valid" else set())
-    settings = Settings(
-        strategy=config,
-        eps=eps,
-        random_seed=random_seed,
-        batch=batch or (64 if pair.device.type == "cpu" else 512),
-        keep=frozenset(kept),
-        seconds=seconds,
-    )
-    return Campaign(pair, seeds, settings, limit, stop or threading.Event(), report)
+    return Campaign(pair, seeds, Settings(**settings), stop=stop, report=report)
 
 
 class Campaign:
     """A running or finished campaign; iterate it for the findings."""
 
     def __init__(
-        self, pair: Pair, seeds: Split, settings: Settings, limit: int | None,
-        stop: threading.Event, report: Report,
-    ) -> None:  # fmt: skip
+        self,
+        pair: Pair,
+        seeds: Split,
+        settings: Settings,
+        *,
+        stop: threading.Event | None = None,
+        report: Report = silent,
+    ) -> None:
+        check_batch(seeds.images, "seeds")
+        pair.check_input(seeds.images, "seeds")
         self.pair = pair
         self.settings = settings
+        self.batch = settings.batch or (64 if pair.device.type == "cpu" else 512)
         self.data = seeds.data
         self.rows = seeds.rows  # of the split that the seeds are taken from, in order
         self._split = seeds
-        self._limit = limit
-        self._stop = stop
+        self._stop = stop or threading.Event()
         self._report = report
         self._tally = Tally()
         self._set_aside = 0
@@ -126,8 +120,8 @@ class Campaign:
         self._begun = time.perf_counter()
         judge = Judge(self.pair, self._clock)
         chosen, labels = self._agreeing(judge)
-        for start in range(0, len(chosen), self.settings.batch):
-            span = slice(start, start + self.settings.batch)
+        for start in range(0, len(chosen), self.batch):
+            span = slice(start, start + self.batch)
             yield from self._search(judge, chosen[span], labels[span], len(chosen))
             if self._stop.is_set() or self._out_of_time():
                 self._stopped = "interrupted" if self._stop.is_set() else "time"
@@ -147,7 +141,7 @@ class Campaign:
         """The first ``limit`` rows on which both models agree, and their labels."""
         found: list[Tensor] = []
         labels: list[Tensor] = []
-        wanted = len(self._split) if self._limit is None else self._limit
+        wanted = len(self._split) if self.settings.limit is None else self.settings.limit
         count = 0
         for start in range(0, len(self._split), 256):
             images = self._split.images[start : start + 256]
@@ -209,14 +203,13 @@ class Campaign:
         hashes: list[str], labels: Tensor, step: int,
     ) -> list[Finding]:  # fmt: skip
         """Count a judged proposal; build findings of what is to be kept."""
-        tally, keep = self._tally, self.settings.keep
+        tally = self._tally
         effective, valid = int(judgement.effective.sum()), int(judgement.valid.sum())
         tally.counts[Verdict.EFFECTIVE] += effective
         tally.counts[Verdict.VALID] += valid
         tally.counts[Verdict.INVALID] += len(judgement.images) - effective - valid
-        wanted = (
-            judgement.effective | judgement.valid if Verdict.VALID in keep else judgement.effective
-        )
+        keep_valid = self.settings.keep == "valid"
+        wanted = judgement.effective | judgement.valid if keep_valid else judgement.effective
         rows = wanted.nonzero()[:, 0]
         far = distances(judgement.images[rows], images[proposal.seeds[rows]])
         findings = []

@@ -139,13 +139,11 @@ def _torch_load(path: Path) -> Any:
 
 
 def _unwrap(content: Any, path: Path) -> dict[str, Tensor]:
-    while isinstance(content, Mapping):
-        inner = next(
-            (content[key] for key in _WRAPPERS if isinstance(content.get(key), Mapping)), 0
-        )
-        if inner == 0:
+    for _ in _WRAPPERS:  # wrappers in wrappers, but not for ever
+        if not isinstance(content, Mapping):
             break
-        content = inner
+        inner = (content[key] for key in _WRAPPERS if isinstance(content.get(key), Mapping))
+        content = next(inner, content)
     if isinstance(content, Mapping):
         tensors = {str(key): value for key, value in content.items() if isinstance(value, Tensor)}
         if tensors:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from compd.build import Agreement
+from compd.agreement import Agreement
 from compd.compress import config_to_json, kind_of
 from compd.fuzz import Campaign
 from compd.fuzz.strategies import settings_of
@@ -88,10 +88,10 @@ def campaign_report(
             "strategy": settings_of(settings.strategy),
             "eps": settings.eps,
             "random_seed": settings.random_seed,
-            "batch": settings.batch,
-            "keep": sorted(str(verdict) for verdict in settings.keep),
+            "batch": campaign.batch,
+            "keep": settings.keep,
             "time": settings.seconds,
         },
         rows=dict(rows),
-        fingerprint=campaign.pair.fingerprint(batch=settings.batch),
+        fingerprint=campaign.pair.fingerprint(batch=campaign.batch),
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -111,7 +110,6 @@ def fit_(
     total = config.epochs * batches
     history: list[float] = []
     start = _resume_(model, optimiser, checkpoint, config)
-    begun = time.monotonic()
     for epoch in range(start, config.epochs):
         generator = torch.Generator().manual_seed(config.seed * 1_000_003 + epoch)
         order = torch.randperm(len(train), generator=generator)
@@ -146,7 +144,7 @@ def fit_(
         model.eval()
         with torch.inference_mode():
             history.append(accuracy(lambda x: model(to_input(x, device)), selection))
-        if checkpoint is not None and epoch + 1 < config.epochs and time.monotonic() - begun > 5:
+        if checkpoint is not None and epoch + 1 < config.epochs:
             _save(model, optimiser, checkpoint, config, epoch + 1)
         facts = {"epoch": f"{epoch + 1}/{config.epochs}", "accuracy": f"{history[-1]:.2%}"}
         report(Progress(stage, (epoch + 1) * batches, total, facts))
@@ -184,12 +182,11 @@ def _resume_(
         return 0
     try:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-        same = state["config"] == config_hash(asdict(config))
+        if state["config"] != config_hash(asdict(config)):
+            return 0
+        model.load_state_dict(state["model"])
+        optimiser.load_state_dict(state["optimiser"])
+        return int(state["epoch"])
     except Exception:  # a checkpoint is a convenience: a broken one means starting over
         path.unlink()
         return 0
-    if not same:
-        return 0
-    model.load_state_dict(state["model"])
-    optimiser.load_state_dict(state["optimiser"])
-    return int(state["epoch"])

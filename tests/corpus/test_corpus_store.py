@@ -385,7 +385,7 @@ def test_lines_over_a_limit_are_taken_back(tmp_path: Path, make_entry: MakeEntry
     before = _tree(tmp_path)
     with (
         _largest_file(len(before["metadata.jsonl"]) + 100),
-        pytest.raises(CompdError, match="expected to write") as caught,
+        pytest.raises(CompdError, match="expected to read and write") as caught,
     ):
         corpus.add([make_entry(1)])
     assert "\n" not in str(caught.value)

@@ -57,9 +57,7 @@ def test_splits_are_disjoint_and_together_are_all(
 
 
 @given(n=st.integers(20, 700), ordered=st.booleans(), seed=st.integers(0, 9))
-def test_each_split_keeps_images_labels_and_rows_together(
-    n: int, ordered: bool, seed: int
-) -> None:
+def test_each_split_keeps_images_labels_and_rows_together(n: int, ordered: bool, seed: int) -> None:
     part = numbered(n, seed, ordered=ordered)
     assert part.shuffled == bool(ordered)
     by_row = {int(row): int(label) for row, label in zip(part.index, part.labels, strict=True)}

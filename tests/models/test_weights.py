@@ -55,9 +55,7 @@ def test_what_was_saved_is_loaded(tmp_path: Path, suffix: str) -> None:
 
 def test_the_old_torch_format_is_loaded(tmp_path: Path) -> None:
     source, target = changed(), tiny()
-    torch.save(
-        source.state_dict(), tmp_path / "old.pth", _use_new_zipfile_serialization=False
-    )
+    torch.save(source.state_dict(), tmp_path / "old.pth", _use_new_zipfile_serialization=False)
     load_weights_(target, read_weights(tmp_path / "old.pth"))
     assert state_hash(target.state_dict()) == state_hash(source.state_dict())
 
@@ -231,9 +229,7 @@ TENSORS = st.builds(
 )  # fmt: skip
 
 
-@given(
-    st.dictionaries(st.text(max_size=3), TENSORS, max_size=4), st.randoms(use_true_random=False)
-)
+@given(st.dictionaries(st.text(max_size=3), TENSORS, max_size=4), st.randoms(use_true_random=False))
 def test_a_state_hash_ignores_the_order_of_keys(state: dict[str, Tensor], random: Any) -> None:
     keys = list(state)
     random.shuffle(keys)

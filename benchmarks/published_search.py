@@ -1,0 +1,69 @@
+"""The published searches on one third-party network, int8 and pruned, on the same seeds.
+
+Prints accuracies, natural disagreement, and one row a search: seeds with an effective deviation,
+images by verdict (the paper's counting), severity, distances, cost.
+
+    python benchmarks/published_search.py --seeds 500 --eps 8
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import setup as bench
+
+from compd.agreement import evaluate
+from compd.fuzz import Compd, Diva, fuzz
+
+SEARCHES: Mapping[str, Any] = {
+    "COMPD": Compd(),
+    "COMPD + coverage (λ 20)": Compd(coverage="neuron"),
+    "DIVA, 20 steps": Diva(),
+}
+COLUMNS = (
+    "pair", "search", "bound", "seeds effective", "images effective / valid / invalid",
+    "severity median", "p90", "Linf", "L2 per pixel", "ms a seed", "ms an effective seed",
+    "share in model calls",
+)  # fmt: skip
+
+
+def main() -> None:
+    options = bench.arguments(__doc__ or "", seeds=500, eps=8, engine="fbgemm")
+    splits = bench.splits_of(options)
+    print(bench.machine())
+    rows = []
+    for name, compress in (("int8 (QAT)", bench.QAT), ("pruned 75 %", bench.PRUNED)):
+        engine = options.engine if name.startswith("int8") else None
+        pair = bench.pair_of(options, splits, compress, engine)
+        agreement = evaluate(pair, splits)
+        print(
+            f"{name}, {pair.spec.engine}: original {agreement.original_accuracy:.2%}, shadow "
+            f"{agreement.shadow_accuracy:.2%}, deployed {agreement.deployed_accuracy:.2%}, natural "
+            f"disagreement {agreement.natural_disagreement:.2%}, shadow against deployed "
+            f"{agreement.shadow_deployed_disagreement:.2%}, rows {agreement.rows}",
+            flush=True,
+        )
+        for eps in (options.eps, None):
+            for search, config in SEARCHES.items():
+                campaign = fuzz(pair, splits.seeds, strategy=config, eps=eps, limit=options.seeds)
+                for _ in campaign:
+                    pass
+                s = campaign.summary()
+                per_seed = 1000 * s.seconds / s.seeds
+                per_hit = 1000 * s.seconds / max(1, s.seeds_effective)
+                rows.append(
+                    (
+                        name, search, "none" if eps is None else f"{eps}/255",
+                        f"{s.seeds_effective} of {s.seeds} ({s.seeds_effective / s.seeds:.1%})",
+                        f"{s.images_effective} / {s.images_valid} / {s.images_invalid}",
+                        s.severity_median, s.severity_p90, s.linf_max, s.l2_mean,
+                        f"{per_seed:.0f}", f"{per_hit:.0f}", f"{s.model_seconds / s.seconds:.0%}",
+                    )
+                )  # fmt: skip
+                print(" | ".join(map(str, rows[-1])), flush=True)
+    bench.show(f"Searches from {splits.seeds.rows}", COLUMNS, rows)
+
+
+if __name__ == "__main__":
+    main()

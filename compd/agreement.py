@@ -1,0 +1,76 @@
+"""How a pair does on clean images: accuracies, and where its models differ untouched."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+
+import torch
+
+from compd.data import Splits
+from compd.models.inputs import predict
+from compd.pair import Pair
+from compd.progress import Progress, Report, silent
+from compd.runtimes import FloatRuntime
+from compd.storage import cache_dir, config_hash, disk_errors, write_atomic
+
+__all__ = ["Agreement", "evaluate"]
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How the three models of a pair do on clean test rows (seeds and held-out)."""
+
+    images: int
+    rows: str
+    original_accuracy: float
+    shadow_accuracy: float
+    deployed_accuracy: float
+    natural_disagreement: float  # original against deployed
+    shadow_deployed_disagreement: float
+
+
+def evaluate(pair: Pair, splits: Splits, *, batch: int = 256, report: Report = silent) -> Agreement:
+    """Measure a pair on all test rows; cached by the pair, the data and this machine.
+
+    Args:
+        pair: the pair.
+        splits: of a data set with the pair's classes and image size.
+        batch: images a call.
+        report: told of progress.
+
+    Raises:
+        CompdError: if the images do not fit the pair.
+    """
+    key = config_hash({"data": splits.dataset.identity, **pair.fingerprint(batch=batch)})
+    path = cache_dir() / "evaluations" / f"{key}.json"
+    try:
+        return Agreement(**json.loads(path.read_text()))
+    except (OSError, ValueError, TypeError):
+        pass  # not there, or another version's: measure
+    test = splits.test()
+    pair.check_input(test.images, "test images")
+    answers = []
+    shadow_run = FloatRuntime(pair.shadow, pair.device, "shadow").run
+    runs = (pair.reference.run, shadow_run, pair.deployed.run)
+    for i, run in enumerate(runs):
+        report(Progress("measuring accuracy", i, len(runs), {"images": str(len(test))}))
+        answers.append(predict(run, test.images, batch=batch).argmax(1))
+    report(Progress("measuring accuracy", len(runs), len(runs)))
+    original, shadow, deployed = answers
+
+    def share(hits: torch.Tensor) -> float:
+        return float(hits.double().mean())
+
+    result = Agreement(
+        images=len(test),
+        rows=test.rows,
+        original_accuracy=share(original == test.labels),
+        shadow_accuracy=share(shadow == test.labels),
+        deployed_accuracy=share(deployed == test.labels),
+        natural_disagreement=share(original != deployed),
+        shadow_deployed_disagreement=share(shadow != deployed),
+    )
+    with disk_errors(path):
+        write_atomic(path, json.dumps(asdict(result)).encode(), sync=False)
+    return result
