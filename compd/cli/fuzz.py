@@ -25,8 +25,8 @@ def fuzz(
     compress: o.CompressKind = None,
     engine: o.Engine = None,
     strategy: Annotated[
-        str, typer.Option("--strategy", help="diva, or compd (the paper's).")
-    ] = "diva",
+        str, typer.Option("--strategy", help="boundary, diva, or compd (the paper's).")
+    ] = "boundary",
     eps: Annotated[
         int | None, typer.Option("--eps", help="Linf bound in levels of 255. Default: none.")
     ] = None,

@@ -3,11 +3,12 @@
 from compd.fuzz.campaign import Campaign, Settings, fuzz
 from compd.fuzz.findings import Answer, Finding, Summary
 from compd.fuzz.judge import Judge, Judgement, Verdict
-from compd.fuzz.strategies import STRATEGIES, Compd, Diva, strategy
+from compd.fuzz.strategies import STRATEGIES, Boundary, Compd, Diva, strategy
 
 __all__ = [
     "STRATEGIES",
     "Answer",
+    "Boundary",
     "Campaign",
     "Compd",
     "Diva",

@@ -16,7 +16,7 @@ from compd.errors import CompdError, unknown
 from compd.fuzz.clock import Clock
 from compd.fuzz.findings import Answer, Finding, Summary, Tally
 from compd.fuzz.judge import Judge, Judgement, Verdict
-from compd.fuzz.strategies import STRATEGIES, Diva, Proposal, Task, name_of
+from compd.fuzz.strategies import STRATEGIES, Boundary, Proposal, Task, name_of
 from compd.fuzz.streams import seed_key
 from compd.images import check_batch, distances, eps_box, pixel_hash
 from compd.pair import Pair
@@ -33,7 +33,7 @@ class Settings:
         CompdError: if a value makes no sense.
     """
 
-    strategy: Any = field(default_factory=Diva)  # a configuration registered in STRATEGIES
+    strategy: Any = field(default_factory=Boundary)  # a configuration registered in STRATEGIES
     limit: int | None = None  # seeds to search from; None for all
     eps: int | None = None  # Linf bound in levels of 255; None for the whole lattice
     random_seed: int = 0  # of all draws; each depends on it and on the seed image alone
@@ -173,7 +173,7 @@ class Campaign:
         before = self._tally.seeds - len(chosen)
         search = STRATEGIES[name_of(self.settings.strategy)].search(self.settings.strategy, task)
         judgement: Judgement | None = None
-        step = 0
+        asked = torch.zeros(len(chosen), dtype=torch.int64)  # candidates judged so far, per seed
         while True:
             try:
                 proposal = next(search) if judgement is None else search.send(judgement)
@@ -184,14 +184,14 @@ class Campaign:
             )
             check_batch(candidates, "candidates")
             judgement = judge(candidates, labels[proposal.seeds])
-            findings = self._findings(proposal, judgement, chosen, images, hashes, labels, step)
+            findings = self._findings(proposal, judgement, chosen, images, hashes, labels, asked)
             self._tally.forwards += len(candidates)
             self._tally.gradients += task.gradients
             task.gradients = 0
-            step += 1
+            asked += torch.bincount(proposal.seeds, minlength=len(asked))
             self._tick()
             planned = getattr(self.settings.strategy, "steps", 0)
-            share = min(1.0, step / planned) if planned else 0.0
+            share = min(1.0, task.passes / planned) if planned else 0.0
             self._report_progress(before + int(share * len(chosen)), total)
             yield findings
             if self._stop.is_set() or self._out_of_time():
@@ -200,7 +200,7 @@ class Campaign:
 
     def _findings(
         self, proposal: Proposal, judgement: Judgement, chosen: Tensor, images: Tensor,
-        hashes: list[str], labels: Tensor, step: int,
+        hashes: list[str], labels: Tensor, asked: Tensor,
     ) -> list[Finding]:  # fmt: skip
         """Count a judged proposal; build findings of what is to be kept."""
         tally = self._tally
@@ -232,7 +232,7 @@ class Campaign:
                 linf=int(far.linf[n]),
                 l2=round(float(far.l2[n]), 6),
                 psnr=round(float(far.psnr[n]), 3) if changed else None,
-                step=step,
+                step=int(asked[seed]),
             )
             if finding.verdict is Verdict.EFFECTIVE:
                 tally.add(finding)

@@ -56,7 +56,7 @@ class Finding:
     linf: int  # levels of 255
     l2: float  # root mean square over pixels and channels, values in 0..1
     psnr: float | None  # decibels; None if nothing changed
-    step: int  # proposal of the search, from 0
+    step: int  # candidates of this seed that were judged before it
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,12 @@
 """Does the search find a defect that was put there? Budgets are stated; they are small."""
 
+import pytest
 import torch
 from tiny import CPU, tiny_original, tiny_spec, tiny_splits
 from torch import nn
 
 from compd.compress import Prune
-from compd.fuzz import Diva, fuzz
+from compd.fuzz import Boundary, Diva, fuzz
 from compd.pair import Pair
 
 
@@ -33,13 +34,19 @@ def found(pair: Pair, strategy: object, seeds: int) -> int:
     return campaign.summary().seeds_effective
 
 
-def test_a_dead_channel_is_found_within_40_seeds_of_20_steps():
-    assert found(broken_pair(zero_one_channel), Diva(), 40) > 0
+BREAKAGES = [zero_one_channel, three_bit_weights]
 
 
-def test_a_layer_of_three_bits_is_found_within_40_seeds_of_20_steps():
-    assert found(broken_pair(three_bit_weights), Diva(), 40) > 0
+@pytest.mark.parametrize("breakage", BREAKAGES)
+def test_diva_finds_it_within_40_seeds_of_20_steps(breakage):
+    assert found(broken_pair(breakage), Diva(), 40) > 0
 
 
-def test_nothing_is_found_where_nothing_is_broken():
-    assert found(broken_pair(lambda net: None), Diva(), 40) == 0
+@pytest.mark.parametrize("breakage", BREAKAGES)
+def test_the_boundary_walk_finds_it_within_8_seeds_of_8_steps(breakage):
+    assert found(broken_pair(breakage), Boundary(steps=8), 8) > 0
+
+
+@pytest.mark.parametrize("strategy", [Boundary(), Diva()], ids=str)
+def test_nothing_is_found_where_nothing_is_broken(strategy):
+    assert found(broken_pair(lambda net: None), strategy, 40) == 0

@@ -12,11 +12,13 @@ from typing import Any
 
 from compd.errors import unknown
 from compd.fuzz.strategies.base import Proposal, Search, Task
+from compd.fuzz.strategies.boundary import Boundary, search_boundary
 from compd.fuzz.strategies.compd import Compd, search_compd
 from compd.fuzz.strategies.diva import Diva, search_diva
 
 __all__ = [
     "STRATEGIES",
+    "Boundary",
     "Compd",
     "Diva",
     "Proposal",
@@ -38,6 +40,7 @@ class Strategy:
 
 
 STRATEGIES: Mapping[str, Strategy] = {
+    "boundary": Strategy(Boundary, search_boundary),
     "compd": Strategy(Compd, search_compd),
     "diva": Strategy(Diva, search_diva),
 }

@@ -43,18 +43,23 @@ class Task:
     random_seed: int
     clock: Clock = field(default_factory=Clock)  # time inside models
     gradients: int = 0  # images differentiated so far
+    passes: int = 0  # calls of gradient() so far
 
     def draws(self, step: int, seeds: Tensor | None = None) -> list[np.random.Generator]:
         """One generator per seed (of those at ``seeds``), the same in any batch."""
         chosen = self.keys if seeds is None else [self.keys[i] for i in seeds.tolist()]
         return draws_at(self.random_seed, chosen, step)
 
-    def gradient(self, images: Tensor, objective: Callable[[Tensor], Tensor]) -> Tensor:
+    def gradient(
+        self, images: Tensor, objective: Callable[[Tensor], Tensor], *, count: int | None = None
+    ) -> Tensor:
         """Gradient of a per-sample objective with respect to pixels in 0..1.
 
         Args:
             images: uint8 (N, C, H, W), on the lattice as all candidates are.
             objective: float pixels (N, C, H, W) on the pair's device -> (N,) values.
+            count: how many gradients to book; N by default. A gradient is one pass through
+                original and shadow for one image.
 
         Returns:
             float32 (N, C, H, W) on the CPU.
@@ -66,7 +71,8 @@ class Task:
             x = to_input(images, self.pair.device).requires_grad_()
             (gradient,) = torch.autograd.grad(objective(x).sum(), x)
             gradient = gradient.cpu()
-        self.gradients += len(images)
+        self.gradients += len(images) if count is None else count
+        self.passes += 1
         if not bool(torch.isfinite(gradient).all()):
             raise CompdError(
                 "expected finite gradients from original and shadow, got NaN or infinity; "

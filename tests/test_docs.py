@@ -1,0 +1,80 @@
+"""The commands and the Python of README and docs run as they are written."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def blocks(language: str) -> list[tuple[str, str]]:
+    return [
+        (page.name, body)
+        for page in PAGES
+        for kind, body in FENCE.findall(page.read_text())
+        if kind == language
+    ]
+
+
+def commands(page: str) -> list[str]:
+    lines = [line for name, body in blocks("sh") if name == page for line in body.splitlines()]
+    # the two set-up lines make an environment of their own; here the tool is installed already
+    return [line.rpartition(".venv/bin/")[2] for line in lines if "pytest" not in line]
+
+
+@pytest.mark.slow
+def test_the_commands_of_the_readme_work_in_the_order_they_are_in(tmp_path: Path) -> None:
+    (tmp_path / "work").mkdir()
+    environment = {
+        **os.environ,
+        "COMPD_CACHE": str(tmp_path / "cache"),
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+    }
+    found = commands("README.md")
+    assert found[0] == "compd fuzz --model resnet18"
+    for command in found:
+        done = subprocess.run(
+            command.split(), cwd=tmp_path / "work", env=environment, capture_output=True, text=True
+        )
+        assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+    (python,) = [body for page, body in blocks("python") if page == "README.md"]
+    done = subprocess.run(
+        [sys.executable, "-c", python], env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    for name in ("result.json", "deviations.png", "pairs/lenet5-int8/pair.json"):
+        assert (tmp_path / "work" / name).is_file()
+
+
+def test_the_strategy_of_the_architecture_page_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    import torch
+    from tiny import tiny_pair, tiny_splits
+
+    from compd.fuzz import Judge
+    from compd.fuzz.strategies import Task
+
+    (code,) = [body for page, body in blocks("python") if page == "architecture.md"]
+    names: dict[str, object] = {"__name__": "__main__"}
+    exec(code, names)
+    pair, seeds = tiny_pair(), tiny_splits().seeds
+    images = seeds.images[:4]
+    labels = pair.reference.run(images).argmax(1)
+    low, high = torch.zeros_like(images), torch.full_like(images, 255)
+    task = Task(pair, images, labels, low, high, keys=range(4), random_seed=0)
+    search = names["search_noise"](names["Noise"](), task)  # type: ignore[operator]
+    proposal = next(search)
+    search.send(Judge(pair)(proposal.images, labels))
+    assert "deviate" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_inside_the_project_lead_somewhere(page: Path) -> None:
+    targets = re.findall(r"\]\((?!https?:)([^)#]+)\)", page.read_text())
+    missing = [target for target in targets if not (page.parent / target).exists()]
+    assert missing == []
