@@ -17,7 +17,14 @@ _ISA = (
 
 
 def cpu_count() -> int:
-    """Cores that this process may use: its affinity mask and its control group's quota."""
+    """Cores that this process may use.
+
+    ``OMP_NUM_THREADS`` if it is set, as everywhere in numerical Python; else the affinity mask,
+    within the control group's quota.
+    """
+    wanted = os.environ.get("OMP_NUM_THREADS", "")
+    if wanted.isdigit() and int(wanted) > 0:
+        return int(wanted)
     try:
         count = len(os.sched_getaffinity(0))
     except AttributeError:  # not on Linux

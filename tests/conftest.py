@@ -20,10 +20,15 @@ from torch import Tensor
 
 from compd.errors import CompdError
 from compd.images import encode_png
+from compd.machine import cpu_count
 
 settings.register_profile("compd", deadline=None, derandomize=True, database=None)
 settings.load_profile("compd")
-torch.set_num_threads(2)
+# Workers of one test run share the cores: threads that wait for each other's core spin for minutes.
+_WORKERS = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+_THREADS = max(1, min(4, cpu_count() // _WORKERS))
+os.environ["OMP_NUM_THREADS"] = str(_THREADS)  # for the processes that tests start
+torch.set_num_threads(_THREADS)
 
 Refuses = Callable[..., AbstractContextManager[None]]
 MakeImages = Callable[..., Tensor]
