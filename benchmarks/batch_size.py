@@ -12,7 +12,7 @@ from __future__ import annotations
 import setup as bench
 
 from compd.compress.int8 import ENGINES
-from compd.fuzz import Compd, Diva, fuzz
+from compd.fuzz import Boundary, Compd, Diva, fuzz
 
 SIZES = (1, 16, 64, 256)
 
@@ -24,7 +24,7 @@ def main() -> None:
     rows = []
     for engine in ENGINES:
         pair = bench.pair_of(options, splits, bench.QAT, engine)
-        for name, config in (("diva", Diva()), ("compd", Compd())):
+        for name, config in (("boundary", Boundary()), ("diva", Diva()), ("compd", Compd())):
             found = []
             for batch in SIZES:
                 campaign = fuzz(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 
-import torch
+from torch import Tensor
 
 from compd.data import Splits
 from compd.models.inputs import predict
@@ -14,7 +14,7 @@ from compd.progress import Progress, Report, silent
 from compd.runtimes import FloatRuntime
 from compd.storage import cache_dir, config_hash, disk_errors, write_atomic
 
-__all__ = ["Agreement", "evaluate"]
+__all__ = ["Agreement", "evaluate", "strays"]
 
 
 @dataclass(frozen=True)
@@ -26,8 +26,21 @@ class Agreement:
     original_accuracy: float
     shadow_accuracy: float
     deployed_accuracy: float
-    natural_disagreement: float  # original against deployed
+    natural_disagreement: float  # original against deployed; ties agree
     shadow_deployed_disagreement: float
+
+
+def strays(logits: Tensor, labels: Tensor) -> Tensor:
+    """Where a model's answer is another than the given labels; a tie with the label is none.
+
+    Args:
+        logits: float (N, K).
+        labels: int64 (N,).
+
+    Returns:
+        bool (N,).
+    """
+    return logits.gather(1, labels[:, None])[:, 0] < logits.amax(1)
 
 
 def evaluate(pair: Pair, splits: Splits, *, batch: int = 256, report: Report = silent) -> Agreement:
@@ -55,11 +68,11 @@ def evaluate(pair: Pair, splits: Splits, *, batch: int = 256, report: Report = s
     runs = (pair.reference.run, shadow_run, pair.deployed.run)
     for i, run in enumerate(runs):
         report(Progress("measuring accuracy", i, len(runs), {"images": str(len(test))}))
-        answers.append(predict(run, test.images, batch=batch).argmax(1))
+        answers.append(predict(run, test.images, batch=batch))
     report(Progress("measuring accuracy", len(runs), len(runs)))
-    original, shadow, deployed = answers
+    original, shadow, deployed = (logits.argmax(1) for logits in answers)
 
-    def share(hits: torch.Tensor) -> float:
+    def share(hits: Tensor) -> float:
         return float(hits.double().mean())
 
     result = Agreement(
@@ -68,8 +81,8 @@ def evaluate(pair: Pair, splits: Splits, *, batch: int = 256, report: Report = s
         original_accuracy=share(original == test.labels),
         shadow_accuracy=share(shadow == test.labels),
         deployed_accuracy=share(deployed == test.labels),
-        natural_disagreement=share(original != deployed),
-        shadow_deployed_disagreement=share(shadow != deployed),
+        natural_disagreement=share(strays(answers[2], original)),
+        shadow_deployed_disagreement=share(strays(answers[2], shadow)),
     )
     with disk_errors(path):
         write_atomic(path, json.dumps(asdict(result)).encode(), sync=False)

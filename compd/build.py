@@ -8,15 +8,17 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from compd import __version__
 from compd.cached import cached_module, torch_version
 from compd.compress import COMPRESSIONS, Compression, config_to_json, empty_shadow, make_shadow
 from compd.data import Splits, load_data
 from compd.errors import unknown
-from compd.models import state_hash, trace
+from compd.models import model_hash, trace
 from compd.original import prepare_original
-from compd.pair import Pair, PairSpec, choose_device
+from compd.pair import Pair, choose_device
 from compd.progress import Report, silent
 from compd.runtimes import check_engine
+from compd.spec import PairSpec
 from compd.storage import cache_dir, config_hash
 from compd.training import TrainConfig
 
@@ -92,9 +94,9 @@ def _shadow(
         {
             "kind": "shadow",
             "compress": config_to_json(config),
-            "original": state_hash(original.state_dict()),
+            "original": model_hash(original),
             "data": dataset.identity,
-            "torch": torch_version(),
+            "made_with": [__version__, torch_version(), device.type],
         }
     )
     folder = cache_dir() / "shadows"

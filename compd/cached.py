@@ -11,7 +11,7 @@ from safetensors import safe_open
 from torch import nn
 
 from compd.errors import CompdError
-from compd.pair import load_tensors_, tensors_to_bytes
+from compd.models.tensors import load_tensors_, tensors_to_bytes
 from compd.storage import disk_errors, write_atomic
 
 __all__ = ["cached_module", "torch_version"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -9,13 +11,16 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from compd import __version__
 from compd.cached import cached_module, torch_version
 from compd.data import Splits
 from compd.errors import CompdError, unknown
-from compd.models import ZOO, Classifier, load_weights_, read_weights, state_hash
-from compd.pair import ModelSpec, choose_device, tensors_to_bytes
+from compd.models import ZOO, Classifier, load_weights_, model_hash, read_weights
+from compd.models.tensors import tensors_to_bytes
+from compd.pair import choose_device
 from compd.progress import Report, silent
 from compd.runtimes import FloatRuntime
+from compd.spec import ModelSpec
 from compd.storage import cache_dir, config_hash, disk_errors, write_atomic
 from compd.training import TrainConfig, accuracy, fit_
 
@@ -54,7 +59,7 @@ def prepare_original(
     if mean is None and not factory:
         mean, std = _channel_stats(splits)
     if width is None and not factory:
-        small = dataset.name == "digits" and file is None
+        small = dataset.small and file is None
         width = ZOO[model].small_width if small else ZOO[model].width
     for stats in (mean, std):
         if stats is not None and len(stats) != dataset.channels:
@@ -62,6 +67,8 @@ def prepare_original(
                 f"expected one mean and std for each of {dataset.channels} channels, got "
                 f"mean={mean}, std={std}"
             )
+    if not all(map(math.isfinite, mean or ())) or not all(0 < v < math.inf for v in std or ()):
+        raise CompdError(f"expected a finite mean and std > 0, got mean={mean}, std={std}")
     spec = ModelSpec(
         model, width, dataset.channels, dataset.size, dataset.classes, mean=mean, std=std
     )
@@ -77,8 +84,8 @@ def prepare_original(
             "spec": asdict(spec),
             "training": asdict(config),
             "data": dataset.identity,
-            "torch": torch_version(),
-            "initial": state_hash(original.state_dict()) if factory or file else None,
+            "made_with": [__version__, torch_version(), device.type],
+            "initial": model_hash(original) if factory or file else None,
         }
     )
     folder = cache_dir() / "originals"
@@ -90,7 +97,9 @@ def prepare_original(
         )  # fmt: skip
         return original, {"train": splits.train.rows, "selection": splits.selection.rows}
 
-    trained, rows = cached_module(folder / f"{key}.safetensors", lambda: original, train)
+    trained, rows = cached_module(
+        folder / f"{key}.safetensors", lambda: copy.deepcopy(original), train
+    )
     return spec, trained, rows
 
 
@@ -100,7 +109,7 @@ def default_training(splits: Splits) -> TrainConfig:
     A one-cycle schedule, as in Smith and Topin 2019.
     """
     dataset = splits.dataset
-    if dataset.name == "digits":
+    if dataset.small:
         return TrainConfig(epochs=10, batch=64, pad=2, mirror=False)
     return TrainConfig(epochs=60, batch=128, lr=0.2, pad=dataset.size // 8, mirror=dataset.mirror)
 

@@ -2,135 +2,35 @@
 
 from __future__ import annotations
 
+import copy
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load as load_tensors
-from safetensors.torch import save as save_tensors
 from torch import Tensor, nn
 
-from compd.compress import Compression, config_from_json, config_to_json, empty_shadow, kind_of
+from compd.compress import empty_shadow
 from compd.errors import CompdError
 from compd.machine import cpu_flags, versions
-from compd.models import Classifier, build_zoo_model, check_model, load_factory, state_hash
+from compd.models import model_hash
+from compd.models.tensors import load_tensors_, tensors_to_bytes
 from compd.runtimes import FloatRuntime, Runtime, check_engine, deploy
+from compd.spec import PairSpec
 from compd.storage import disk_errors, write_atomic
 
-__all__ = ["ModelSpec", "Pair", "PairSpec", "choose_device", "tensors_to_bytes"]
+__all__ = ["Pair", "check_pair_target", "choose_device"]
 
 _FORMAT = 1
 _FILES = {"original": "original.safetensors", "shadow": "shadow.safetensors"}
 
 
-@dataclass(frozen=True)
-class ModelSpec:
-    """What it takes to build the original's architecture again."""
-
-    model: str  # a zoo name or pkg.module:factory
-    width: int | None
-    channels: int
-    size: int
-    classes: tuple[str, ...]
-    mean: tuple[float, ...] | None  # None: a factory's model that normalises by itself
-    std: tuple[float, ...] | None
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> ModelSpec:
-        """Read what ``dataclasses.asdict`` gave; raises TypeError, KeyError or ValueError."""
-
-        def numbers(value: Any) -> tuple[float, ...] | None:
-            return None if value is None else tuple(float(v) for v in value)
-
-        channels, size, width = data["channels"], data["size"], data["width"]
-        if channels not in (1, 3) or not 1 <= size <= 1 << 12:
-            raise ValueError(f"channels={channels!r}, size={size!r}")
-        if width is not None and not 1 <= width <= 1 << 12:
-            raise ValueError(f"width={width!r}")
-        if len(data["classes"]) < 2:
-            raise ValueError(f"classes={data['classes']!r}")
-        return cls(
-            model=str(data["model"]),
-            width=width,
-            channels=channels,
-            size=size,
-            classes=tuple(str(name) for name in data["classes"]),
-            mean=numbers(data["mean"]),
-            std=numbers(data["std"]),
-        )
-
-    def build(self) -> nn.Module:
-        """Return the architecture, weights as built, in eval mode on the CPU."""
-        if ":" not in self.model:
-            if self.mean is None or self.std is None:
-                raise CompdError(f"expected mean and std for model={self.model!r}, got none")
-            return build_zoo_model(
-                self.model, classes=len(self.classes), channels=self.channels, size=self.size,
-                width=self.width, mean=self.mean, std=self.std,
-            )  # fmt: skip
-        model = load_factory(self.model)
-        if self.mean is not None and self.std is not None:
-            model = Classifier(model, self.mean, self.std).eval()
-        check_model(
-            model, channels=self.channels, size=self.size, classes=len(self.classes),
-            name=self.model,
-        )  # fmt: skip
-        return model
-
-
-@dataclass(frozen=True)
-class PairSpec:
-    """Everything about a pair but its weights; the content of ``pair.json``."""
-
-    model: ModelSpec
-    compress: Compression
-    engine: str
-    data: str  # as the user named it
-    data_identity: str
-    rows: Mapping[str, str] = field(default_factory=dict)  # that training and calibration used
-
-    @property
-    def label(self) -> str:
-        """A short name for folders: model, data, compression, engine."""
-        data = Path(self.data).name or "data"
-        parts = [self.model.model, data, kind_of(self.compress), self.engine]
-        text = "-".join(parts)
-        return "".join(c if c.isalnum() or c in "-_." else "_" for c in text)
-
-    def to_json(self) -> dict[str, Any]:
-        """As a JSON object."""
-        return {
-            "model": asdict(self.model),
-            "compress": config_to_json(self.compress),
-            "engine": self.engine,
-            "data": self.data,
-            "data_identity": self.data_identity,
-            "rows": dict(self.rows),
-        }
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> PairSpec:
-        """The inverse of :meth:`to_json`; anything missing raises KeyError or TypeError."""
-        return cls(
-            model=ModelSpec.from_json(data["model"]),
-            compress=config_from_json(data["compress"]),
-            engine=str(data["engine"]),
-            data=str(data["data"]),
-            data_identity=str(data["data_identity"]),
-            rows={str(key): str(value) for key, value in data["rows"].items()},
-        )
-
-
 class Pair:
     """An original, its shadow and the deployed model.
 
-    The modules given become the pair's own: they are moved to ``device``, put in eval mode and
-    stop asking for weight gradients. Hand in copies of models that you go on using.
+    The pair works on copies of the modules given, in eval mode, without weight gradients.
 
     Args:
         spec: how they were made.
@@ -174,8 +74,8 @@ class Pair:
     def hashes(self) -> dict[str, str]:
         """SHA-256 of the numbers of each of the three models."""
         return {
-            "original": self.reference.content_hash,
-            "shadow": state_hash(self.shadow.state_dict()),
+            "original": model_hash(self.original),
+            "shadow": model_hash(self.shadow),
             "deployed": self.deployed.content_hash,
         }
 
@@ -184,7 +84,7 @@ class Pair:
         return {
             **versions(),
             "engine": self.deployed.engine,
-            "device": str(self.device.type),
+            "device": _device_name(self.device),
             "threads": torch.get_num_threads(),
             "cpu_capability": torch.backends.cpu.get_cpu_capability(),
             "cpu_flags": " ".join(cpu_flags()),
@@ -208,11 +108,7 @@ class Pair:
             CompdError: if the directory holds something else, or cannot be written.
         """
         config = directory / "pair.json"
-        if directory.exists() and not config.exists() and any(directory.iterdir()):
-            raise CompdError(
-                f"expected a new or a pair's directory, got {str(directory)!r}, which holds other "
-                "files; name another one"
-            )
+        check_pair_target(directory)
         with disk_errors(directory):
             for name, file in _FILES.items():
                 write_atomic(directory / file, tensors_to_bytes(getattr(self, name)))
@@ -275,12 +171,30 @@ class Pair:
         )
         for (name, file), module in zip(_FILES.items(), (original, shadow), strict=True):
             load_tensors_(module, directory / file)
-            if state_hash(module.state_dict()) != hashes[name]:
+            if model_hash(module) != hashes[name]:
                 raise CompdError(
                     f"expected {file} with the hash that pair.json names, got another in "
                     f"{str(directory)!r}; the files do not belong together"
                 )
         return cls(spec, original, shadow, device=choose_device(device))
+
+
+def check_pair_target(directory: Path) -> None:
+    """Raise unless a pair can be written there.
+
+    Raises:
+        CompdError: if the path is a file, or a folder with files that are not a pair's.
+    """
+    names = {"pair.json", *_FILES.values()}
+    if directory.is_file():
+        raise CompdError(f"expected a folder for the pair, got a file: {str(directory)!r}")
+    if directory.is_dir() and any(
+        path.name not in names and not path.name.endswith(".tmp") for path in directory.iterdir()
+    ):
+        raise CompdError(
+            f"expected a new or a pair's directory, got {str(directory)!r}, which holds other "
+            "files; name another one"
+        )
 
 
 def choose_device(name: str) -> torch.device:
@@ -302,30 +216,12 @@ def choose_device(name: str) -> torch.device:
     return device
 
 
-def tensors_to_bytes(module: nn.Module, metadata: dict[str, str] | None = None) -> bytes:
-    """A module's state dict as safetensors; shared tensors are written once each name."""
-    state = module.state_dict()
-    return save_tensors(
-        {
-            key: value.detach().cpu().clone(memory_format=torch.contiguous_format)
-            for key, value in state.items()
-        },
-        metadata,
-    )
-
-
-def load_tensors_(module: nn.Module, path: Path) -> None:
-    """Load what :func:`tensors_to_bytes` wrote into a module of the same shape, in place."""
-    try:
-        state = load_tensors(path.read_bytes())
-        module.load_state_dict(state)
-    except (OSError, SafetensorError, RuntimeError, KeyError, ValueError) as error:
-        raise CompdError(
-            f"expected the weights of this model, got {str(path)!r} "
-            f"({' '.join(str(error).split())[:120]}); make the pair again"
-        ) from error
+def _device_name(device: torch.device) -> str:
+    if device.type != "cuda":
+        return device.type
+    return f"{torch.cuda.get_device_name(device)}, CUDA {torch.version.cuda}"
 
 
 def _own(module: nn.Module, device: torch.device) -> nn.Module:
-    module = module.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+    module = copy.deepcopy(module).to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
     return module.requires_grad_(False)

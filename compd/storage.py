@@ -15,7 +15,14 @@ from typing import Any
 
 from compd.errors import CompdError
 
-__all__ = ["cache_dir", "config_hash", "disk_errors", "write_atomic"]
+__all__ = [
+    "cache_dir",
+    "check_cache",
+    "config_hash",
+    "disk_errors",
+    "sync_directory",
+    "write_atomic",
+]
 
 
 @contextmanager
@@ -38,13 +45,14 @@ def disk_errors(path: Path) -> Iterator[None]:
         raise CompdError(f"expected to read and write {str(path)!r}, got: {reason}") from error
 
 
-def write_atomic(path: Path, data: bytes, *, sync: bool = True) -> None:
+def write_atomic(path: Path, data: bytes, *, sync: bool = True, sync_name: bool = True) -> None:
     """Write a file so that a reader, or a crash, sees the whole of it or nothing.
 
     Args:
         path: where; its folder is made if it is missing.
         data: the whole content.
         sync: wait until the bytes are on the disk before the name appears.
+        sync_name: wait until the name is, too; a caller who writes many files syncs folders once.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{path.name[:32]}.", suffix=".tmp", dir=path.parent)
@@ -57,14 +65,14 @@ def write_atomic(path: Path, data: bytes, *, sync: bool = True) -> None:
                 os.fsync(file.fileno())
         temporary.chmod(0o666 & ~_umask())
         temporary.replace(path)
-        if sync:
-            _sync_directory(path.parent)
+        if sync and sync_name:
+            sync_directory(path.parent)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
 
 
-def _sync_directory(directory: Path) -> None:
+def sync_directory(directory: Path) -> None:
     """Make a rename survive a power cut, where the system can."""
     if os.name == "posix":
         handle = os.open(directory, os.O_RDONLY)
@@ -78,6 +86,25 @@ def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
+
+
+def check_cache() -> None:
+    """Raise if the cache cannot be written: now, and not after minutes of training.
+
+    Raises:
+        CompdError: with the way out.
+    """
+    folder = cache_dir()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(b"x")
+            file.flush()
+    except OSError as error:
+        raise CompdError(
+            f"expected a cache folder that can be written, got {str(folder)!r} "
+            f"({error.strerror}); name another one with COMPD_CACHE"
+        ) from error
 
 
 def cache_dir() -> Path:

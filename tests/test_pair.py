@@ -2,14 +2,16 @@ import json
 
 import pytest
 import torch
-from tiny import tiny_original, tiny_pair, tiny_splits
+from tiny import CPU, tiny_original, tiny_pair, tiny_spec, tiny_splits
 
 import compd.build
 from compd.agreement import evaluate
 from compd.build import build_pair
 from compd.compress import Prune, Ptq, Qat
 from compd.errors import CompdError
+from compd.models import build_zoo_model, model_hash, state_hash
 from compd.models.inputs import to_input
+from compd.models.tensors import tensors_to_bytes
 from compd.pair import Pair
 
 
@@ -108,3 +110,28 @@ def test_evaluation_counts_what_it_says():
 def test_a_pair_refuses_images_of_another_size():
     with pytest.raises(CompdError, match="--size 16"):
         tiny_pair().check_input(torch.zeros(1, 3, 8, 8, dtype=torch.uint8), "seeds")
+
+
+def test_a_pair_works_on_copies():
+    original, shadow = tiny_original(), tiny_original()
+    original.train()
+    Pair(tiny_spec(Prune()), original, shadow, device=CPU)
+    assert original.training
+    assert all(p.requires_grad for p in original.parameters())
+
+
+def test_a_network_that_computes_something_else_has_another_hash():
+    original = tiny_original()
+    before = model_hash(original)
+    original.net.bn1.eps = 0.5  # not in the state dict
+    assert model_hash(original) != before
+    assert model_hash(tiny_original()) == before
+
+
+def test_weights_can_be_taken_from_a_pair(tmp_path):
+    net = build_zoo_model("lenet5", classes=3, size=16, mean=(0.1, 0.2, 0.3), std=(0.4, 0.5, 0.6))
+    (tmp_path / "original.safetensors").write_bytes(tensors_to_bytes(net))
+    kwargs = {"weights": tmp_path / "original.safetensors", "compress": Ptq(), "device": "cpu"}
+    pair = build_pair("lenet5", data=tiny_splits(), **kwargs)
+    assert state_hash(pair.original.state_dict()) == state_hash(net.state_dict())
+    assert pair.spec.model.mean == pytest.approx((0.1, 0.2, 0.3))

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from compd.compress import Compression, Ptq, make_shadow
 from compd.data import Dataset, Part, Splits, part_of
 from compd.models import Classifier
-from compd.pair import ModelSpec, Pair, PairSpec
+from compd.pair import Pair
+from compd.spec import ModelSpec, PairSpec
 from compd.training import TrainConfig, fit_
 
 CLASSES = ("red", "green", "blue")

@@ -5,6 +5,7 @@ Exit status: 0 done, 1 a check did not hold, 2 the input is at fault, 130 interr
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 import traceback
@@ -20,6 +21,8 @@ from compd.cli.train import train
 from compd.errors import CompdError, CompdWarning
 
 __all__ = ["app", "main"]
+
+_INTERRUPTED = "interrupted; whole epochs and stored findings are safe, the same command goes on"
 
 app = typer.Typer(
     name="compd",
@@ -61,10 +64,16 @@ def main() -> None:
 
 def _run(arguments: list[str]) -> int:
     warnings.showwarning = _show_warning  # type: ignore[assignment]
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal that knows no "≤" gets a "?"
+            stream.reconfigure(errors="replace")
     try:
-        return app(arguments, prog_name="compd", standalone_mode=False) or 0
+        code = app(arguments, prog_name="compd", standalone_mode=False) or 0
+        if code == 130:
+            _say(_INTERRUPTED)
+        return code
     except (KeyboardInterrupt, typer.Abort):
-        _say("interrupted; whole epochs and stored findings are safe, the same command goes on")
+        _say(_INTERRUPTED)
         return 130
     except BrokenPipeError:  # a reader such as head has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -40,9 +40,11 @@ def compress(
     from compd.cli.display import live
     from compd.cli.files import check_json_target, write_json
     from compd.cli.render import percent, print_facts
+    from compd.pair import check_pair_target
 
     o.use_threads(threads)
     check_json_target(json)
+    check_pair_target(out)
     request = o.PairRequest(
         None, model, weights, data, width, channels, size, mean, std, epochs, kind, engine,
         weight_bits, amount, fine_tune_epochs, fine_tune_lr, device,
@@ -54,7 +56,12 @@ def compress(
     if json is not None:
         write_json(
             json,
-            {**asdict(agreement), "pair": str(out), "fingerprint": pair.fingerprint(batch=256)},
+            {
+                **asdict(agreement),
+                "pair": str(out),
+                "rows": dict(pair.spec.rows),
+                "fingerprint": pair.fingerprint(batch=256),
+            },
         )
     print_facts(
         "",
@@ -65,6 +72,7 @@ def compress(
                          f"{percent(agreement.deployed_accuracy)} (rows {agreement.rows})"),
             ("natural disagreement", percent(agreement.natural_disagreement)),
             ("shadow against deployed", percent(agreement.shadow_deployed_disagreement)),
+            *((f"{split} rows", rows) for split, rows in pair.spec.rows.items()),
             ("next", f"compd fuzz --pair {out}"),
         ],
     )  # fmt: skip

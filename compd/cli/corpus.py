@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from compd.cli import options as o
+
+if TYPE_CHECKING:
+    from compd.corpus import Corpus
+    from compd.pair import Pair
+    from compd.progress import Report
 
 __all__ = ["corpus"]
 
@@ -127,8 +132,9 @@ def verify_entries(
         pair, model, weights, data, width, channels, size, mean, std, epochs, kind, engine,
         weight_bits, amount, fine_tune_epochs, fine_tune_lr, device,
     )  # fmt: skip
+    named = pair is not None or model is not None
     with live() as report:
-        built, _ = request.open(report)
+        built = request.open(report)[0] if named else _own_pair(store, request, report)
         results = verify(store, built, batch=64 if batch is None else batch, report=report)
     damaged = [result for result in results if result.verdict is None]
     changed = [result for result in results if result.verdict is not None and not result.holds]
@@ -196,3 +202,26 @@ def show_stats(directory: o.CorpusDir = None, json: o.JsonFile = None) -> int:
         ],
     )  # fmt: skip
     return 0
+
+
+def _own_pair(store: Corpus, request: o.PairRequest, report: Report) -> Pair:
+    """Build the pair that a corpus was made with, and see to it that it is the same one."""
+    from dataclasses import replace
+
+    from compd.errors import CompdError
+
+    made_with = {str(record.fingerprint.get("deployed_sha256")) for record in store}
+    if len(made_with) != 1:
+        raise CompdError(
+            f"expected --pair DIR or --model, since {str(store.directory)!r} holds entries of "
+            f"{len(made_with)} pairs"
+        )
+    first = next(iter(store))
+    pair, _ = replace(request, data=request.data or first.seed_data).open_like(first.pair, report)
+    if pair.hashes["deployed"] not in made_with:
+        raise CompdError(
+            f"expected the pair that {str(store.directory)!r} was made with, got another (built "
+            "from its settings, with other weights); name it with --pair DIR, or --model, "
+            "--weights and the options that it was made with"
+        )
+    return pair

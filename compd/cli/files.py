@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from compd.errors import CompdError
 from compd.storage import disk_errors, write_atomic
+
+if TYPE_CHECKING:
+    from compd.pair import Pair
 
 __all__ = ["check_json_target", "default_corpus", "find_corpus", "write_json"]
 
 _HOME = Path("compd-corpus")
 
 
-def default_corpus(label: str) -> Path:
-    """The folder for a pair's findings below the working folder."""
-    return _HOME / label
+def default_corpus(pair: Pair) -> Path:
+    """The folder for a pair's findings below the working folder: another pair, another folder."""
+    return _HOME / f"{pair.spec.label}-{pair.hashes['deployed'][:6]}"
 
 
 def find_corpus(corpus: Path | None) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from collections.abc import Iterator
@@ -85,19 +86,19 @@ def fuzz(
         agreement = evaluate(built, splits, report=report)
         stop = threading.Event()
         campaign = search.Campaign(built, splits.seeds, settings, stop=stop, report=report)
-        where = corpus or default_corpus(built.spec.label)
+        where = corpus or default_corpus(built)
         store = Corpus(where, create=True)
         with _first_interrupt_sets(stop):
             stored = sum(collect(campaign, store))
     rows = {"seeds": splits.seeds.rows, "test": agreement.rows, **built.spec.rows}
     result = campaign_report(campaign, agreement, rows=rows, corpus=str(where), stored=stored)
+    print_campaign(result, _next_steps(where, result.seeds_effective))
     if json is not None:
         write_json(json, result.to_json())
-    print_campaign(result, _next_steps(where, request, result.seeds_effective))
     return 130 if stop.is_set() else 0
 
 
-def _next_steps(where: Path, request: o.PairRequest, found: int) -> list[str]:
+def _next_steps(where: Path, found: int) -> list[str]:
     if not found:
         return ["more seeds, more --steps, or a larger --eps; nothing deviated so far"]
     return [f"compd corpus show --corpus {where}", f"compd corpus stats --corpus {where}"]
@@ -111,7 +112,8 @@ def _first_interrupt_sets(stop: threading.Event) -> Iterator[None]:
         if stop.is_set():
             raise KeyboardInterrupt
         stop.set()
-        typer.echo("\nstopping after this step; Ctrl-C again to stop at once", err=True)
+        # not through a buffered stream: this may interrupt a write to that very stream
+        os.write(2, b"\nstopping after this step; Ctrl-C again to stop at once\n")
 
     before = signal.signal(signal.SIGINT, handle)
     try:

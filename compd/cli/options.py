@@ -5,7 +5,8 @@ Nothing here imports torch: ``compd --help`` has to come at once.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from compd.data import Splits
     from compd.pair import Pair
     from compd.progress import Report
+    from compd.training import TrainConfig
 
 __all__ = [
     "Amount", "Batch", "Channels", "CompressKind", "CorpusDir", "Data", "Device", "Engine",
@@ -150,19 +152,14 @@ class PairRequest:
         """Load or build the pair, and open the data."""
         from compd.build import build_pair
         from compd.pair import Pair
+        from compd.storage import check_cache
 
+        check_cache()
         if self.pair is not None:
             self._reject_with_pair()
             pair = Pair.load(self.pair, engine=self.engine, device=self.device)
             return pair, self.splits(pair)
         splits = self.splits()
-        from dataclasses import replace
-
-        from compd.original import default_training
-
-        training = default_training(splits)
-        if self.epochs is not None:
-            training = replace(training, epochs=self.epochs)
         pair = build_pair(
             self.model or "resnet18",
             data=splits,
@@ -173,11 +170,42 @@ class PairRequest:
             std=floats(self.std, "std"),
             compress=self.compression(),
             engine=self.engine,
-            training=training,
+            training=self._training(splits),
             device=self.device,
             report=report,
         )
         return pair, splits
+
+    def open_like(self, made_with: Mapping[str, Any], report: Report) -> tuple[Pair, Splits]:
+        """Build the pair that a corpus names, on the data and the engine of this request."""
+        from compd.build import build_pair
+        from compd.compress import config_from_json
+        from compd.compress.int8 import ENGINES
+        from compd.spec import ModelSpec
+
+        try:
+            spec = ModelSpec.from_json(made_with["model"])
+            config = config_from_json(made_with["compress"])
+            engine = str(made_with["engine"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise CompdError(
+                f"expected the corpus to say how its pair was made, got {error!r}; name the pair "
+                "with --pair DIR or --model"
+            ) from error
+        splits = replace(self, channels=spec.channels, size=self.size).splits()
+        pair = build_pair(
+            spec.model, data=splits, weights=self.weights, width=spec.width, mean=spec.mean,
+            std=spec.std, compress=config,
+            engine=self.engine or (engine if engine in ENGINES else None),
+            training=self._training(splits), device=self.device, report=report,
+        )  # fmt: skip
+        return pair, splits
+
+    def _training(self, splits: Splits) -> TrainConfig:
+        from compd.original import default_training
+
+        training = default_training(splits)
+        return training if self.epochs is None else replace(training, epochs=self.epochs)
 
     def compression(self) -> Compression:
         """The compression's configuration."""

@@ -33,6 +33,7 @@ class Qat:
 
     def __post_init__(self) -> None:
         _check_activation_bits(self.activation_bits)
+        _check_fine_tuning(self.epochs, self.lr, self.batch)
 
 
 @dataclass(frozen=True)
@@ -65,11 +66,20 @@ class Prune:
     def __post_init__(self) -> None:
         if not 0 < self.amount < 1:
             raise CompdError(f"expected 0 < amount < 1, got amount={self.amount}")
+        _check_fine_tuning(self.epochs, self.lr, self.batch)
 
 
 def _check_activation_bits(bits: int) -> None:
     if bits not in (7, 8):
         raise CompdError(f"expected activation_bits to be 7 or 8, got activation_bits={bits}")
+
+
+def _check_fine_tuning(epochs: int, lr: float, batch: int) -> None:
+    if epochs < 1 or not 0 < lr < 100 or batch < 2:
+        raise CompdError(
+            f"expected epochs >= 1, 0 < lr < 100 and batch >= 2 of fine-tuning, got "
+            f"epochs={epochs}, lr={lr}, batch={batch}"
+        )
 
 
 Compression = Qat | Ptq | Prune

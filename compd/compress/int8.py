@@ -8,6 +8,7 @@ activations per tensor, affine. The deployed model is the same graph converted t
 from __future__ import annotations
 
 import copy
+import operator
 import threading
 import warnings
 from collections.abc import Iterator
@@ -49,6 +50,10 @@ __all__ = [
 ENGINES = ("x86", "fbgemm", "onednn", "qnnpack")
 
 _ENGINE_LOCK = threading.RLock()
+_ARITHMETIC = (
+    operator.add, operator.sub, operator.mul, operator.truediv,
+    torch.add, torch.sub, torch.mul, torch.div,
+)  # fmt: skip
 
 
 @contextmanager
@@ -117,9 +122,10 @@ def new_shadow(
         QConfig(activation, weight)  # type: ignore[no-untyped-call]
     )
     traced = _unshare_(trace(copy.deepcopy(original).cpu().eval(), name))
-    with _quiet():
+    with _quiet(), _quantisable(name):
         folded = fuse_fx(traced)
         shadow = prepare_qat_fx(folded.train(), mapping, (example,))
+    _own_ranges_after_scalars_(shadow)
     _share_ranges_(shadow)
     _widen_output_(shadow, 8)
     return shadow.eval()
@@ -177,7 +183,7 @@ def convert(shadow: nn.Module, engine: str) -> fx.GraphModule:
             "compd.compress"
         )
     frozen = copy.deepcopy(shadow).cpu().eval()
-    with quantized_engine(engine), _quiet():
+    with quantized_engine(engine), _quiet(), _quantisable("model", engine):
         return convert_fx(frozen)
 
 
@@ -203,6 +209,24 @@ def _unshare_(traced: fx.GraphModule) -> fx.GraphModule:
 def _quantiser(**settings: Any) -> Any:
     """A recipe for a quantiser; PyTorch makes one for each place in the graph."""
     return FakeQuantize.with_args(**settings)  # type: ignore[no-untyped-call]
+
+
+def _own_ranges_after_scalars_(shadow: fx.GraphModule) -> None:
+    """Give the result of arithmetic with a number a quantiser of its own, in place.
+
+    ``prepare_qat_fx`` (torch 2.13) lets ``x + 3`` share the range of ``x`` and so clamps what the
+    int8 kernel, which moves the range, does not.
+    """
+    modules = dict(shadow.named_modules(remove_duplicate=False))
+    for node in list(shadow.graph.nodes):
+        if node.target not in _ARITHMETIC or len(node.all_input_nodes) != 1:
+            continue
+        for user in list(node.users):
+            module = modules.get(str(user.target)) if user.op == "call_module" else None
+            if isinstance(module, FakeQuantize):
+                user.target = f"{user.target}_own"
+                shadow.add_submodule(str(user.target), copy.deepcopy(module))
+    shadow.recompile()
 
 
 def _share_ranges_(shadow: fx.GraphModule) -> None:
@@ -247,6 +271,20 @@ def _widen_output_(shadow: fx.GraphModule, bits: int) -> None:
             module.activation_post_process.quant_max = 2**bits - 1
             module.activation_post_process.reduce_range = False
             module.quant_max = 2**bits - 1
+
+
+@contextmanager
+def _quantisable(name: str, engine: str = "") -> Iterator[None]:
+    """Tell in one line what PyTorch's quantiser cannot take."""
+    try:
+        yield
+    except Exception as error:
+        where = f" on engine={engine!r}" if engine else ""
+        raise CompdError(
+            f"expected a model that torch.ao.quantization can quantise{where}, got {name!r} with "
+            f"{type(error).__name__}: {' '.join(str(error).split())[:160]}; try another engine, "
+            "or replace that layer"
+        ) from error
 
 
 @contextmanager

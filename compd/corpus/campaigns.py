@@ -20,6 +20,8 @@ def collect(campaign: Campaign, corpus: Corpus) -> Iterator[int]:
     """
     settings = campaign.settings
     fingerprint = campaign.pair.fingerprint(batch=campaign.batch)
+    spec = campaign.pair.spec.to_json()
+    pair = {key: spec[key] for key in ("model", "compress", "engine")}
     strategy = settings_of(settings.strategy)
     for findings in campaign.steps():
         yield corpus.add(
@@ -31,6 +33,7 @@ def collect(campaign: Campaign, corpus: Corpus) -> Iterator[int]:
                     eps=settings.eps,
                     random_seed=settings.random_seed,
                     fingerprint=fingerprint,
+                    pair=pair,
                 ),
                 finding.image,
                 finding.seed_image,

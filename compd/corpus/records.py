@@ -6,7 +6,7 @@ import json
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from compd.errors import CompdError
@@ -50,6 +50,7 @@ class Record:
     step: int
     random_seed: int
     fingerprint: Mapping[str, Any]
+    pair: Mapping[str, Any] = field(default_factory=dict)  # how to build the models again
 
     @property
     def flip(self) -> str:
@@ -59,7 +60,7 @@ class Record:
     @classmethod
     def of(
         cls, finding: Finding, *, data: str, strategy: Mapping[str, Any], eps: int | None,
-        random_seed: int, fingerprint: Mapping[str, Any],
+        random_seed: int, fingerprint: Mapping[str, Any], pair: Mapping[str, Any],
     ) -> Record:  # fmt: skip
         """A finding with the circumstances of its campaign."""
         return cls(
@@ -68,7 +69,7 @@ class Record:
             true_label=finding.true_label, verdict=finding.verdict, original=finding.original,
             deployed=finding.deployed, severity=finding.severity, linf=finding.linf,
             l2=finding.l2, psnr=finding.psnr, strategy=strategy, eps=eps, step=finding.step,
-            random_seed=random_seed, fingerprint=fingerprint,
+            random_seed=random_seed, fingerprint=fingerprint, pair=pair,
         )  # fmt: skip
 
     def to_line(self) -> str:
@@ -93,6 +94,7 @@ class Record:
             "eps": self.eps,
             "step": self.step,
             "random_seed": self.random_seed,
+            "pair": dict(self.pair),
             "fingerprint": dict(self.fingerprint),
         }
         return json.dumps(content, separators=(", ", ": "), allow_nan=False)
@@ -128,6 +130,7 @@ class Record:
                 step=_integer(content["step"]),
                 random_seed=_whole(content["random_seed"]),
                 fingerprint=_mapping(content["fingerprint"]),
+                pair=_mapping(content["pair"]),
             )
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             what = f"{type(error).__name__}: {' '.join(str(error).split())[:80]}"

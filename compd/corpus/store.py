@@ -19,7 +19,7 @@ from torch import Tensor
 from compd.corpus.records import Record, image_file, seed_file
 from compd.errors import CompdError, CompdWarning
 from compd.images import decode_png, encode_png, pixel_hash
-from compd.storage import disk_errors, write_atomic
+from compd.storage import disk_errors, sync_directory, write_atomic
 
 try:
     import fcntl
@@ -57,6 +57,7 @@ class Corpus:
                 "fill one with: compd fuzz --corpus DIR"
             )
         self._records: dict[str, Record] = {}
+        self._pictures: set[str] = set()  # written, or found to be right, by this object
         self._lines = 0
         self._end = 0  # bytes of whole lines
         self._torn = b""  # what follows them
@@ -111,23 +112,35 @@ class Corpus:
             CompdError: if the disk is full or cannot be written, or another process is writing.
         """
         new: dict[str, Record] = {}
+        folders: set[Path | None] = set()
         with disk_errors(self.directory), self._locked() as file:
             for record, image, seed in entries:
                 if record.sha256 in self._records or record.sha256 in new:
                     continue
-                self._write_picture(image_file(record.sha256), image)
-                self._write_picture(seed_file(record.seed_sha256), seed)
+                for name, picture in (
+                    (image_file(record.sha256), image),
+                    (seed_file(record.seed_sha256), seed),
+                ):
+                    folders.add(self._write_picture(name, picture))
                 new[record.sha256] = record
+            for folder in folders:
+                if folder is not None:
+                    sync_directory(folder)
             if new:
                 self._append(file, list(new.values()))
         self._records |= new
         return len(new)
 
-    def _write_picture(self, name: str, image: Tensor) -> None:
-        path = self.directory / name
-        data = encode_png(image)
-        if not path.exists() or path.read_bytes() != data:  # absent, or damaged
-            write_atomic(path, data)
+    def _write_picture(self, name: str, image: Tensor) -> Path | None:
+        """Write a picture that is not there yet; return the folder whose names changed."""
+        if name in self._pictures:
+            return None
+        path, data = self.directory / name, encode_png(image)
+        known = path.exists() and path.read_bytes() == data
+        if not known:
+            write_atomic(path, data, sync_name=False)
+        self._pictures.add(name)
+        return None if known else path.parent
 
     def _append(self, file: Any, records: Sequence[Record]) -> None:
         file.truncate(self._end)  # a torn line that a crash left behind

@@ -49,8 +49,9 @@ def part_of(images: Tensor, labels: Tensor, classes: int, where: str) -> Part:
             f"in {where}"
         )
     index = torch.arange(len(labels))
-    shuffled = bool((labels[1:] >= labels[:-1]).all())
-    if shuffled:  # sorted by class: the first half would hold half of the classes
+    runs = int((labels[1:] != labels[:-1]).sum()) + 1
+    shuffled = runs < 1.5 * len(present) and len(labels) > 4 * len(present)
+    if shuffled:  # stored class by class: the first half would hold half of the classes
         index = torch.from_numpy(np.random.default_rng(_SHUFFLE_SEED).permutation(len(labels)))
         images, labels = images[index], labels[index]
     return Part(images, labels, index, shuffled)
@@ -67,6 +68,7 @@ class Dataset:
         channels: 1 or 3.
         size: height and width in pixels.
         mirror: whether a mirrored image keeps its label (false for digits).
+        small: whether small networks and a minute of training are enough for it.
         loaders: ``train`` and perhaps ``test``, each returning its part.
     """
 
@@ -77,6 +79,7 @@ class Dataset:
     size: int
     mirror: bool
     loaders: Mapping[str, Callable[[], Part]] = field(repr=False)
+    small: bool = False
 
     @cached_property
     def train(self) -> Part:
@@ -188,7 +191,7 @@ class Splits:
 
     @cached_property
     def selection(self) -> Split:
-        """Rows that choose between checkpoints."""
+        """Rows whose accuracy is watched while weights are trained."""
         return self._split("selection")
 
     @cached_property

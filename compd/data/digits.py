@@ -44,4 +44,5 @@ def digits(*, channels: int = 3, size: int | None = None) -> Dataset:
         size=side,
         mirror=False,
         loaders={"train": load},
+        small=True,
     )

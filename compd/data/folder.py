@@ -40,7 +40,13 @@ def image_folder(path: Path, *, channels: int = 3, size: int | None = None) -> D
     roots = {"train": path / "train" if split else path}
     if split and test_dir is not None:
         roots["test"] = test_dir
-    classes = tuple(sorted(child.name for child in roots["train"].iterdir() if child.is_dir()))
+    classes = tuple(
+        sorted(
+            child.name
+            for child in roots["train"].iterdir()
+            if child.is_dir() and not _hidden(child)
+        )
+    )
     files = {name: _files(root, classes) for name, root in roots.items()}
     for name, found in files.items():
         if not found:
@@ -80,12 +86,17 @@ def image_folder(path: Path, *, channels: int = 3, size: int | None = None) -> D
     )
 
 
+def _hidden(path: Path) -> bool:
+    """Whether a name is one of those that tools leave behind, such as ``.ipynb_checkpoints``."""
+    return path.name.startswith((".", "__"))
+
+
 def _files(root: Path, classes: Sequence[str]) -> list[tuple[Path, int]]:
     return [
         (file, label)
         for label, name in enumerate(classes)
         for file in sorted((root / name).rglob("*"))
-        if file.suffix.lower() in _SUFFIXES and file.is_file()
+        if file.suffix.lower() in _SUFFIXES and file.is_file() and not _hidden(file)
     ]
 
 

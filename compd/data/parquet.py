@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -20,6 +21,7 @@ from compd.errors import CompdError, require_extra
 __all__ = ["IMAGE_COLUMNS", "parquet_files", "read_parquet"]
 
 IMAGE_COLUMNS = ("img", "image")
+_SPLIT_WORDS = {"train", "test", "validation", "valid", "val"}
 
 
 def parquet_files(spec: str) -> list[Path]:
@@ -39,13 +41,7 @@ def read_parquet(
     Raises:
         CompdError: if the columns are missing or of another kind, or a file is corrupt.
     """
-    groups: dict[str, list[Path]] = {}
-    for file in files:
-        lower = file.name.lower()
-        is_test = any(word in lower for word in ("test", "valid"))
-        groups.setdefault("test" if is_test else "train", []).append(file)
-    if "train" not in groups:  # only one split is there: carve everything from it
-        groups = {"train": groups["test"]}
+    groups = _groups(files)
     digest = hashlib.sha256(f"{channels} {size}".encode())
     for group in sorted(groups):
         for file in groups[group]:
@@ -65,6 +61,24 @@ def read_parquet(
             for group, members in groups.items()
         },
     )
+
+
+def _groups(files: Sequence[Path]) -> dict[str, list[Path]]:
+    """Training and test files, by the words in their names or, failing these, their folders.
+
+    The layouts are ``train-00000-of-00001.parquet`` and ``train/0000.parquet``.
+    """
+    found: dict[str, list[Path]] = {}
+    for file in files:
+        kind = "train"
+        for name in (file.parent.name.lower(), file.name.lower()):  # the file's own name decides
+            kind = min(_SPLIT_WORDS & set(re.split(r"[^a-z]+", name)), default=kind)
+        kind = "validation" if kind.startswith("val") else kind
+        found.setdefault(kind, []).append(file)
+    test = found.get("test") or found.get("validation")
+    if "train" not in found:  # only one split is there: carve everything from it
+        return {"train": test or []}
+    return {"train": found["train"]} | ({"test": test} if test else {})
 
 
 @contextmanager

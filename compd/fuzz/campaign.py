@@ -16,7 +16,7 @@ from compd.errors import CompdError, unknown
 from compd.fuzz.clock import Clock
 from compd.fuzz.findings import Answer, Finding, Summary, Tally
 from compd.fuzz.judge import Judge, Judgement, Verdict
-from compd.fuzz.strategies import STRATEGIES, Boundary, Proposal, Task, name_of
+from compd.fuzz.strategies import STRATEGIES, Boundary, Proposal, Task, name_of, strategy
 from compd.fuzz.streams import seed_key
 from compd.images import check_batch, distances, eps_box, pixel_hash
 from compd.pair import Pair
@@ -33,7 +33,7 @@ class Settings:
         CompdError: if a value makes no sense.
     """
 
-    strategy: Any = field(default_factory=Boundary)  # a configuration registered in STRATEGIES
+    strategy: Any = field(default_factory=Boundary)  # a registered configuration, or its name
     limit: int | None = None  # seeds to search from; None for all
     eps: int | None = None  # Linf bound in levels of 255; None for the whole lattice
     random_seed: int = 0  # of all draws; each depends on it and on the seed image alone
@@ -42,6 +42,8 @@ class Settings:
     seconds: float | None = None  # budget of wall time
 
     def __post_init__(self) -> None:
+        if isinstance(self.strategy, str):
+            object.__setattr__(self, "strategy", strategy(self.strategy))
         name_of(self.strategy)  # raises if it is of no registered strategy
         if self.keep not in ("effective", "valid"):
             raise unknown("keep", self.keep, ("effective", "valid"))
@@ -83,6 +85,11 @@ def fuzz(
     return Campaign(pair, seeds, Settings(**settings), stop=stop, report=report)
 
 
+def _changed(candidates: Tensor, seeds: Tensor) -> Tensor:
+    """(N,) whether a candidate differs from its seed: an untouched one is never a finding."""
+    return (candidates != seeds).flatten(1).any(1)
+
+
 class Campaign:
     """A running or finished campaign; iterate it for the findings."""
 
@@ -101,11 +108,11 @@ class Campaign:
         self.settings = settings
         self.batch = settings.batch or (64 if pair.device.type == "cpu" else 512)
         self.data = seeds.data
-        self.rows = seeds.rows  # of the split that the seeds are taken from, in order
         self._split = seeds
         self._stop = stop or threading.Event()
         self._report = report
         self._tally = Tally()
+        self._running = False
         self._set_aside = 0
         self._stopped = "interrupted"  # until it ends by itself
         self._begun = self._ended = time.perf_counter()
@@ -117,6 +124,9 @@ class Campaign:
 
     def steps(self) -> Iterator[list[Finding]]:
         """The findings of each step of each batch, as soon as they are judged."""
+        if self._running:
+            raise CompdError("expected a campaign to be run once, got a second run; make a new one")
+        self._running = True
         self._begun = time.perf_counter()
         judge = Judge(self.pair, self._clock)
         chosen, labels = self._agreeing(judge)
@@ -145,14 +155,13 @@ class Campaign:
         count = 0
         for start in range(0, len(self._split), 256):
             images = self._split.images[start : start + 256]
-            original, deployed = judge.answers(images)
-            agree = original.label == deployed.label
+            answers, agree = judge.untouched(images)
             rows = agree.nonzero()[:, 0][: wanted - count]
             count += len(rows)
             looked_at = int(rows[-1]) + 1 if count == wanted and len(rows) else len(images)
             self._set_aside += int((~agree[:looked_at]).sum())
             found.append(rows + start)
-            labels.append(original.label[rows])
+            labels.append(answers[rows])
             if count == wanted or self._stop.is_set():
                 break
         self._tick()
@@ -184,6 +193,7 @@ class Campaign:
             )
             check_batch(candidates, "candidates")
             judgement = judge(candidates, labels[proposal.seeds])
+            judgement = judgement.only(_changed(candidates, images[proposal.seeds]))
             findings = self._findings(proposal, judgement, chosen, images, hashes, labels, asked)
             self._tally.forwards += len(candidates)
             self._tally.gradients += task.gradients

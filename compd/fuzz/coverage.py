@@ -104,8 +104,9 @@ def draw_neurons(
 ) -> Tensor:
     """Draw, for each sample, one neuron that the original activates and the shadow does not.
 
-    Algorithm 2 of the paper, for a whole batch at once: the draw is uniform over all such neurons
-    of the sample, so it ends even where there is none.
+    Algorithm 2 of the paper, for a whole batch at once. Published: draw a layer, then a position in
+    it, until a neuron qualifies. The same distribution without the endless loop: a layer with
+    probability proportional to the share of its neurons that qualify, then one of these.
 
     Args:
         original: pre-activations of the original, each (N, ...).
@@ -120,20 +121,22 @@ def draw_neurons(
         ((o.detach() > 0) & (s.detach() <= 0)).flatten(1)
         for o, s in zip(original, shadow, strict=True)
     ]  # each (N, neurons of the layer)
-    counts = torch.stack([mask.sum(1) for mask in masks], 1)  # (N, layers)
-    totals = counts.sum(1).tolist()
-    rank = torch.tensor(
-        [int(g.integers(t)) if t else -1 for g, t in zip(draws, totals, strict=True)],
-        device=counts.device,
-    )  # (N,)
-    before = counts.cumsum(1) - counts  # neurons in earlier layers
+    counts = torch.stack([mask.sum(1) for mask in masks], 1).cpu()  # (N, layers)
+    shares = counts.double().numpy() / np.array([mask.shape[1] for mask in masks])
+    layer_of, rank_of = [-1] * len(counts), [-1] * len(counts)
+    for i, generator in enumerate(draws):
+        if shares[i].any():
+            bounds = np.cumsum(shares[i])
+            layer_of[i] = int(np.searchsorted(bounds, generator.random() * bounds[-1], "right"))
+            rank_of[i] = int(generator.integers(int(counts[i, layer_of[i]])))
+    device = shadow[0].device
+    layers, ranks = torch.tensor(layer_of, device=device), torch.tensor(rank_of, device=device)
     value = shadow[0].flatten(1)[:, 0] * 0  # (N,), keeps the graph connected
     for layer, mask in enumerate(masks):
-        local = rank - before[:, layer]
-        rows = ((rank >= 0) & (local >= 0) & (local < counts[:, layer])).nonzero()[:, 0]
+        rows = (layers == layer).nonzero()[:, 0]
         if len(rows):
             position = mask[rows].to(torch.int32).cumsum(1)  # 1, 2, … at the mask's ones
-            column = (position == local[rows, None] + 1).to(torch.uint8).argmax(1)
+            column = (position == ranks[rows, None] + 1).to(torch.uint8).argmax(1)
             value = value.index_add(0, rows, shadow[layer].flatten(1)[rows, column])
     return value
 

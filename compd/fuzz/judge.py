@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 import torch
@@ -36,14 +36,25 @@ class Answers:
     top_probabilities: Tensor  # float32, the same shape
 
 
-def answers_of(logits: Tensor) -> Answers:
-    """Softmax and sort. Ties go to the lower label, on every machine.
+def answers_of(logits: Tensor, prefer: Tensor | None = None) -> Answers:
+    """Softmax and sort.
+
+    int8 logits take few values, so exact ties are common. A tie is no proof of a deviation: it goes
+    to the preferred label if that takes part in it, else to the lower label.
 
     Args:
         logits: float (N, K).
+        prefer: int64 (N,), the labels that win ties.
     """
-    probabilities = logits.float().softmax(1)
-    values, labels = probabilities.sort(dim=1, descending=True, stable=True)
+    logits = logits.float()
+    probabilities = logits.softmax(1)
+    ranked = logits
+    if prefer is not None:
+        own = logits.gather(1, prefer[:, None])
+        above = torch.nextafter(own, torch.full_like(own, float("inf")))
+        ranked = logits.scatter(1, prefer[:, None], above)
+    labels = ranked.sort(dim=1, descending=True, stable=True).indices
+    values = probabilities.gather(1, labels)
     top = min(TOP, values.shape[1])
     return Answers(
         label=labels[:, 0],
@@ -64,6 +75,15 @@ class Judgement:
     effective: Tensor  # bool (N,)
     valid: Tensor  # bool (N,)
     severity: Tensor  # float32 (N,): min of both margins where effective, else 0
+
+    def only(self, where: Tensor) -> Judgement:
+        """The same, with nothing effective outside ``where`` (bool, (N,))."""
+        return replace(
+            self,
+            effective=self.effective & where,
+            valid=self.valid | (self.effective & ~where),
+            severity=self.severity * where,
+        )
 
     def verdict(self, i: int) -> Verdict:
         """The verdict on one candidate."""
@@ -106,11 +126,16 @@ class Judge:
         self._pair = pair
         self._clock = clock or Clock()
 
-    def answers(self, images: Tensor) -> tuple[Answers, Answers]:
+    def logits(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """What the original and the deployed model say of uint8 images (N, C, H, W)."""
         with self._clock.running():
-            logits = self._pair.reference.run(images), self._pair.deployed.run(images)
-        return answers_of(logits[0]), answers_of(logits[1])
+            return self._pair.reference.run(images), self._pair.deployed.run(images)
+
+    def untouched(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """The original's labels (N,) of clean images, and whether the deployed model agrees."""
+        original, deployed = self.logits(images)
+        labels = answers_of(original).label
+        return labels, answers_of(deployed, labels).label == labels
 
     def __call__(self, candidates: Tensor, labels: Tensor) -> Judgement:
         """Encode, decode, run and compare.
@@ -120,4 +145,5 @@ class Judge:
             labels: int64 (N,), the original's labels for their seeds.
         """
         images = png_round_trip(candidates)
-        return verdicts_of(images, *self.answers(images), labels)
+        original, deployed = self.logits(images)
+        return verdicts_of(images, answers_of(original), answers_of(deployed, labels), labels)

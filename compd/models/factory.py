@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import linecache
 import sys
@@ -12,8 +13,9 @@ import torch
 from torch import Tensor, fx, nn
 
 from compd.errors import CompdError
+from compd.models.weights import state_hash
 
-__all__ = ["check_model", "load_factory", "trace"]
+__all__ = ["check_model", "load_factory", "model_hash", "trace"]
 
 
 def load_factory(spec: str) -> nn.Module:
@@ -31,7 +33,7 @@ def load_factory(spec: str) -> nn.Module:
         sys.path.insert(0, str(Path.cwd()))
     try:
         factory = getattr(importlib.import_module(module_name), attribute)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise CompdError(
             f"expected model={spec!r} to name an importable factory, got {_what(error)}"
         ) from error
@@ -39,7 +41,7 @@ def load_factory(spec: str) -> nn.Module:
         raise CompdError(f"expected {spec!r} to be callable, got {type(factory).__name__}")
     try:
         model = factory()
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise CompdError(
             f"expected {spec!r} to return a torch.nn.Module, but it raised {_what(error)}"
             f"{_offending(error)}"
@@ -52,12 +54,12 @@ def load_factory(spec: str) -> nn.Module:
 
 
 def check_model(model: nn.Module, *, channels: int, size: int, classes: int, name: str) -> None:
-    """Run one black image through a model and look at what comes out.
+    """Run two noise images through a model and look at what comes out.
 
     Raises:
-        CompdError: if the model fails, or answers with anything but finite logits (1, classes).
+        CompdError: if the model fails, or answers with anything but finite logits (2, classes).
     """
-    example = torch.zeros(1, channels, size, size)
+    example = torch.rand(2, channels, size, size, generator=torch.Generator().manual_seed(0))
     try:
         with torch.inference_mode():
             logits = model(example)
@@ -66,17 +68,33 @@ def check_model(model: nn.Module, *, channels: int, size: int, classes: int, nam
             f"expected model={name!r} to take float pixels (N, {channels}, {size}, {size}) in "
             f"0..1, but it raised {_what(error)}{_offending(error)}"
         ) from error
-    if not isinstance(logits, Tensor) or tuple(logits.shape) != (1, classes):
+    if not isinstance(logits, Tensor) or tuple(logits.shape) != (2, classes):
         came = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
         raise CompdError(
-            f"expected model={name!r} to return logits of shape (1, {classes}), got {came}; "
+            f"expected model={name!r} to return logits of shape (2, {classes}) for two "
+            f"images, got {came}; "
             "the data decides the number of classes"
         )
     if not bool(torch.isfinite(logits).all()):
         raise CompdError(
-            f"expected finite logits from model={name!r}, got NaN or infinity on a black image; "
-            "check its weights"
+            f"expected finite logits from model={name!r}, got NaN or infinity; check its weights"
         )
+
+
+def model_hash(model: nn.Module) -> str:
+    """SHA-256 (hex) of a model's numbers and of what it computes with them.
+
+    The numbers are those of :func:`compd.models.state_hash`; the computation is the traced code
+    and the settings of each layer (stride, eps, ...).
+    """
+    if isinstance(model, fx.GraphModule):
+        what = model.code
+    else:
+        try:
+            what = repr(model) + fx.symbolic_trace(model).code
+        except Exception:  # not traceable: trace() says so where it matters
+            what = repr(model)
+    return hashlib.sha256(f"{state_hash(model.state_dict())} {what}".encode()).hexdigest()
 
 
 def trace(model: nn.Module, name: str) -> fx.GraphModule:

@@ -65,6 +65,9 @@ def read_weights(path: Path) -> WeightsFile:
                 f"expected finite weights, got {bad} NaN or infinite values in {key!r} of "
                 f"{path}; the training that made them diverged"
             )
+    if {"normalise.mean", "normalise.std"} <= tensors.keys():  # a pair's own original.safetensors
+        metadata = {n: _numbers(tensors[f"normalise.{n}"]) for n in _CHANNEL_STATS}
+        tensors = {k.removeprefix("net."): v for k, v in tensors.items() if k.startswith("net.")}
     stats = {name: _floats(metadata[name], path) for name in _CHANNEL_STATS if name in metadata}
     return WeightsFile(path, tensors, mean=stats.get("mean"), std=stats.get("std"))
 
@@ -83,7 +86,7 @@ def load_weights_(net: nn.Module, weights: WeightsFile) -> None:
     if missing or extra:
         raise CompdError(
             f"expected weights of this architecture ({len(target)} tensors), got "
-            f"{weights.path}: {_some('missing', missing)}{_some('unknown', extra)}; "
+            f"{weights.path}: {_some('missing', missing)}{_some('unknown', extra)}"
             "check --model and --width"
         )
     for key, tensor in tensors.items():
@@ -173,6 +176,10 @@ def _floats(text: str, path: Path) -> tuple[float, ...]:
         raise CompdError(
             f"expected mean and std as numbers with commas, got {text!r} in the metadata of {path}"
         ) from error
+
+
+def _numbers(values: Tensor) -> str:
+    return ",".join(repr(float(value)) for value in values.flatten())
 
 
 def _some(what: str, names: list[str]) -> str:

@@ -1,4 +1,4 @@
-"""A campaign as one object with stable, documented keys (see ``docs/json.md``)."""
+"""A campaign as one object with stable, documented keys (see ``docs/corpus.md``)."""
 
 from __future__ import annotations
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import copy
 from functools import cached_property
 
 import torch
 from torch import Tensor, nn
 
 from compd.compress.int8 import convert, quantized_engine
-from compd.models.inputs import to_input
-from compd.models.weights import state_hash
+from compd.models.factory import model_hash
+from compd.models.inputs import steady, to_input
 
 __all__ = ["FloatRuntime", "Int8Runtime"]
 
@@ -26,18 +25,19 @@ class FloatRuntime:
 
     def __init__(self, module: nn.Module, device: torch.device, engine: str = "fp32") -> None:
         self._module = module
+        self._run = steady(module)
         self._device = device
         self.engine = engine
 
     @cached_property
     def content_hash(self) -> str:
-        """SHA-256 (hex) of the state dict."""
-        return state_hash(self._module.state_dict())
+        """SHA-256 (hex) of the numbers and the computation."""
+        return model_hash(self._module)
 
     def run(self, images: Tensor) -> Tensor:
         """uint8 (N, C, H, W) -> float32 logits (N, K) on the CPU."""
         with torch.inference_mode():
-            logits: Tensor = self._module(to_input(images, self._device))
+            logits: Tensor = self._run(to_input(images, self._device))
             return logits.float().cpu()
 
 
@@ -51,12 +51,12 @@ class Int8Runtime:
 
     def __init__(self, shadow: nn.Module, engine: str) -> None:
         self.engine = engine
-        self._module = convert(copy.deepcopy(shadow), engine)
+        self._module = convert(shadow, engine)
 
     @cached_property
     def content_hash(self) -> str:
         """SHA-256 (hex) of int8 weights, biases, scales and zero points."""
-        return state_hash(self._module.state_dict())
+        return model_hash(self._module)
 
     def run(self, images: Tensor) -> Tensor:
         """uint8 (N, C, H, W) -> float32 logits (N, K)."""

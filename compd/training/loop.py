@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import io
 import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -16,7 +18,7 @@ from compd.data import Split
 from compd.errors import CompdError
 from compd.models.inputs import predict, to_input
 from compd.progress import Progress, Report, silent
-from compd.storage import config_hash, disk_errors
+from compd.storage import config_hash, disk_errors, write_atomic
 from compd.training.augment import crop_and_mirror
 
 __all__ = ["TrainConfig", "accuracy", "fit_", "lr_at"]
@@ -34,7 +36,6 @@ class TrainConfig:
     momentum: float = 0.9
     pad: int = 4  # largest random shift, in pixels
     mirror: bool = True
-    label_smoothing: float = 0.0
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -123,9 +124,7 @@ def fit_(
             x = crop_and_mirror(images[rows], config.pad, config.mirror, generator)
             with torch.autocast(device.type, torch.bfloat16, enabled=autocast and _is_gpu(device)):
                 logits = model(to_input(x, device))  # (B, K)
-            loss = F.cross_entropy(
-                logits.float(), labels[rows], label_smoothing=config.label_smoothing
-            )
+            loss = F.cross_entropy(logits.float(), labels[rows])
             optimiser.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
@@ -167,11 +166,10 @@ def _save(
         "model": model.state_dict(),
         "optimiser": optimiser.state_dict(),
     }
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
     with disk_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_suffix(".tmp")
-        torch.save(state, temporary)
-        temporary.replace(path)
+        write_atomic(path, buffer.getvalue(), sync=False)
 
 
 def _resume_(
@@ -180,6 +178,7 @@ def _resume_(
     """Load a checkpoint of the same config; return the epoch to go on with."""
     if path is None or not path.is_file():
         return 0
+    before = copy.deepcopy(model.state_dict())
     try:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         if state["config"] != config_hash(asdict(config)):
@@ -188,5 +187,6 @@ def _resume_(
         optimiser.load_state_dict(state["optimiser"])
         return int(state["epoch"])
     except Exception:  # a checkpoint is a convenience: a broken one means starting over
+        model.load_state_dict(before)
         path.unlink()
         return 0

@@ -13,7 +13,8 @@ import torch
 from compd.cli import _run
 
 MODEL = ["--model", "lenet5", "--epochs", "2", "--compress", "ptq"]
-CAMPAIGN = ["--seeds", "40", "--steps", "6", "--keep", "valid", "--threads", "1"]
+CAMPAIGN = ["--strategy", "diva", "--seeds", "40", "--steps", "6", "--keep", "valid"]
+CAMPAIGN += ["--threads", "1"]
 
 
 @dataclass(frozen=True)

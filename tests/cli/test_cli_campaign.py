@@ -151,7 +151,7 @@ def test_a_torn_corpus_is_read_with_one_warning(run: Run, world: Any, tmp_path: 
 
 
 def test_the_same_campaign_gives_the_same_corpus(run: Run, cached: Any, tmp_path: Path) -> None:
-    options = ["--seeds", 40, "--steps", 6, "--keep", "valid", "--threads", 1]
+    options = ["--strategy", "diva", "--seeds", 40, "--steps", 6, "--keep", "valid", "--threads", 1]
     ran = run("fuzz", "--pair", cached.pair, *options, "--corpus", tmp_path / "again")
     assert ran.code == 0, ran.err
     for file in sorted(path for path in cached.corpus.rglob("*") if path.is_file()):
@@ -166,6 +166,7 @@ def test_an_interrupt_ends_a_campaign_in_order(cached: Any, tmp_path: Path) -> N
     corpus, target = tmp_path / "corpus", tmp_path / "report.json"
     command = [
         sys.executable, "-m", "compd", "fuzz", "--pair", cached.pair, "--seeds", "8",
+        "--strategy", "diva",
         "--steps", "1000000", "--keep", "valid", "--corpus", corpus, "--json", target,
         "--threads", "1",
     ]  # fmt: skip

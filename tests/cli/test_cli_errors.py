@@ -43,7 +43,7 @@ def _told(ran: Any, *parts: str, worked: bool = False) -> str:
         (["--strategy", "dvia"], ["strategy='dvia'", "did you mean 'diva'"]),
         (["--compress", "qta"], ["compress='qta'", "did you mean 'qat'"]),
         (["--strategy", "compd", "--coverage", "neurons"], ["did you mean 'neuron'"]),
-        (["--coverage", "neuron"], ["coverage", "diva"]),
+        (["--coverage", "neuron"], ["coverage", "boundary"]),
         (["--compress", "prune", "--engine", "x86"], ["engine='x86'", "leave --engine out"]),
         (["--compress", "ptq", "--weight-bits", "9"], ["weight_bits=9"]),
         (["--compress", "qat", "--weight-bits", "4"], ["weight_bits"]),

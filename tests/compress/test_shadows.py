@@ -182,3 +182,55 @@ def test_concatenations_and_pools_round_as_the_int8_kernels_do():
         simulated = shadow(to_input(images))
     real = Int8Runtime(shadow, "x86").run(images)
     assert (simulated == real).float().mean() > 0.9  # to the bit, but for rare ties in rounding
+
+
+class Shifted(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 3, padding=1)
+        self.linear = nn.Linear(4, 3)
+
+    def forward(self, x):
+        y = torch.relu(self.conv(x)) + 1
+        return self.linear(nn.functional.adaptive_avg_pool2d(y, 1).flatten(1))
+
+
+def test_arithmetic_with_numbers_is_not_clamped():
+    torch.manual_seed(0)
+    model = Shifted().eval()
+    shadow = make_shadow(Ptq(), model, tiny_splits(), device=CPU)
+    images = tiny_splits().seeds.images
+    with torch.no_grad():
+        original, simulated = model(to_input(images)), shadow(to_input(images))
+    real = Int8Runtime(shadow, "x86").run(images)
+    assert (simulated - original).abs().max() < 0.03  # clamped, it was 0.07 and more
+    assert (simulated - real).abs().max() < 0.03
+
+
+class Unquantisable(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.up = nn.ConvTranspose2d(3, 4, 3)
+        self.linear = nn.Linear(4, 3)
+
+    def forward(self, x):
+        return self.linear(torch.relu(self.up(x)).mean((2, 3)))
+
+
+def test_what_cannot_be_quantised_is_told_in_one_line():
+    with pytest.raises(CompdError, match="quantise") as caught:
+        Int8Runtime(make_shadow(Ptq(), Unquantisable().eval(), tiny_splits(), device=CPU), "x86")
+    assert "\n" not in str(caught.value)
+
+
+def test_pruning_needs_convolutions():
+    model = nn.Sequential(nn.Flatten(), nn.Linear(3 * 16 * 16, 3)).eval()
+    with pytest.raises(CompdError, match=r"nn\.Conv2d"):
+        make_shadow(Prune(epochs=1), model, tiny_splits(), device=CPU)
+
+
+@pytest.mark.parametrize("settings", [{"epochs": 0}, {"lr": 0.0}, {"batch": 1}])
+@pytest.mark.parametrize("kind", [Qat, Prune])
+def test_senseless_fine_tuning_is_refused_at_once(kind, settings):
+    with pytest.raises(CompdError, match="fine-tuning"):
+        kind(**settings)

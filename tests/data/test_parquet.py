@@ -173,3 +173,24 @@ def test_the_row_that_cannot_be_read_is_named(
     file = make_parquet(tmp_path / "x.parquet", images=blobs)
     with refuses(f"{file} row {row}"):
         _ = load_data(str(file)).train
+
+
+@pytest.mark.parametrize(
+    ("names", "train", "test"),
+    [
+        (["train/0000.parquet", "test/0000.parquet"], 12, 8),
+        (["train-00000-of-00001.parquet", "test-00000-of-00001.parquet"], 12, 8),
+        (["latest-train.parquet", "latest-test.parquet"], 12, 8),
+        (["train.parquet", "validation.parquet"], 12, 8),
+        (["contest.parquet"], 12, None),
+    ],
+)
+def test_parts_are_told_apart_by_whole_words(
+    tmp_path: Path, make_parquet: Any, names: list[str], train: int, test: int | None
+) -> None:
+    for name, count in zip(names, (12, 8), strict=False):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        make_parquet(tmp_path / name, [i % 2 for i in range(count)])
+    dataset = load_data(str(tmp_path))
+    assert len(dataset.train.labels) == train
+    assert (None if dataset.test is None else len(dataset.test.labels)) == test

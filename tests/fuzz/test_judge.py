@@ -3,6 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tiny import tiny_pair, tiny_splits
 
+from compd.agreement import strays
 from compd.fuzz.judge import Judge, Verdict, answers_of, verdicts_of
 
 logit = st.floats(-20, 20, width=32)
@@ -34,6 +35,18 @@ def test_answers_are_ordered_probabilities(values):
 
 def test_ties_go_to_the_lower_label():
     assert int(answers_of(torch.tensor([[1.0, 3.0, 3.0]])).label[0]) == 1
+
+
+def test_a_tie_is_no_deviation():
+    tied = torch.tensor([[1.0, 3.0, 3.0]])
+    assert int(answers_of(tied, prefer=torch.tensor([2])).label[0]) == 2
+    assert int(answers_of(tied, prefer=torch.tensor([0])).label[0]) == 1
+    labels = torch.tensor([2])
+    sure = answers_of(torch.tensor([[0.0, 0.0, 5.0]]))
+    judgement = verdicts_of(torch.zeros(1, 3, 1, 1), sure, answers_of(tied, labels), labels)
+    assert judgement.verdict(0) is Verdict.VALID
+    assert strays(tied, torch.tensor([0])).all()
+    assert not strays(tied, labels).any()
 
 
 def test_the_judge_runs_both_real_models():

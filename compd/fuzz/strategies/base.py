@@ -13,7 +13,7 @@ from compd.errors import CompdError
 from compd.fuzz.clock import Clock
 from compd.fuzz.judge import Judgement
 from compd.fuzz.streams import draws_at
-from compd.models.inputs import to_input
+from compd.models.inputs import steady, to_input
 from compd.pair import Pair
 
 __all__ = ["Proposal", "Search", "Task"]
@@ -44,6 +44,10 @@ class Task:
     clock: Clock = field(default_factory=Clock)  # time inside models
     gradients: int = 0  # images differentiated so far
     passes: int = 0  # calls of gradient() so far
+
+    def __post_init__(self) -> None:
+        self.original = steady(self.pair.original)  # float pixels (N, C, H, W) -> logits (N, K)
+        self.shadow = steady(self.pair.shadow)
 
     def draws(self, step: int, seeds: Tensor | None = None) -> list[np.random.Generator]:
         """One generator per seed (of those at ``seeds``), the same in any batch."""

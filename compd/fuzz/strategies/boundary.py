@@ -89,7 +89,7 @@ def _directions(task: Task, images: Tensor, seeds: Tensor) -> tuple[Tensor, Tens
     def both(x: Tensor) -> Tensor:
         # One leaf, both models side by side: one backward pass gives both gradients.
         half = len(x) // 2
-        m = torch.cat([margin(pair.original(x[:half])), margin(pair.shadow(x[half:]))])
+        m = torch.cat([margin(task.original(x[:half])), margin(task.shadow(x[half:]))])
         margins.append(m.detach().cpu())
         return m
 

@@ -16,6 +16,7 @@ from torch import Tensor
 from compd.errors import CompdError, unknown
 from compd.fuzz.coverage import draw_neurons, instrument_pair
 from compd.fuzz.strategies.base import Proposal, Search, Task
+from compd.models.inputs import steady
 
 __all__ = ["Compd", "search_compd"]
 
@@ -51,14 +52,16 @@ def search_compd(config: Compd, task: Task) -> Search:
     clip = torch.tensor(_CLIP if channels == 3 else [sum(_CLIP) / 3] * channels).view(1, -1, 1, 1)
     labels = task.labels.to(pair.device)[:, None]
     everyone = torch.arange(len(task.images))
-    neurons = instrument_pair(pair.original, pair.shadow) if config.coverage == "neuron" else None
+    neurons = None
+    if config.coverage == "neuron":
+        neurons = [steady(model) for model in instrument_pair(pair.original, pair.shadow)]
     current = task.images  # (N, C, H, W) uint8
     rest = torch.zeros(task.images.shape)  # what of the last steps the lattice could not hold
     for step in range(config.steps):
 
         def objective(x: Tensor, step: int = step) -> Tensor:
             if neurons is None:
-                original, shadow = pair.original(x), pair.shadow(x)
+                original, shadow = task.original(x), task.shadow(x)
                 gap: Tensor = (original.gather(1, labels) - shadow.gather(1, labels))[:, 0]
                 return gap
             original, before_original = neurons[0](x)

@@ -37,8 +37,8 @@ def search_diva(config: Diva, task: Task) -> Search:
     current = task.images
 
     def objective(x: Tensor) -> Tensor:
-        original = pair.original(x).softmax(1).gather(1, labels)
-        shadow = pair.shadow(x).softmax(1).gather(1, labels)
+        original = task.original(x).softmax(1).gather(1, labels)
+        shadow = task.shadow(x).softmax(1).gather(1, labels)
         value: Tensor = (original - config.c * shadow)[:, 0]
         return value
 

@@ -1,0 +1,39 @@
+"""A module's tensors as bytes of a safetensors file, and back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
+from torch import nn
+
+from compd.errors import CompdError
+
+__all__ = ["load_tensors_", "tensors_to_bytes"]
+
+
+def tensors_to_bytes(module: nn.Module, metadata: dict[str, str] | None = None) -> bytes:
+    """A module's state dict as safetensors; shared tensors are written once each name."""
+    state = module.state_dict()
+    return save_tensors(
+        {
+            key: value.detach().cpu().clone(memory_format=torch.contiguous_format)
+            for key, value in state.items()
+        },
+        metadata,
+    )
+
+
+def load_tensors_(module: nn.Module, path: Path) -> None:
+    """Load what :func:`tensors_to_bytes` wrote into a module of the same shape, in place."""
+    try:
+        state = load_tensors(path.read_bytes())
+        module.load_state_dict(state)
+    except (OSError, SafetensorError, RuntimeError, KeyError, ValueError) as error:
+        raise CompdError(
+            f"expected the weights of this model, got {str(path)!r} "
+            f"({' '.join(str(error).split())[:120]}); make the pair again"
+        ) from error
