@@ -39,7 +39,7 @@ def compress(
     from compd.agreement import evaluate
     from compd.cli.display import live
     from compd.cli.files import check_json_target, write_json
-    from compd.cli.render import percent, print_facts
+    from compd.cli.render import percent, print_facts, warn_if_untrained
     from compd.pair import check_pair_target
 
     o.use_threads(threads)
@@ -53,6 +53,7 @@ def compress(
         pair, splits = request.open(report)
         agreement = evaluate(pair, splits, report=report)
     pair.save(out)
+    warn_if_untrained(agreement.original_accuracy, len(pair.classes))
     if json is not None:
         write_json(
             json,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -71,25 +72,36 @@ def show(
 
     where = find_corpus(directory)
     store = Corpus(where)
-    if out.suffix.lower() != ".png":
-        raise CompdError(f"expected a .png to write, got out={str(out)!r}")
+    if out.suffix.lower() != ".png" or not out.parent.is_dir() or count < 1:
+        raise CompdError(
+            f"expected a .png in an existing folder and count >= 1, got out={str(out)!r}, "
+            f"count={count}"
+        )
     if entry is not None:
         records = [store.find(entry)]
     else:
         best: dict[str, Record] = {}
         for record in sorted(store, key=lambda record: (-record.severity, record.sha256)):
             best.setdefault(record.seed_sha256, record)  # one a seed: the others look the same
-        records = list(best.values())[: max(1, count)]
+        records = list(best.values())[:count]
     if not records:
         raise CompdError(f"expected entries to show, got an empty corpus: {str(where)!r}")
-    sheet = contact_sheet(
-        [(record, store.image(record), store.seed_image(record)) for record in records]
-    )
+    entries = []
+    for record in records:
+        try:
+            entries.append((record, store.image(record), store.seed_image(record)))
+        except CompdError as error:
+            if len(records) == 1:
+                raise
+            typer.echo(f"compd: warning: left out {record.sha256[:12]}: {error}", err=True)
+    if not entries:
+        raise CompdError(f"expected pictures to show, got damaged ones only in {str(where)!r}")
+    sheet = contact_sheet(entries)
     buffer = io.BytesIO()
     sheet.save(buffer, "PNG")
     with disk_errors(out):
         write_atomic(out, buffer.getvalue())
-    for record in records:
+    for record, _, _ in entries:
         typer.echo(f"{record.sha256[:12]}  {record.flip}  severity {record.severity:.3f}")
     typer.echo(f"picture: {out}")
     return 0
@@ -132,6 +144,8 @@ def verify_entries(
         pair, model, weights, data, width, channels, size, mean, std, epochs, kind, engine,
         weight_bits, amount, fine_tune_epochs, fine_tune_lr, device,
     )  # fmt: skip
+    if pair is not None and engine is None:
+        request = replace(request, engine=_engine_of(store))
     named = pair is not None or model is not None
     with live() as report:
         built = request.open(report)[0] if named else _own_pair(store, request, report)
@@ -204,10 +218,16 @@ def show_stats(directory: o.CorpusDir = None, json: o.JsonFile = None) -> int:
     return 0
 
 
+def _engine_of(store: Corpus) -> str | None:
+    """The int8 engine that all entries were judged on, if it is one."""
+    from compd.compress.int8 import ENGINES
+
+    engines = {str(record.fingerprint.get("engine")) for record in store}
+    return next(iter(engines)) if len(engines) == 1 and engines < {*ENGINES} else None
+
+
 def _own_pair(store: Corpus, request: o.PairRequest, report: Report) -> Pair:
     """Build the pair that a corpus was made with, and see to it that it is the same one."""
-    from dataclasses import replace
-
     from compd.errors import CompdError
 
     made_with = {str(record.fingerprint.get("deployed_sha256")) for record in store}

@@ -59,18 +59,20 @@ def live() -> Iterator[Report]:
 
 
 def _plain(console: Console) -> Report:
-    state: dict[str, Any] = {"stage": "", "next": 0.0, "begun": 0.0}
+    state: dict[str, Any] = {"stage": "", "next": 0.0, "begun": 0.0, "ended": False}
 
     def report(progress: Progress) -> None:
         now = time.monotonic()
         if progress.stage != state["stage"]:
-            state.update(stage=progress.stage, begun=now, next=0.0)
-        if now < state["next"] and progress.done < progress.total:
+            state.update(stage=progress.stage, begun=now, next=0.0, ended=False)
+        ended = progress.done >= progress.total
+        if (ended and state["ended"]) or (not ended and now < state["next"]):
             return
+        state["ended"] = ended
         state["next"] = now + _PLAIN_EVERY
         elapsed = now - state["begun"]
         left = ""
-        if 0 < progress.done < progress.total:
+        if 0 < progress.done < progress.total and elapsed > 1:
             left = f"  {elapsed * (progress.total - progress.done) / progress.done:.0f} s left"
         line = f"{progress.stage}: {progress.done}/{progress.total}  {_facts(progress)}{left}"
         console.print(line.rstrip(), markup=False, highlight=False, soft_wrap=True)

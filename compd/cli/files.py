@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import typer
+
 from compd.errors import CompdError
 from compd.storage import disk_errors, write_atomic
 
@@ -23,20 +25,20 @@ def default_corpus(pair: Pair) -> Path:
 
 
 def find_corpus(corpus: Path | None) -> Path:
-    """The corpus that was named, or the only one below the working folder.
+    """The corpus that was named, or the one below the working folder that was written last.
 
     Raises:
-        CompdError: if none was named and there is not exactly one.
+        CompdError: if none was named and there is none.
     """
     if corpus is not None:
         return corpus
-    found = sorted(path.parent for path in _HOME.glob("*/metadata.jsonl"))
-    if len(found) != 1:
-        names = ", ".join(map(str, found)) or "none"
-        raise CompdError(
-            f"expected --corpus DIR, or exactly one corpus below {_HOME}/, got {names}"
-        )
-    return found[0]
+    found = sorted(_HOME.glob("*/metadata.jsonl"), key=lambda path: path.stat().st_mtime)
+    if not found:
+        raise CompdError(f"expected --corpus DIR, or a corpus below {_HOME}/, got none")
+    newest = found[-1].parent
+    if len(found) > 1:
+        typer.echo(f"compd: the latest of {len(found)} corpora: --corpus {newest}", err=True)
+    return newest
 
 
 def check_json_target(path: Path | None) -> None:

@@ -64,7 +64,7 @@ def fuzz(
     from compd.agreement import evaluate
     from compd.cli.display import live
     from compd.cli.files import check_json_target, default_corpus, write_json
-    from compd.cli.render import print_campaign
+    from compd.cli.render import print_campaign, warn_if_untrained
     from compd.corpus import Corpus, collect
     from compd.report import campaign_report
 
@@ -92,6 +92,7 @@ def fuzz(
             stored = sum(collect(campaign, store))
     rows = {"seeds": splits.seeds.rows, "test": agreement.rows, **built.spec.rows}
     result = campaign_report(campaign, agreement, rows=rows, corpus=str(where), stored=stored)
+    warn_if_untrained(agreement.original_accuracy, len(built.classes))
     print_campaign(result, _next_steps(where, result.seeds_effective))
     if json is not None:
         write_json(json, result.to_json())
@@ -100,7 +101,7 @@ def fuzz(
 
 def _next_steps(where: Path, found: int) -> list[str]:
     if not found:
-        return ["more seeds, more --steps, or a larger --eps; nothing deviated so far"]
+        return ["nothing deviated so far; try more --seeds, more --steps, or a larger --eps if set"]
     return [f"compd corpus show --corpus {where}", f"compd corpus stats --corpus {where}"]
 
 

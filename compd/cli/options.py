@@ -6,7 +6,7 @@ Nothing here imports torch: ``compd --help`` has to come at once.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -27,6 +27,9 @@ __all__ = [
     "PairRequest", "Size", "Std", "Threads", "WeightBits", "Weights", "Width", "floats",
     "use_threads",
 ]  # fmt: skip
+
+# settings of compressions whose options are named otherwise
+_OPTION_OF = {"epochs": "fine-tune-epochs", "lr": "fine-tune-lr"}
 
 Model = Annotated[
     str | None,
@@ -223,8 +226,15 @@ class PairRequest:
         given = {key: value for key, value in given.items() if value is not None}
         config = COMPRESSIONS[kind]
         for key in given:
-            if key not in config.__dataclass_fields__:
-                raise unknown(f"setting of --compress {kind}", key, config.__dataclass_fields__)
+            takers = [
+                name for name, c in COMPRESSIONS.items() if key in {f.name for f in fields(c)}
+            ]
+            if kind not in takers:
+                option = _OPTION_OF.get(key, key.replace("_", "-"))
+                raise CompdError(
+                    f"expected --{option} with --compress {' or '.join(takers)}, got "
+                    f"compress={kind!r}"
+                )
         return config(**given)
 
     def _reject_with_pair(self) -> None:

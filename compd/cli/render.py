@@ -9,12 +9,22 @@ from rich.table import Table
 
 from compd.report import CampaignReport
 
-__all__ = ["percent", "print_campaign", "print_facts"]
+__all__ = ["percent", "print_campaign", "print_facts", "warn_if_untrained"]
 
 
 def percent(value: float | None) -> str:
     """0.9173 -> 91.73 %."""
     return "–" if value is None else f"{100 * value:.2f} %"
+
+
+def warn_if_untrained(accuracy: float, classes: int) -> None:
+    """Say so if the original does no better than guessing: what is found then means nothing."""
+    if accuracy < 1.5 / classes:
+        Console(stderr=True).print(
+            f"compd: warning: the original is right on {percent(accuracy)} of the test rows, which "
+            f"is about chance with {classes} classes; give it --weights, or: compd train",
+            markup=False, highlight=False, soft_wrap=True,
+        )  # fmt: skip
 
 
 def print_facts(title: str, rows: Sequence[tuple[str, str]]) -> None:
@@ -24,7 +34,10 @@ def print_facts(title: str, rows: Sequence[tuple[str, str]]) -> None:
     table.add_column(overflow="fold")
     for name, value in rows:
         table.add_row(name, value)
-    Console(soft_wrap=False).print(table, markup=False)
+    console = Console()
+    if not console.is_terminal:  # a file or a pipe has no width
+        console = Console(width=200)
+    console.print(table, markup=False)
 
 
 def print_campaign(report: CampaignReport, next_steps: Sequence[str]) -> None:

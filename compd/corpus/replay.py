@@ -59,6 +59,7 @@ def verify(
         for record in records[start : start + batch]:
             try:
                 image = corpus.image(record)
+                corpus.seed_image(record)  # what `show` and minimisation start from
                 pair.check_input(image[None], f"images in {corpus.directory}")
             except CompdError as error:
                 damaged[record.sha256] = str(error)

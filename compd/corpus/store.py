@@ -50,6 +50,11 @@ class Corpus:
         if create:
             with disk_errors(self.directory):
                 self.directory.mkdir(parents=True, exist_ok=True)
+                if not self._metadata.exists() and any(self.directory.iterdir()):
+                    raise CompdError(
+                        f"expected a new folder or a corpus, got corpus={str(directory)!r}, which "
+                        "holds other files; name another one"
+                    )
                 self._metadata.touch()
         elif not self._metadata.is_file():
             raise CompdError(

@@ -107,7 +107,8 @@ def fit_(
         lr=config.lr, momentum=config.momentum, nesterov=True,
     )  # fmt: skip
     images, labels = train.images.to(device), train.labels.to(device)
-    batches = max(1, len(train) // config.batch)  # whole batches: BatchNorm dislikes crumbs
+    size = max(2, min(config.batch, len(train) // 4))  # few images: still four steps an epoch
+    batches = max(1, len(train) // size)  # whole batches: BatchNorm dislikes crumbs
     total = config.epochs * batches
     history: list[float] = []
     start = _resume_(model, optimiser, checkpoint, config)
@@ -117,7 +118,7 @@ def fit_(
         train_mode(model)
         for i in range(batches):
             step = epoch * batches + i
-            rows = order[i * config.batch : (i + 1) * config.batch].to(device)
+            rows = order[i * size : (i + 1) * size].to(device)
             before_step(step, total)
             for group in optimiser.param_groups:
                 group["lr"] = lr_at(step, total, config)

@@ -7,10 +7,10 @@ is one file and one line in :data:`STRATEGIES`.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from compd.errors import unknown
+from compd.errors import CompdError, unknown
 from compd.fuzz.strategies.base import Proposal, Search, Task
 from compd.fuzz.strategies.boundary import Boundary, search_boundary
 from compd.fuzz.strategies.compd import Compd, search_compd
@@ -57,8 +57,12 @@ def strategy(name: str, **settings: Any) -> Any:
     config = STRATEGIES[name].config
     given = {key: value for key, value in settings.items() if value is not None}
     for key in given:
-        if key not in config.__dataclass_fields__:
-            raise unknown(f"setting of strategy {name}", key, config.__dataclass_fields__)
+        takers = [n for n, s in STRATEGIES.items() if key in {f.name for f in fields(s.config)}]
+        if name not in takers:
+            raise CompdError(
+                f"expected {key} with strategy {' or '.join(takers) or '(none has it)'}, got "
+                f"strategy={name!r}"
+            )
     return config(**given)
 
 
