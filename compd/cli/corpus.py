@@ -72,10 +72,9 @@ def show(
 
     where = find_corpus(directory)
     store = Corpus(where)
-    if out.suffix.lower() != ".png" or not out.parent.is_dir() or count < 1:
+    if out.suffix.lower() != ".png" or count < 1:
         raise CompdError(
-            f"expected a .png in an existing folder and count >= 1, got out={str(out)!r}, "
-            f"count={count}"
+            f"expected a .png to write and count >= 1, got out={str(out)!r}, count={count}"
         )
     if entry is not None:
         records = [store.find(entry)]

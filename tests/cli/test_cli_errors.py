@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -46,7 +47,7 @@ def _told(ran: Any, *parts: str, worked: bool = False) -> str:
         (["--coverage", "neuron"], ["coverage", "boundary"]),
         (["--compress", "prune", "--engine", "x86"], ["engine='x86'", "leave --engine out"]),
         (["--compress", "ptq", "--weight-bits", "9"], ["weight_bits=9"]),
-        (["--compress", "qat", "--weight-bits", "4"], ["weight_bits"]),
+        (["--compress", "qat", "--weight-bits", "4"], ["--weight-bits", "ptq"]),
         (["--compress", "prune", "--amount", "1.5"], ["amount=1.5"]),
         (["--mean", "a,b,c", "--std", "1,1,1"], ["mean='a,b,c'", "0.49,0.48,0.45"]),
         (["--mean", "0.5,0.5,0.5"], ["mean and std together"]),
@@ -210,15 +211,26 @@ def test_what_is_no_corpus_is_refused(run: Run, tmp_path: Path, command: str) ->
 
 
 @pytest.mark.parametrize("command", ["list", "stats", "show", "verify"])
-def test_a_corpus_has_to_be_named_or_alone(
+def test_a_corpus_has_to_be_named_or_to_be_there(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
     _told(run("corpus", command), "expected --corpus DIR", "got none")
-    for name in ("a", "b"):
-        (tmp_path / "compd-corpus" / name).mkdir(parents=True)
-        (tmp_path / "compd-corpus" / name / "metadata.jsonl").touch()
-    _told(run("corpus", command), "compd-corpus/a, compd-corpus/b")
+
+
+def test_of_several_corpora_the_latest_is_taken_and_named(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name, age in (("a", 10), ("b", 20), ("c", 0)):
+        metadata = tmp_path / "compd-corpus" / name / "metadata.jsonl"
+        metadata.parent.mkdir(parents=True)
+        metadata.touch()
+        os.utime(metadata, (1000 + age, 1000 + age))
+    ran = run("corpus", "stats")
+    assert ran.code == 0
+    assert "--corpus compd-corpus/b" in ran.err
+    assert "compd-corpus/b" in ran.out
 
 
 def test_a_broken_corpus_is_refused(run: Run, tmp_path: Path) -> None:
