@@ -1,4 +1,4 @@
-"""Where the wall time of a whole campaign goes: models, PNG round trip, judging, storing, the rest.
+"""Where the wall time of a whole campaign goes: models, PNG round trip, judging, the rest.
 
 Runs a campaign into a corpus under the profiler of the standard library and prints the share of
 wall time below each of compd's own parts, and what was spent inside model calls.
@@ -24,7 +24,6 @@ PARTS = {
     ("base.py", "gradient"): "gradients (original and shadow)",
     ("judge.py", "logits"): "judging (original and int8)",
     ("images.py", "png_round_trip"): "PNG round trip",
-    ("store.py", "add"): "storing",
     ("campaign.py", "_findings"): "building findings",
 }
 

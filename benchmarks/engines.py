@@ -1,5 +1,7 @@
 """One shadow on PyTorch's four int8 engines: where do the engines differ from it and each other?
 
+Answers are compared by argmax, so that exact ties of int8 logits count as differences here.
+
 python benchmarks/engines.py
 """
 

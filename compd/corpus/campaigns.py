@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 
 from compd.corpus.records import Record
 from compd.corpus.store import Corpus
@@ -27,10 +28,9 @@ def collect(campaign: Campaign, corpus: Corpus) -> Iterator[int]:
     spec = campaign.pair.spec.to_json()
     pair = {key: spec[key] for key in ("model", "compress", "engine")}
     strategy = settings_of(settings.strategy)
-    waiting: list[Finding] = []
 
-    def store() -> int:
-        entries = [
+    def store(findings: list[Finding]) -> int:
+        return corpus.add(
             (
                 Record.of(
                     finding, data=campaign.data, strategy=strategy, eps=settings.eps,
@@ -39,18 +39,23 @@ def collect(campaign: Campaign, corpus: Corpus) -> Iterator[int]:
                 finding.image,
                 finding.seed_image,
             )
-            for finding in waiting
-        ]  # fmt: skip
-        waiting.clear()
-        return corpus.add(entries)
+            for finding in findings
+        )  # fmt: skip
 
+    waiting: list[Finding] = []
+    writing: Future[int] | None = None
     due = time.monotonic() + _EVERY
-    try:
-        for findings in campaign.steps():
-            waiting += findings
-            if waiting and time.monotonic() >= due:
-                yield store()
-                due = time.monotonic() + _EVERY
-    finally:
-        rest = store()
-    yield rest
+    with ThreadPoolExecutor(1) as disk:  # writes wait for the disk, not for the processor
+        try:
+            for findings in campaign.steps():
+                waiting += findings
+                if waiting and time.monotonic() >= due and (writing is None or writing.done()):
+                    if writing is not None:
+                        yield writing.result()
+                    writing, waiting = disk.submit(store, waiting), []
+                    due = time.monotonic() + _EVERY
+        finally:
+            last = disk.submit(store, waiting)
+        if writing is not None:
+            yield writing.result()
+        yield last.result()
