@@ -22,9 +22,12 @@ def some_digits(count: int) -> Splits:
     )
 
 
+COMPRESSIONS = [Qat(), Prune(epochs=4, lr=0.02, batch=32)]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("model", "width"), [("vgg11", 8), ("resnet18", 8), ("densenet121", 8)])
-@pytest.mark.parametrize("compress", [Qat(), Prune(epochs=4, lr=0.02, batch=32)], ids=["qat", "prune"])
+@pytest.mark.parametrize("compress", COMPRESSIONS, ids=["qat", "prune"])
 def test_train_compress_search(model, width, compress):
     splits = some_digits(800)
     pair = build_pair(
