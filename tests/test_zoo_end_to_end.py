@@ -39,7 +39,7 @@ def test_train_compress_search(model, width, compress):
     campaign = fuzz(pair, splits.seeds, strategy=Diva(steps=3), limit=8, keep="valid")
     findings = list(campaign)
     summary = campaign.summary()
-    assert 1 <= summary.seeds <= 8  # so small a network, so shortly trained, may differ on most
+    assert summary.seeds == 8
     assert summary.forwards_per_seed == 3
     for finding in findings:
         logits = pair.deployed.run(finding.image[None])[0]
