@@ -26,7 +26,7 @@ def fuzz(
     compress: o.CompressKind = None,
     engine: o.Engine = None,
     strategy: Annotated[
-        str, typer.Option("--strategy", help="boundary, diva, or compd (the paper's).")
+        str, typer.Option("--strategy", help="boundary, compd (the paper's), diva or pgd.")
     ] = "boundary",
     eps: Annotated[
         int | None, typer.Option("--eps", help="Bound in levels of 255. Default: none.")
@@ -44,7 +44,7 @@ def fuzz(
     ] = None,
     steps: Annotated[int | None, typer.Option("--steps", help="Steps of the search.")] = None,
     coverage: Annotated[
-        str | None, typer.Option("--coverage", help="compd: none or neuron.")
+        str | None, typer.Option("--coverage", help="none, neuron; boundary: also channel, layer.")
     ] = None,
     time: Annotated[float | None, typer.Option("--time", help="Seconds to search.")] = None,
     keep: Annotated[

@@ -5,7 +5,7 @@ from compd.fuzz.campaign import Campaign, fuzz
 from compd.fuzz.findings import Answer, Finding, Summary
 from compd.fuzz.judge import Judge, Judgement, Verdict
 from compd.fuzz.settings import Settings
-from compd.fuzz.strategies import STRATEGIES, Boundary, Compd, Diva, strategy
+from compd.fuzz.strategies import STRATEGIES, Boundary, Compd, Diva, Pgd, strategy
 
 __all__ = [
     "STRATEGIES",
@@ -18,6 +18,7 @@ __all__ = [
     "Finding",
     "Judge",
     "Judgement",
+    "Pgd",
     "Settings",
     "Summary",
     "Verdict",

@@ -109,6 +109,7 @@ class Campaign:
         self._stopped = "interrupted"  # until it ends by itself
         self._begun = self._ended = time.perf_counter()
         self._clock = Clock()
+        self._shared: dict[str, Any] = {}
 
     def __iter__(self) -> Iterator[Finding]:
         for findings in self.steps():
@@ -172,6 +173,7 @@ class Campaign:
             self.pair, images, labels, Bound(settings.eps, settings.norm),
             keys=[seed_key(h) for h in group.hashes], random_seed=settings.random_seed,
             rival=self._rival, goal=settings.goal, batch=self.batch, clock=self._clock,
+            shared=self._shared,
         )  # fmt: skip
         before = tally.seeds
         tally.seeds += len(chosen)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -44,6 +45,7 @@ class Task:
     goal: str = "first"  # or "severe": see Settings
     batch: int = 64  # images a model call
     clock: Clock = field(default_factory=Clock)  # time inside models
+    shared: dict[str, Any] = field(default_factory=dict)  # kept from one task to the next
     gradients: int = 0  # images differentiated so far
     passes: int = 0  # calls of gradient() so far
 

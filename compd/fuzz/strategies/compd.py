@@ -31,6 +31,7 @@ class Compd:
 
     steps: int = 10  # p in Algorithm 1
     step_size: float = 0.9  # in normalised space
+    clip: bool = True  # each step, to the variances of CIFAR-10; published: meant, but a no-op
     coverage: str = "none"  # or "neuron": Algorithm 2
     coverage_weight: float = 20.0  # lambda
 
@@ -73,7 +74,8 @@ def search_compd(config: Compd, task: Task) -> Search:
 
         gradient = task.gradient(current, objective)
         # d/d(normalised) = std * d/d(pixel); one normalised unit is std pixels of 0..1
-        move = (config.step_size * std * gradient).clamp(-clip, clip) * std * 255
+        move = config.step_size * std * gradient
+        move = (move.clamp(-clip, clip) if config.clip else move) * std * 255
         exact = current + rest + move
         current = task.clip(exact)
         rest = exact - current
