@@ -12,14 +12,18 @@ from typing import Any
 
 from compd.errors import CompdError, unknown
 from compd.fuzz.strategies.base import Proposal, Search, Task
+from compd.fuzz.strategies.blackbox import Blackbox, search_blackbox
 from compd.fuzz.strategies.boundary import Boundary, search_boundary
 from compd.fuzz.strategies.compd import Compd, search_compd
+from compd.fuzz.strategies.dflare import Dflare, search_dflare
 from compd.fuzz.strategies.diva import Diva, search_diva
 
 __all__ = [
     "STRATEGIES",
+    "Blackbox",
     "Boundary",
     "Compd",
+    "Dflare",
     "Diva",
     "Proposal",
     "Search",
@@ -40,8 +44,10 @@ class Strategy:
 
 
 STRATEGIES: Mapping[str, Strategy] = {
+    "blackbox": Strategy(Blackbox, search_blackbox),
     "boundary": Strategy(Boundary, search_boundary),
     "compd": Strategy(Compd, search_compd),
+    "dflare": Strategy(Dflare, search_dflare),
     "diva": Strategy(Diva, search_diva),
 }
 
