@@ -13,7 +13,8 @@ from compd.compress import Prune, Ptq
 from compd.errors import CompdError
 from compd.fuzz import Blackbox, Dflare, Verdict, fuzz, strategy
 from compd.fuzz.judge import answers_of, verdicts_of
-from compd.fuzz.strategies.lockstep import in_lockstep
+from compd.fuzz.strategies.blackbox import _value
+from compd.fuzz.strategies.lockstep import Reply, in_lockstep
 from compd.fuzz.strategies.operators import OPERATORS, box_blur, gaussian_blur, median_blur
 from compd.fuzz.strategies.squares import draw_square, side_after, stripes
 from compd.pair import Pair
@@ -236,6 +237,15 @@ def test_stripes_are_columns_at_the_edges_of_the_box(image, draw, eps):
     up = lines == high
     assert np.array_equal(lines == low, ~up)
     assert (up == up[:, :1]).all()
+
+
+def test_the_original_alone_leads_the_way_until_it_is_nearly_undecided():
+    def value(original, deployed):
+        return _value(Reply(False, True, 0.0, (0.0, 0.0), (original, deployed), ()))
+
+    assert value(9.0, 9.0) < value(9.1, 0.0)  # far: the deployed model's lead is noise
+    assert value(3.0, 0.5) < value(2.0, 2.0)  # near: it is half of the matter
+    assert value(3.0, 90.0) < value(9.0, 0.0)  # and near is better than far
 
 
 def test_squares_shrink():

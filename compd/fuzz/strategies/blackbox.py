@@ -5,9 +5,9 @@ nearly undecided, so each seed is taken there first, by random search over squar
 Andriushchenko et al., ECCV 2020), which needs nothing but the answers. It differs from that attack
 in what it wants: a candidate on which the original changes its label is no success. It is the far
 end of a bisection, whose trials lie on the original's boundary, where the deployed model's answer
-is judged. Progress is the sum of both models' leads, in logits: an uncertainty that is at its
-lowest where both are undecided, and that goes on falling, along the boundary, towards where the
-deployed model is worse.
+is judged. Progress is, far from that boundary, the original's lead in logits; near it the sum of
+both models' leads, which is at its lowest where both are undecided and goes on falling, along the
+boundary, towards where the deployed model is worse.
 """
 
 from __future__ import annotations
@@ -25,6 +25,12 @@ from compd.fuzz.strategies.squares import Square, draw_square, side_after, strip
 __all__ = ["Blackbox", "search_blackbox"]
 
 GOALS = ("first", "severe")
+# Logits. On ResNet-20 / CIFAR-10, int8, 8/255, 2,000 queries: 100 of 100 seeds with 0.5, 2 and 5,
+# 99 with no limit.
+_NEAR = 4.0
+# Queries without progress after which the next candidate is good enough: it was luck, and the walk
+# goes on from average places.
+_PATIENCE = 100
 
 
 @dataclass(frozen=True)
@@ -61,20 +67,34 @@ class _Deviation:
 class _At:
     """Where a walk is."""
 
-    image: Image  # uint8 (C, H, W): the original keeps its label here, the deployed model too
+    image: Image  # uint8 (C, H, W): neither model changes its answer here
     low: Image  # the box
     high: Image
-    value: float = np.inf  # sum of both models' leads there
+    value: tuple[bool, float] = (True, np.inf)  # of the image, see _value
     queries: int = 0  # asked so far
+    progress: int = 0  # queries at the last step
 
     def ask(self, images: Sequence[Image]) -> Generator[Sequence[Image], list[Reply], list[Reply]]:
         """Have candidates judged, and go to the best of those that changed no answer."""
         replies = yield images
         self.queries += len(images)
+        if self.queries - self.progress > _PATIENCE:
+            self.value = (True, np.inf)
         for image, reply in zip(images, replies, strict=True):
-            if reply.kept and not reply.effective and sum(reply.lead) < self.value:
-                self.image, self.value = image, sum(reply.lead)
+            if reply.kept and not reply.effective and _value(reply) < self.value:
+                self.image, self.value, self.progress = image, _value(reply), self.queries
         return replies
+
+
+def _value(reply: Reply) -> tuple[bool, float]:
+    """How far a candidate is from a deviation; less is better.
+
+    Near the original's boundary it is the sum of both leads. Further out the deployed model's lead
+    is left out: rounding makes it jump by a logit from one candidate to the next, so that one lucky
+    jump would bar the way to the boundary.
+    """
+    original, deployed = reply.lead
+    return (True, original) if original > _NEAR else (False, original + deployed)
 
 
 def _walk(config: Blackbox, seed: Seed) -> Walk:
@@ -102,7 +122,7 @@ def _approach(
         mirrored = [
             square.mirrored()
             for square, reply in zip(squares, replies, strict=False)
-            if reply.kept and sum(reply.lead) > before
+            if reply.kept and _value(reply) > before
         ]
         squares = [_fresh(config, draw, at) for _ in range(_width(at.queries) - len(mirrored))]
         images = [square.on(at.image, at.low, at.high) for square in squares + mirrored]
@@ -163,7 +183,7 @@ def _width(queries: int) -> int:
     """Candidates a round: more, the longer it takes.
 
     The rarer progress is, the less is lost by trying some squares at once, and the fewer seeds are
-    left to fill a batch with.
+    left to fill a batch with (ResNet-20: half the time a seed, for no more queries).
     """
     return 1 + min(7, queries // 100)
 
