@@ -45,6 +45,8 @@ def _told(ran: Any, *parts: str, worked: bool = False) -> str:
         (["--compress", "qta"], ["compress='qta'", "did you mean 'qat'"]),
         (["--strategy", "compd", "--coverage", "neurons"], ["did you mean 'neuron'"]),
         (["--coverage", "neuron"], ["coverage", "boundary"]),
+        (["--queries", "9"], ["queries with strategy blackbox or dflare", "boundary"]),
+        (["--strategy", "dflare", "--queries", "0"], ["queries=0"]),
         (["--compress", "prune", "--engine", "x86"], ["engine='x86'", "leave --engine out"]),
         (["--compress", "ptq", "--weight-bits", "9"], ["weight_bits=9"]),
         (["--compress", "qat", "--weight-bits", "4"], ["--weight-bits", "ptq"]),
