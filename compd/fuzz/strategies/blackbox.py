@@ -183,7 +183,7 @@ def _width(queries: int) -> int:
     """Candidates a round: more, the longer it takes.
 
     The rarer progress is, the less is lost by trying some squares at once, and the fewer seeds are
-    left to fill a batch with (ResNet-20: half the time a seed, for no more queries).
+    left to fill a batch with (ResNet-20: 154 ms a seed instead of 236, for 111 queries, not 107).
     """
     return 1 + min(7, queries // 100)
 
