@@ -38,7 +38,7 @@ class Boundary:
     """Settings of the boundary walk."""
 
     steps: int = 24  # gradients a seed at most, until it deviates
-    trials: int = 7  # candidates after each gradient, at most
+    trials: int = 6  # candidates after each gradient, at most
     stride: float = 0.7  # levels by which a step widens the gap
     reach: float = 3.0  # levels from one trial to the next, at most
     patience: int = 8  # steps without coming nearer after which a seed is given up

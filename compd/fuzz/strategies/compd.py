@@ -32,6 +32,7 @@ class Compd:
     steps: int = 10  # p in Algorithm 1
     step_size: float = 0.9  # in normalised space
     clip: bool = True  # each step, to the variances of CIFAR-10; published: meant, but a no-op
+    drift: bool = False  # published: the loss follows the original's label from step to step
     coverage: str = "none"  # or "neuron": Algorithm 2
     coverage_weight: float = 20.0  # lambda
 
@@ -64,10 +65,14 @@ def search_compd(config: Compd, task: Task) -> Search:
             own = labels[rows]
             if neurons is None:
                 original, shadow = task.original(x), task.shadow(x)
+                if config.drift:
+                    own = original.detach().argmax(1, keepdim=True)
                 gap: Tensor = (original.gather(1, own) - shadow.gather(1, own))[:, 0]
                 return gap
             original, before_original = neurons[0](x)
             shadow, before_shadow = neurons[1](x)
+            if config.drift:
+                own = original.detach().argmax(1, keepdim=True)
             neuron = draw_neurons(before_original, before_shadow, task.draws(step, rows))
             gap = (original.gather(1, own) - shadow.gather(1, own))[:, 0]
             return gap + config.coverage_weight * neuron

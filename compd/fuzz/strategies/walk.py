@@ -13,12 +13,15 @@ from compd.fuzz.coverage import instrument_pair
 from compd.fuzz.feedback import CoverageMap, activity
 from compd.fuzz.judge import Judgement, leads_of
 from compd.fuzz.strategies.base import Proposal, Task
+from compd.fuzz.strategies.crossing import Crossing
 from compd.models.inputs import steady
 
 __all__ = ["Walk"]
 
 _GOLDEN = 0.6180339887498949  # multiples of it, modulo 1, spread evenly however many there are
 _TINY = 1e-12
+# A sure model's slope flattens on the way to its boundary: first guesses from afar fall short.
+_BOLD = 1.5
 
 
 class Walk:
@@ -65,57 +68,51 @@ class Walk:
             stride: levels along which the gap is widened first, where the boundaries are at hand.
             enough: whether a seed needs no further trials after a deviation.
         """
-        reach = self._reach
-        across, fall, sums, apart = self._directions(seeds)
+        across, fall, sums, apart, rise = self._directions(seeds)
         near = self._near[seeds]
         base = self._inside(self._place[seeds] + stride * apart, seeds)  # (n, D)
-        # Places are t levels across from base. Where base has not moved, o + d is known at t = 0.
-        t = torch.where(near, 0.0, sums / fall).clamp(0, reach)  # (n,)
-        before_t = torch.zeros_like(t)
-        before = torch.where(near, float("nan"), sums)
-        best_t, best = torch.zeros_like(t), torch.full_like(t, float("inf"))
-        crossed = torch.zeros(len(seeds), dtype=torch.bool)
+        # Places are t levels across from base. Where base has moved, o + d there is a guess.
+        crossing = Crossing(
+            torch.where(near, 1.0, _BOLD) * (sums + stride * rise) / fall,
+            fall,
+            sums.masked_fill(near, float("nan")),
+            self._reach,
+        )
+        room = self._room(base, across, seeds)
         done = torch.zeros(len(seeds), dtype=torch.bool)
         rows = torch.arange(len(seeds))
         for _ in range(trials):
-            images = self._dithered(base[rows] + t[rows, None] * across[rows], seeds[rows])
-            judgement = yield Proposal(images, seeds[rows])
-            value = judgement.original_lead + judgement.deployed_lead  # o + d
-            better = value.abs() < best[rows]
-            best_t[rows] = torch.where(better, t[rows], best_t[rows])
-            best[rows] = torch.where(better, value.abs(), best[rows])
-            crossed[rows] |= value <= 0
+            path = base[rows] + crossing.t[rows, None] * across[rows]
+            judgement = yield Proposal(self._dithered(path, seeds[rows]), seeds[rows])
+            crossing.tell(rows, judgement.original_lead + judgement.deployed_lead)
             done[rows] |= judgement.effective
-            secant = (before[rows] - value) / (t[rows] - before_t[rows])
-            sane = (secant > 0.2 * fall[rows]) & (secant < 10 * fall[rows])  # not so for NaN
-            fall[rows] = torch.where(sane, secant, fall[rows])
-            before_t[rows], before[rows] = t[rows], value
-            t[rows] += (value / fall[rows]).clamp(-reach, reach)
-            if enough:
-                rows = rows[~done[rows]]
-                if not len(rows):
-                    break
-        self._place[seeds] = self._inside(base + best_t[:, None] * across, seeds)
-        self._near[seeds] = crossed
+            # What has come to the end of the box without a crossing has nothing new to try.
+            over = ~crossing.crossed[rows] & (crossing.last_t[rows] >= room[rows])
+            rows = rows[~(over | (done[rows] & enough))]
+            if not len(rows):
+                break
+        self._place[seeds] = self._inside(base + crossing.best_t[:, None] * across, seeds)
+        self._near[seeds] = crossing.crossed
         self.found[seeds] |= done
-        nearer = crossed | (best < 0.98 * self._least[seeds])
-        self._least[seeds] = torch.minimum(best, self._least[seeds])
+        nearer = crossing.crossed | (crossing.best < 0.98 * self._least[seeds])
+        self._least[seeds] = torch.minimum(crossing.best, self._least[seeds])
         self._idle[seeds] = torch.where(nearer, 0, self._idle[seeds] + 1)
         self.stuck[seeds] = self._idle[seeds] >= self._patience
 
-    def _directions(self, seeds: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def _directions(self, seeds: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
         """Which way to go from where the seeds are.
 
         Returns:
             The direction that lowers ``o + d`` (n, D); by how much a level of it does (n,);
-            ``o + d`` (n,); the direction that widens the gap (n, D), zero far from the boundaries.
+            ``o + d`` (n,); the direction that widens the gap (n, D), zero far from the boundaries;
+            by how much a level of that raises ``o + d`` (n,).
         """
         task = self._task
         images = task.clip(self._place[seeds].view(-1, *task.images.shape[1:]), seeds)
         near = self._near[seeds]
         slope = torch.zeros(len(seeds), images[0].numel())  # of o + d, halved
         sums = torch.zeros(len(seeds))
-        apart = torch.zeros_like(slope)
+        apart, rise = torch.zeros_like(slope), torch.zeros_like(sums)
         far, close = (~near).nonzero()[:, 0], near.nonzero()[:, 0]
         if len(far):  # the shadow alone shows the way to both boundaries at half the cost
             slope[far], lead, _ = self._gradient(1, images[far], seeds[far])
@@ -127,9 +124,10 @@ class Walk:
                 self.fresh[seeds[close]] += self.coverage.light(lit, unlit)
             slope[close], sums[close] = original, lead + other
             apart[close] = self._heading(_unit(original) - _unit(shadow))
+            rise[close] = ((original + shadow) * apart[close]).sum(1) / 255
         across = -self._heading(slope)
         fall = -2 * (slope * across).sum(1).clamp_max(-_TINY) / 255
-        return across, fall, sums, apart
+        return across, fall, sums, apart, rise
 
     def _gradient(
         self, which: int, images: Tensor, seeds: Tensor, *, count: int | None = None
@@ -168,6 +166,14 @@ class Walk:
         dither = (self._dither[seeds] + _GOLDEN * self._asked[seeds, None]) % 1
         images = (self._inside(places, seeds) + dither).floor_()
         return self._task.clip(images.view(-1, *self._task.images.shape[1:]), seeds)
+
+    def _room(self, base: Tensor, across: Tensor, seeds: Tensor) -> Tensor:
+        """How many levels (n,) until a path has all its values at the edge of the box."""
+        low, high = self._task.bound.box(self._task.images[seeds].flatten(1))
+        if self._task.bound.norm != "linf":
+            return torch.full((len(seeds),), float("inf"))
+        room: Tensor = torch.where(across > 0, high - base, base - low).amax(1)
+        return room
 
     def _inside(self, places: Tensor, seeds: Tensor) -> Tensor:
         return self._task.bound.nearest(places, self._task.images[seeds].flatten(1))
