@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,7 +12,7 @@ import typer
 from compd.cli import options as o
 
 if TYPE_CHECKING:
-    from compd.corpus import Corpus
+    from compd.corpus import Corpus, RowsUsed
     from compd.pair import Pair
     from compd.progress import Report
 
@@ -134,7 +135,7 @@ def verify_entries(
     from compd.cli.display import live
     from compd.cli.files import check_json_target, find_corpus, write_json
     from compd.cli.render import print_facts
-    from compd.corpus import Corpus, fingerprint_changes, verify
+    from compd.corpus import Corpus, fingerprint_changes, rows_used, verify
 
     o.use_threads(threads)
     check_json_target(json)
@@ -154,9 +155,11 @@ def verify_entries(
     changes = {
         key: value for record in store for key, value in fingerprint_changes(record, built).items()
     }
+    used = rows_used(result.record for result in results)
     rows = [
         ("corpus", str(store.directory)),
         ("entries", str(len(results))),
+        ("rows", _named(used)),
         ("still as stored", str(len(results) - len(damaged) - len(changed))),
         ("changed", str(len(changed))),
         ("damaged", str(len(damaged))),
@@ -176,6 +179,7 @@ def verify_entries(
             {
                 "corpus": str(store.directory),
                 "entries": len(results),
+                "rows": [asdict(part) for part in used],
                 "unchanged": len(results) - len(damaged) - len(changed),
                 "changed": [r.record.sha256 for r in changed],
                 "damaged": [r.record.sha256 for r in damaged],
@@ -188,8 +192,6 @@ def verify_entries(
 @corpus.command("stats")
 def show_stats(directory: o.CorpusDir = None, json: o.JsonFile = None) -> int:
     """Print a corpus in numbers."""
-    from dataclasses import asdict
-
     from compd.cli.files import check_json_target, find_corpus, write_json
     from compd.cli.render import print_facts
     from compd.corpus import Corpus, stats
@@ -206,6 +208,7 @@ def show_stats(directory: o.CorpusDir = None, json: o.JsonFile = None) -> int:
             ("corpus", str(store.directory)),
             ("entries", f"{numbers.entries} ({numbers.effective} effective, "
                         f"{numbers.valid} valid) of {numbers.pairs} deployed models"),
+            ("rows", _named(numbers.rows)),
             ("seeds with a deviation", str(numbers.seeds_effective)),
             ("severity", f"median {numbers.severity_median}, p90 {numbers.severity_p90}, "
                          f"highest {numbers.severity_max}"),
@@ -215,6 +218,11 @@ def show_stats(directory: o.CorpusDir = None, json: o.JsonFile = None) -> int:
         ],
     )  # fmt: skip
     return 0
+
+
+def _named(rows: Sequence[RowsUsed]) -> str:
+    """The rows that seeds came from, for people."""
+    return "; ".join(map(str, rows)) or "–"
 
 
 def _engine_of(store: Corpus) -> str | None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from compd.corpus.records import Record
+from compd.corpus.rows import RowsUsed, rows_used
 from compd.fuzz.judge import Verdict
 
 __all__ = ["CorpusStats", "stats"]
@@ -30,6 +31,7 @@ class CorpusStats:
     flips: dict[str, int]  # most frequent first
     strategies: dict[str, int]
     pairs: int  # different deployed models
+    rows: tuple[RowsUsed, ...] = ()  # of all entries' seeds
 
 
 def stats(records: Iterable[Record]) -> CorpusStats:
@@ -51,4 +53,5 @@ def stats(records: Iterable[Record]) -> CorpusStats:
         flips=dict(Counter(record.flip for record in effective).most_common()),
         strategies=dict(Counter(str(r.strategy.get("name")) for r in entries).most_common()),
         pairs=len({str(record.fingerprint.get("deployed_sha256")) for record in entries}),
+        rows=rows_used(entries),
     )
