@@ -20,13 +20,13 @@ class RowsUsed:
     data: str  # name of the data set
     source: str  # the part, such as "test"; "" for rows that are named in another way
     count: int  # different rows
-    ranges: tuple[tuple[int, int], ...]  # the rows themselves, as start..stop without stop
+    ranges: tuple[str, ...]  # the rows themselves, each "start:stop" without stop
 
     def __str__(self) -> str:
         number = f"{self.count} row{'' if self.count == 1 else 's'}"
         if not self.ranges:
             return f"{self.data} {number}"
-        span = f"{self.ranges[0][0]}:{self.ranges[-1][1]}"
+        span = f"{self.ranges[0].split(':')[0]}:{self.ranges[-1].split(':')[1]}"
         return f"{self.data} {self.source}[{span}], {number}"
 
 
@@ -43,12 +43,12 @@ def rows_used(records: Iterable[Record]) -> tuple[RowsUsed, ...]:
     )
 
 
-def _ranges(rows: list[int]) -> tuple[tuple[int, int], ...]:
-    """Ascending numbers -> runs of neighbours: 3, 4, 7 -> (3, 5), (7, 8)."""
+def _ranges(rows: list[int]) -> tuple[str, ...]:
+    """Ascending numbers -> runs of neighbours: 3, 4, 7 -> 3:5, 7:8."""
     runs: list[tuple[int, int]] = []
     for row in rows:
         if runs and row == runs[-1][1]:
             runs[-1] = (runs[-1][0], row + 1)
         else:
             runs.append((row, row + 1))
-    return tuple(runs)
+    return tuple(f"{start}:{stop}" for start, stop in runs)

@@ -52,10 +52,10 @@ def test_rows_are_named_by_data_set_and_part(make_entry: MakeEntry) -> None:
     records.append(make_entry(9, seed_data="digits", seed_row="all[5]")[0])
     used = rows_used(iter(records))
     assert used == (
-        RowsUsed("digits", "all", 1, ((5, 6),)),
+        RowsUsed("digits", "all", 1, ("5:6",)),
         RowsUsed("random", "", 2, ()),
-        RowsUsed("random", "test", 3, ((3, 5), (7, 8))),
-        RowsUsed("random", "train", 1, ((0, 1),)),
+        RowsUsed("random", "test", 3, ("3:5", "7:8")),
+        RowsUsed("random", "train", 1, ("0:1",)),
     )
     assert [str(part) for part in used] == [
         "digits all[5:6], 1 row",
