@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from dataclasses import asdict
 from pathlib import Path
@@ -93,18 +94,20 @@ def minimise(
         raise unknown("keep", keep, KEEP)
     store = Corpus(find_corpus(directory))
     if out is None and subset is None:
-        out = store.directory.with_name(f"{store.directory.resolve().name}-min")
+        found = store.directory.resolve()
+        out = Path(os.path.relpath(found.with_name(f"{found.name}-min")))
     target = None if out is None else Corpus(out, create=True)
     fewer = None if subset is None else _subset_corpus(subset, store, target)
     request = o.PairRequest(
         pair, model, weights, data, width, channels, size, mean, std, epochs, kind, engine,
         weight_bits, amount, fine_tune_epochs, fine_tune_lr, device,
     )  # fmt: skip
-    images = 64 if batch is None else batch
     done, chosen = Minimisation(), None
     stop = threading.Event()
     with live() as report:
         built = open_pair_of(store, request, report)
+        # as a campaign's: more images a call help a GPU only
+        images = batch if batch is not None else 64 if built.device.type == "cpu" else 512
         if target is not None:
             with first_interrupt_sets(stop):
                 done = run(store, target, built, effort, batch=images, stop=stop, report=report)
