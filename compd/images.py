@@ -25,7 +25,6 @@ __all__ = [
     "decode_png",
     "distances",
     "encode_png",
-    "eps_box",
     "pixel_hash",
     "png_round_trip",
     "read_image",
@@ -190,22 +189,6 @@ def pixel_hash(image: Tensor) -> str:
     The same as ``sha256(numpy.asarray(PIL.Image.open(file)).tobytes())`` of its PNG.
     """
     return hashlib.sha256(_to_array(image).tobytes()).hexdigest()
-
-
-def eps_box(seeds: Tensor, eps: int | None) -> tuple[Tensor, Tensor]:
-    """Return the lowest and highest lattice values within ``eps`` of each seed.
-
-    Args:
-        seeds: uint8 (N, C, H, W).
-        eps: Linf bound in levels (0..255); None for the whole lattice.
-
-    Returns:
-        Two uint8 tensors of the shape of ``seeds``.
-    """
-    if eps is None:
-        return torch.zeros_like(seeds), torch.full_like(seeds, 255)
-    wide = seeds.to(torch.int16)
-    return (wide - eps).clamp(0, 255).to(torch.uint8), (wide + eps).clamp(0, 255).to(torch.uint8)
 
 
 @dataclass(frozen=True)

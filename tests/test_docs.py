@@ -53,10 +53,9 @@ def test_the_commands_of_the_readme_work_in_the_order_they_are_in(tmp_path: Path
 
 
 def test_the_strategy_of_the_architecture_page_runs(capsys: pytest.CaptureFixture[str]) -> None:
-    import torch
     from tiny import tiny_pair, tiny_splits
 
-    from compd.fuzz import Judge
+    from compd.fuzz import Bound, Judge
     from compd.fuzz.strategies import Task
 
     (code,) = [body for page, body in blocks("python") if page == "architecture.md"]
@@ -65,8 +64,7 @@ def test_the_strategy_of_the_architecture_page_runs(capsys: pytest.CaptureFixtur
     pair, seeds = tiny_pair(), tiny_splits().seeds
     images = seeds.images[:4]
     labels = pair.reference.run(images).argmax(1)
-    low, high = torch.zeros_like(images), torch.full_like(images, 255)
-    task = Task(pair, images, labels, low, high, keys=range(4), random_seed=0)
+    task = Task(pair, images, labels, Bound(), keys=range(4), random_seed=0)
     search = names["search_noise"](names["Noise"](), task)  # type: ignore[operator]
     proposal = next(search)
     search.send(Judge(pair)(proposal.images, labels))

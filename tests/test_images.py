@@ -19,7 +19,6 @@ from compd.images import (
     decode_png,
     distances,
     encode_png,
-    eps_box,
     pixel_hash,
     png_round_trip,
     read_image,
@@ -79,16 +78,6 @@ def test_pixel_hash_ignores_the_memory_layout(make_images: Callable[..., Tensor]
     other = images.contiguous(memory_format=torch.channels_last)
     assert pixel_hash(images[0]) == pixel_hash(other[0])
     assert pixel_hash(images[0]) != pixel_hash(images[1])
-
-
-@given(batches(), st.one_of(st.none(), st.integers(0, 255)))
-def test_eps_box_holds_exactly_what_is_within_eps(seeds: Tensor, eps: int | None) -> None:
-    low, high = eps_box(seeds, eps)
-    assert low.dtype == high.dtype == torch.uint8
-    reach = 255 if eps is None else eps
-    wide = seeds.int()
-    assert torch.equal(low.int(), (wide - reach).clamp(min=0))
-    assert torch.equal(high.int(), (wide + reach).clamp(max=255))
 
 
 @given(batches(side=6), st.integers(0, 2**32 - 1))

@@ -40,7 +40,7 @@ def test_train_compress_search(model, width, compress):
     findings = list(campaign)
     summary = campaign.summary()
     assert summary.seeds == 8
-    assert summary.forwards_per_seed == 3
+    assert summary.gradients_per_seed == 3
     for finding in findings:
         logits = pair.deployed.run(finding.image[None])[0]
         assert logits[finding.deployed.label] == logits.max()

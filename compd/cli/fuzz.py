@@ -22,17 +22,25 @@ def fuzz(
     compress: o.CompressKind = None,
     engine: o.Engine = None,
     strategy: Annotated[
-        str, typer.Option("--strategy", help="boundary, diva, or compd (the paper's).")
+        str, typer.Option("--strategy", help="boundary, compd (the paper's), diva or pgd.")
     ] = "boundary",
     eps: Annotated[
-        int | None, typer.Option("--eps", help="Linf bound in levels of 255. Default: none.")
+        int | None, typer.Option("--eps", help="Bound in levels of 255. Default: none.")
+    ] = None,
+    norm: Annotated[str, typer.Option("--norm", help="What --eps bounds: linf or l2.")] = "linf",
+    goal: Annotated[
+        str,
+        typer.Option("--goal", help="first: any deviation; severe: the most severe of each seed."),
+    ] = "first",
+    flip: Annotated[
+        str | None, typer.Option("--flip", help="Only this flip between classes: cat:dog.")
     ] = None,
     seeds: Annotated[
         int | None, typer.Option("--seeds", help="Seeds to search from. Default: 200.")
     ] = None,
     steps: Annotated[int | None, typer.Option("--steps", help="Steps of the search.")] = None,
     coverage: Annotated[
-        str | None, typer.Option("--coverage", help="compd: none or neuron.")
+        str | None, typer.Option("--coverage", help="none, neuron; boundary: also channel, layer.")
     ] = None,
     time: Annotated[float | None, typer.Option("--time", help="Seconds to search.")] = None,
     keep: Annotated[
@@ -68,8 +76,8 @@ def fuzz(
     check_json_target(json)
     settings = search.Settings(
         strategy=search.strategy(strategy, steps=steps, coverage=coverage),
-        limit=200 if seeds is None else seeds, eps=eps, random_seed=random_seed, batch=batch,
-        keep=keep, seconds=time,
+        limit=200 if seeds is None else seeds, eps=eps, norm=norm, goal=goal,
+        flip=_flip(flip), random_seed=random_seed, batch=batch, keep=keep, seconds=time,
     )  # fmt: skip
     request = o.PairRequest(
         pair, model, weights, data, width, channels, size, mean, std, epochs, compress, engine,
@@ -93,6 +101,17 @@ def fuzz(
     if json is not None:
         write_json(json, result.to_json())
     return 130 if stop.is_set() else 0
+
+
+def _flip(text: str | None) -> tuple[str, str] | None:
+    from compd.errors import CompdError
+
+    if text is None:
+        return None
+    before, colon, after = text.partition(":")
+    if not (before and colon and after):
+        raise CompdError(f"expected two classes with a colon (cat:dog), got flip={text!r}")
+    return before, after
 
 
 def _next_steps(where: Path, found: int) -> list[str]:

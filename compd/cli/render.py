@@ -56,7 +56,11 @@ def print_campaign(report: CampaignReport, next_steps: Sequence[str]) -> None:
         else f"Linf at most {report.linf_max}/255, L2 per pixel {report.l2_mean:.4f} on average"
     )
     eps = report.settings["eps"]
-    bound = "no bound" if eps is None else f"Linf ≤ {eps}/255"
+    norm = {"linf": "Linf", "l2": "L2"}[report.settings["norm"]]
+    bound = "no bound" if eps is None else f"{norm} ≤ {eps}/255"
+    aim = f"goal {report.settings['goal']}"
+    if report.settings["flip"] is not None:
+        aim += f", flip {report.settings['flip']}"
     rows = [
         ("pair", f"{report.model}{width} on {report.data}, {report.compress}, {report.engine}"),
         ("accuracy", f"original {percent(report.original_accuracy)}, deployed "
@@ -64,7 +68,7 @@ def print_campaign(report: CampaignReport, next_steps: Sequence[str]) -> None:
         ("natural disagreement", f"{percent(report.natural_disagreement)} of clean images; "
                                  f"{report.seeds_set_aside} seeds set aside"),
         ("shadow against deployed", f"{percent(report.shadow_deployed_disagreement)} differ"),
-        ("search", f"{report.strategy}, {bound}, from rows {report.rows['seeds']}"),
+        ("search", f"{report.strategy}, {bound}, {aim}, from rows {report.rows['seeds']}"),
         ("seeds with an effective deviation",
          f"{report.seeds_effective} of {report.seeds} ({percent(rate)})"),
         ("images", f"{report.images_effective} effective, {report.images_valid} valid, "

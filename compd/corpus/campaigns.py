@@ -14,7 +14,7 @@ from compd.fuzz.strategies import settings_of
 
 __all__ = ["collect"]
 
-_EVERY = 1.0  # seconds: a write waits for the disk, and thousands of tiny ones would cost a tenth
+_EVERY = 0.3  # seconds: a write waits for the disk, but not the search for it
 
 
 def collect(campaign: Campaign, corpus: Corpus) -> Iterator[int]:
@@ -27,14 +27,15 @@ def collect(campaign: Campaign, corpus: Corpus) -> Iterator[int]:
     fingerprint = campaign.pair.fingerprint(batch=campaign.batch)
     spec = campaign.pair.spec.to_json()
     pair = {key: spec[key] for key in ("model", "compress", "engine")}
-    strategy = settings_of(settings.strategy)
+    strategy = {**settings_of(settings.strategy), "goal": settings.goal}
 
     def store(findings: list[Finding]) -> int:
         return corpus.add(
             (
                 Record.of(
                     finding, data=campaign.data, strategy=strategy, eps=settings.eps,
-                    random_seed=settings.random_seed, fingerprint=fingerprint, pair=pair,
+                    norm=settings.norm, random_seed=settings.random_seed, fingerprint=fingerprint,
+                    pair=pair,
                 ),
                 finding.image,
                 finding.seed_image,

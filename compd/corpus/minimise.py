@@ -51,9 +51,9 @@ class Effort:
     def bound(self, record: Record) -> int:
         """How many levels from the seed a value of this entry may lie: never less than it does.
 
-        An entry of a campaign without a bound keeps to the Linf that it has.
+        An entry of a campaign without a bound on Linf keeps to the Linf that it has.
         """
-        eps = record.eps if self.eps is None else self.eps
+        eps = (record.eps if record.norm == "linf" else None) if self.eps is None else self.eps
         return record.linf if eps is None else max(eps, record.linf)
 
 
@@ -128,6 +128,7 @@ def minimise(
             steps = shrink(
                 entry.image.numpy(), entry.seed.numpy(),
                 bound=effort.bound(record), trials=effort.trials, draws=draws,
+                length=record.eps if record.norm == "l2" else None,
             )  # fmt: skip
             yield Job(number, steps, record.seed_label, record.deployed.label)
 

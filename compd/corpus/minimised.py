@@ -92,7 +92,7 @@ def records_of(
                 linf=linf,
                 l2=l2,
                 psnr=round(float(far.psnr[i]), 3),
-                eps=None if old.eps is None else max(old.eps, settings["eps"] or 0),
+                eps=_eps(old, settings["eps"]),
                 fingerprint=fingerprint,
                 pair=made_of,
                 minimised=Minimised(
@@ -102,6 +102,13 @@ def records_of(
             )  # fmt: skip
             found.append((new, judgement.images[i], entry.seed))
     return found
+
+
+def _eps(old: Record, eps: int | None) -> int | None:
+    """The bound that the smaller image keeps: the campaign's, or a wider one that was asked for."""
+    if old.eps is None or old.norm != "linf":
+        return old.eps
+    return max(old.eps, eps or 0)
 
 
 def _counts(image: Pixels, entry: Entry) -> tuple[int, int]:

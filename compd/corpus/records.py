@@ -66,7 +66,8 @@ class Record:
     l2: float
     psnr: float | None
     strategy: Mapping[str, Any]
-    eps: int | None
+    eps: int | None  # bound, levels of 255
+    norm: str  # of the bound: "linf" or "l2"
     step: int
     random_seed: int
     fingerprint: Mapping[str, Any]
@@ -81,7 +82,7 @@ class Record:
     @classmethod
     def of(
         cls, finding: Finding, *, data: str, strategy: Mapping[str, Any], eps: int | None,
-        random_seed: int, fingerprint: Mapping[str, Any], pair: Mapping[str, Any],
+        norm: str, random_seed: int, fingerprint: Mapping[str, Any], pair: Mapping[str, Any],
     ) -> Record:  # fmt: skip
         """A finding with the circumstances of its campaign."""
         return cls(
@@ -89,8 +90,8 @@ class Record:
             seed_row=finding.seed_row, seed_label=finding.seed_label,
             true_label=finding.true_label, verdict=finding.verdict, original=finding.original,
             deployed=finding.deployed, severity=finding.severity, linf=finding.linf,
-            l2=finding.l2, psnr=finding.psnr, strategy=strategy, eps=eps, step=finding.step,
-            random_seed=random_seed, fingerprint=fingerprint, pair=pair,
+            l2=finding.l2, psnr=finding.psnr, strategy=strategy, eps=eps, norm=norm,
+            step=finding.step, random_seed=random_seed, fingerprint=fingerprint, pair=pair,
         )  # fmt: skip
 
     def to_line(self) -> str:
@@ -113,6 +114,7 @@ class Record:
             },
             "strategy": dict(self.strategy),
             "eps": self.eps,
+            "norm": self.norm,
             "step": self.step,
             "random_seed": self.random_seed,
             "pair": dict(self.pair),
@@ -149,7 +151,8 @@ class Record:
                 l2=share(content["l2"]),
                 psnr=None if content["psnr"] is None else number(content["psnr"]),
                 strategy=mapping(content["strategy"]),
-                eps=None if content["eps"] is None else integer(content["eps"], 255),
+                eps=None if content["eps"] is None else integer(content["eps"]),
+                norm=text(content["norm"]),
                 step=integer(content["step"]),
                 random_seed=whole(content["random_seed"]),
                 fingerprint=mapping(content["fingerprint"]),

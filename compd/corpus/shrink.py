@@ -37,7 +37,13 @@ Trying = Generator[Ask, Answer, bool]  # whether it led to a smaller image
 
 
 def shrink(
-    image: Pixels, seed: Pixels, *, bound: int, trials: int, draws: np.random.Generator
+    image: Pixels,
+    seed: Pixels,
+    *,
+    bound: int,
+    trials: int,
+    draws: np.random.Generator,
+    length: int | None = None,
 ) -> Steps:
     """Look for the smallest change of a seed that keeps a flip.
 
@@ -47,6 +53,7 @@ def shrink(
         bound: levels that a value may be changed by; what is further off already may stay there.
         trials: images to try at most.
         draws: randomness of this entry.
+        length: Euclidean length of the whole change in levels, likewise; None for any.
 
     Yields:
         What it wants to know; send the answer.
@@ -57,7 +64,7 @@ def shrink(
     """
     if (yield Ask(image)) is not Outcome.FLIP:
         return None
-    state = _Shrinking(image, seed, max(bound, change(image, seed)[1]), trials, draws)
+    state = _Shrinking(image, seed, bound, trials, draws, length)
     try:
         for one_pass in (state.fewer, state.lower, state.soften):
             yield from one_pass()
@@ -72,11 +79,19 @@ class _EnoughError(Exception):
 
 class _Shrinking:
     def __init__(
-        self, image: Pixels, seed: Pixels, bound: int, trials: int, draws: np.random.Generator
+        self,
+        image: Pixels,
+        seed: Pixels,
+        bound: int,
+        trials: int,
+        draws: np.random.Generator,
+        length: int | None,
     ) -> None:
         self.image = image
         self._seed = seed.astype(np.int16)
         self._size = change(image, seed)
+        bound = max(bound, self._size[1])
+        self._longest = None if length is None else max(length**2, self._size[2])
         self._low = np.maximum(self._seed - bound, 0) - self._seed  # least and most of a change
         self._high = np.minimum(self._seed + bound, 255) - self._seed
         self._trials = trials
@@ -96,6 +111,9 @@ class _Shrinking:
         if not delta.any():  # the seed itself is never a deviation
             return Outcome.SHORT
         image = (self._seed + delta).astype(np.uint8)
+        size = change(image, self._seed.astype(np.uint8))
+        if self._longest is not None and size[2] > self._longest:
+            return Outcome.OVER  # as what is pushed too far
         key = hashlib.blake2b(image.tobytes(), digest_size=16).digest()
         if key not in self._known:
             if not self._trials:
@@ -106,7 +124,6 @@ class _Shrinking:
             self._known[key] = outcome
         outcome = self._known[key]
         if outcome is Outcome.FLIP:
-            size = change(image, self._seed.astype(np.uint8))
             if size >= self._size:
                 return Outcome.SHORT
             self.image, self._size = image, size

@@ -1,13 +1,16 @@
 """The search: strategies propose, the judge decides, the campaign keeps the books."""
 
-from compd.fuzz.campaign import Campaign, Settings, fuzz
+from compd.fuzz.bounds import Bound
+from compd.fuzz.campaign import Campaign, fuzz
 from compd.fuzz.findings import Answer, Finding, Summary
 from compd.fuzz.judge import Judge, Judgement, Verdict
-from compd.fuzz.strategies import STRATEGIES, Boundary, Compd, Diva, strategy
+from compd.fuzz.settings import Settings
+from compd.fuzz.strategies import STRATEGIES, Boundary, Compd, Diva, Pgd, strategy
 
 __all__ = [
     "STRATEGIES",
     "Answer",
+    "Bound",
     "Boundary",
     "Campaign",
     "Compd",
@@ -15,6 +18,7 @@ __all__ = [
     "Finding",
     "Judge",
     "Judgement",
+    "Pgd",
     "Settings",
     "Summary",
     "Verdict",

@@ -1,11 +1,10 @@
-"""The loop: seeds in batches, proposals judged, findings handed out as they come."""
+"""The loop: seeds in groups, proposals judged, findings handed out as they come."""
 
 from __future__ import annotations
 
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -13,50 +12,21 @@ from torch import Tensor
 
 from compd.data import Split
 from compd.errors import CompdError, unknown
+from compd.fuzz.bounds import Bound
 from compd.fuzz.clock import Clock
 from compd.fuzz.findings import Answer, Finding, Summary, Tally
 from compd.fuzz.judge import Judge, Judgement, Verdict
-from compd.fuzz.strategies import STRATEGIES, Boundary, Proposal, Task, name_of, strategy
+from compd.fuzz.settings import Settings
+from compd.fuzz.strategies import STRATEGIES, Proposal, Task, name_of
 from compd.fuzz.streams import seed_key
-from compd.images import check_batch, distances, eps_box, pixel_hash
+from compd.images import check_batch, distances, pixel_hash
 from compd.pair import Pair
 from compd.progress import Progress, Report, silent
 
-__all__ = ["Campaign", "Settings", "fuzz"]
+__all__ = ["Campaign", "fuzz"]
 
-
-@dataclass(frozen=True)
-class Settings:
-    """All of a campaign but its pair and its seeds.
-
-    Raises:
-        CompdError: if a value makes no sense.
-    """
-
-    strategy: Any = field(default_factory=Boundary)  # a registered configuration, or its name
-    limit: int | None = None  # seeds to search from; None for all
-    eps: int | None = None  # Linf bound in levels of 255; None for the whole lattice
-    random_seed: int = 0  # of all draws; each depends on it and on the seed image alone
-    batch: int | None = None  # seeds a batch; None for a sensible number for the device
-    keep: str = "effective"  # or "valid": hand out candidates that changed no answer, too
-    seconds: float | None = None  # budget of wall time
-
-    def __post_init__(self) -> None:
-        if isinstance(self.strategy, str):
-            object.__setattr__(self, "strategy", strategy(self.strategy))
-        name_of(self.strategy)  # raises if it is of no registered strategy
-        if self.keep not in ("effective", "valid"):
-            raise unknown("keep", self.keep, ("effective", "valid"))
-        if self.eps is not None and not 1 <= self.eps <= 255:
-            raise CompdError(f"expected eps in 1..255 (levels of 255), got eps={self.eps}")
-        if self.limit is not None and self.limit < 1:
-            raise CompdError(f"expected at least one seed, got seeds={self.limit}")
-        if self.batch is not None and self.batch < 1:
-            raise CompdError(f"expected at least one seed a batch, got batch={self.batch}")
-        if self.seconds is not None and not self.seconds > 0:
-            raise CompdError(f"expected a positive time, got time={self.seconds}")
-        if not 0 <= self.random_seed < 2**63:
-            raise CompdError(f"expected 0 <= random_seed < 2**63, got {self.random_seed}")
+# Seeds that are searched together: while some finish early, model calls stay full.
+_TOGETHER = 256
 
 
 def fuzz(
@@ -85,9 +55,30 @@ def fuzz(
     return Campaign(pair, seeds, Settings(**settings), stop=stop, report=report)
 
 
-def _changed(candidates: Tensor, seeds: Tensor) -> Tensor:
-    """(N,) whether a candidate differs from its seed: an untouched one is never a finding."""
-    return (candidates != seeds).flatten(1).any(1)
+class _Group:
+    """Seeds that are searched together, and what was seen of them."""
+
+    def __init__(self, chosen: Tensor, labels: Tensor, images: Tensor, hashes: list[str]) -> None:
+        self.chosen = chosen  # int64 (N,): rows of the split
+        self.labels = labels  # int64 (N,): the original's
+        self.images = images  # uint8 (N, C, H, W)
+        self.hashes = hashes
+        self.asked = torch.zeros(len(chosen), dtype=torch.int64)  # candidates looked at so far
+        self._images = images.clone()  # the most severe deviation of each seed so far
+        self._severity = torch.full((len(chosen),), -1.0)
+
+    def remember(self, proposal: Proposal, judgement: Judgement) -> None:
+        """Keep what is more severe than all before it."""
+        for i in judgement.effective.nonzero()[:, 0].tolist():
+            seed = int(proposal.seeds[i])
+            if judgement.severity[i] > self._severity[seed]:
+                self._severity[seed] = judgement.severity[i]
+                self._images[seed] = proposal.images[i]
+
+    def best(self) -> Proposal:
+        """The most severe deviation of each seed that has one."""
+        seeds = (self._severity >= 0).nonzero()[:, 0]
+        return Proposal(self._images[seeds], seeds)
 
 
 class Campaign:
@@ -107,6 +98,7 @@ class Campaign:
         self.pair = pair
         self.settings = settings
         self.batch = settings.batch or (64 if pair.device.type == "cpu" else 512)
+        self._home, self._rival = _flip_of(settings.flip, pair.classes)
         self.data = seeds.data
         self._split = seeds
         self._stop = stop or threading.Event()
@@ -117,6 +109,7 @@ class Campaign:
         self._stopped = "interrupted"  # until it ends by itself
         self._begun = self._ended = time.perf_counter()
         self._clock = Clock()
+        self._shared: dict[str, Any] = {}
 
     def __iter__(self) -> Iterator[Finding]:
         for findings in self.steps():
@@ -128,10 +121,11 @@ class Campaign:
             raise CompdError("expected a campaign to be run once, got a second run; make a new one")
         self._running = True
         self._begun = time.perf_counter()
-        judge = Judge(self.pair, self._clock)
+        judge = Judge(self.pair, self._clock, rival=self._rival, batch=self.batch)
         chosen, labels = self._agreeing(judge)
-        for start in range(0, len(chosen), self.batch):
-            span = slice(start, start + self.batch)
+        together = max(self.batch, _TOGETHER)
+        for start in range(0, len(chosen), together):
+            span = slice(start, start + together)
             yield from self._search(judge, chosen[span], labels[span], len(chosen))
             if self._stop.is_set() or self._out_of_time():
                 self._stopped = "interrupted" if self._stop.is_set() else "time"
@@ -156,7 +150,8 @@ class Campaign:
         for start in range(0, len(self._split), 256):
             images = self._split.images[start : start + 256]
             answers, agree = judge.untouched(images)
-            rows = agree.nonzero()[:, 0][: wanted - count]
+            fit = agree if self._home is None else agree & (answers == self._home)
+            rows = fit.nonzero()[:, 0][: wanted - count]
             count += len(rows)
             looked_at = int(rows[-1]) + 1 if count == wanted and len(rows) else len(images)
             self._set_aside += int((~agree[:looked_at]).sum())
@@ -170,82 +165,92 @@ class Campaign:
     def _search(
         self, judge: Judge, chosen: Tensor, labels: Tensor, total: int
     ) -> Iterator[list[Finding]]:
-        """Run the strategy on one batch of seeds; ``chosen`` are rows of the split."""
+        """Run the strategy on one group of seeds; ``chosen`` are rows of the split."""
+        settings, tally = self.settings, self._tally
         images = self._split.images[chosen]
-        hashes = [pixel_hash(image) for image in images]
-        low, high = eps_box(images, self.settings.eps)
+        group = _Group(chosen, labels, images, [pixel_hash(image) for image in images])
         task = Task(
-            self.pair, images, labels, low, high, keys=[seed_key(h) for h in hashes],
-            random_seed=self.settings.random_seed, clock=self._clock,
+            self.pair, images, labels, Bound(settings.eps, settings.norm),
+            keys=[seed_key(h) for h in group.hashes], random_seed=settings.random_seed,
+            rival=self._rival, goal=settings.goal, batch=self.batch, clock=self._clock,
+            shared=self._shared,
         )  # fmt: skip
-        self._tally.seeds += len(chosen)
-        before = self._tally.seeds - len(chosen)
-        search = STRATEGIES[name_of(self.settings.strategy)].search(self.settings.strategy, task)
+        before = tally.seeds
+        tally.seeds += len(chosen)
+        search = STRATEGIES[name_of(settings.strategy)].search(settings.strategy, task)
         judgement: Judgement | None = None
-        asked = torch.zeros(len(chosen), dtype=torch.int64)  # candidates judged so far, per seed
         while True:
             try:
                 proposal = next(search) if judgement is None else search.send(judgement)
             except StopIteration:
                 break
-            candidates = torch.minimum(
-                torch.maximum(proposal.images, low[proposal.seeds]), high[proposal.seeds]
-            )
+            candidates = task.clip(proposal.images, proposal.seeds)
             check_batch(candidates, "candidates")
-            judgement = judge(candidates, labels[proposal.seeds])
-            judgement = judgement.only(_changed(candidates, images[proposal.seeds]))
-            findings = self._findings(proposal, judgement, chosen, images, hashes, labels, asked)
-            self._tally.forwards += len(candidates)
-            self._tally.gradients += task.gradients
+            proposal = Proposal(candidates, proposal.seeds)
+            judgement = judge.look(candidates, labels[proposal.seeds])
+            # An untouched image is never a finding.
+            changed = (candidates != images[proposal.seeds]).flatten(1).any(1)
+            judgement = judgement.only(changed)
+            tally.look(judgement)
+            tally.gradients += task.gradients
             task.gradients = 0
-            asked += torch.bincount(proposal.seeds, minlength=len(asked))
+            if settings.goal == "severe":
+                findings = []
+                group.remember(proposal, judgement)
+            else:
+                findings = self._prove(judge, group, proposal, judgement)
+            group.asked += torch.bincount(proposal.seeds, minlength=len(chosen))
             self._tick()
-            planned = getattr(self.settings.strategy, "steps", 0)
+            planned = getattr(settings.strategy, "steps", 0)
             share = min(1.0, task.passes / planned) if planned else 0.0
             self._report_progress(before + int(share * len(chosen)), total)
             yield findings
             if self._stop.is_set() or self._out_of_time():
                 search.close()
                 break
+        if settings.goal == "severe":
+            best = group.best()
+            yield self._prove(judge, group, best, judge.look(best.images, labels[best.seeds]))
+            self._tick()
 
-    def _findings(
-        self, proposal: Proposal, judgement: Judgement, chosen: Tensor, images: Tensor,
-        hashes: list[str], labels: Tensor, asked: Tensor,
-    ) -> list[Finding]:  # fmt: skip
-        """Count a judged proposal; build findings of what is to be kept."""
-        tally = self._tally
-        effective, valid = int(judgement.effective.sum()), int(judgement.valid.sum())
-        tally.counts[Verdict.EFFECTIVE] += effective
-        tally.counts[Verdict.VALID] += valid
-        tally.counts[Verdict.INVALID] += len(judgement.images) - effective - valid
-        keep_valid = self.settings.keep == "valid"
-        wanted = judgement.effective | judgement.valid if keep_valid else judgement.effective
+    def _prove(
+        self, judge: Judge, group: _Group, proposal: Proposal, seen: Judgement
+    ) -> list[Finding]:
+        """Judge what is to be kept again, from a PNG; count it and build findings of it."""
+        wanted = seen.effective | seen.valid if self.settings.keep == "valid" else seen.effective
         rows = wanted.nonzero()[:, 0]
-        far = distances(judgement.images[rows], images[proposal.seeds[rows]])
+        if not len(rows):
+            return []
+        seeds = proposal.seeds[rows]
+        judgement = judge(proposal.images[rows], group.labels[seeds])
+        self._tally.forwards += len(rows)
+        far = distances(judgement.images, group.images[seeds])
         findings = []
-        for n, i in enumerate(rows.tolist()):
-            seed = int(proposal.seeds[i])
-            row = int(chosen[seed])
-            changed = int(far.linf[n]) > 0
+        for i, seed in enumerate(seeds.tolist()):
+            verdict = judgement.verdict(i)
+            if verdict is not seen.verdict(int(rows[i])):
+                continue  # not proved
+            row = int(group.chosen[seed])
+            changed = int(far.linf[i]) > 0
             finding = Finding(
                 image=judgement.images[i],
-                seed_image=images[seed],
+                seed_image=group.images[seed],
                 sha256=pixel_hash(judgement.images[i]),
-                seed_sha256=hashes[seed],
+                seed_sha256=group.hashes[seed],
                 seed_row=self._split.row(row),
-                seed_label=int(labels[seed]),
+                seed_label=int(group.labels[seed]),
                 true_label=int(self._split.labels[row]),
-                verdict=judgement.verdict(i),
+                verdict=verdict,
                 original=Answer.of(judgement.original, i, self.pair.classes),
                 deployed=Answer.of(judgement.deployed, i, self.pair.classes),
                 severity=round(float(judgement.severity[i]), 6),
-                linf=int(far.linf[n]),
-                l2=round(float(far.l2[n]), 6),
-                psnr=round(float(far.psnr[n]), 3) if changed else None,
-                step=int(asked[seed]),
+                linf=int(far.linf[i]),
+                l2=round(float(far.l2[i]), 6),
+                psnr=round(float(far.psnr[i]), 3) if changed else None,
+                step=int(group.asked[seed]),
             )
-            if finding.verdict is Verdict.EFFECTIVE:
-                tally.add(finding)
+            if verdict is Verdict.EFFECTIVE:
+                self._tally.add(finding)
             findings.append(finding)
         return findings
 
@@ -266,3 +271,16 @@ class Campaign:
             "best severity": f"{best:.2f}",
         }
         self._report(Progress("searching", done, total, facts))
+
+
+def _flip_of(
+    flip: tuple[str, str] | None, classes: tuple[str, ...]
+) -> tuple[int | None, int | None]:
+    if flip is None:
+        return None, None
+    for name in flip:
+        if name not in classes:
+            raise unknown("class", name, classes)
+    if flip[0] == flip[1]:
+        raise CompdError(f"expected two different classes, got flip={':'.join(flip)!r}")
+    return classes.index(flip[0]), classes.index(flip[1])

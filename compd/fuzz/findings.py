@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from torch import Tensor
 
-from compd.fuzz.judge import Answers, Verdict
+from compd.fuzz.judge import Answers, Judgement, Verdict
 
 __all__ = ["Answer", "Finding", "Summary", "Tally"]
 
@@ -75,7 +75,7 @@ class Summary:
     linf_max: int | None
     l2_mean: float | None
     gradients_per_seed: float
-    forwards_per_seed: float  # candidates judged, each on both models
+    forwards_per_seed: float  # candidates judged, each on both models, and proofs
     seconds: float
     model_seconds: float  # of these inside model calls
     stopped: str  # "done", "time" or "interrupted"
@@ -94,8 +94,15 @@ class Tally:
         self.forwards = 0
         self.effective_seeds: set[str] = set()
 
+    def look(self, judgement: Judgement) -> None:
+        """Count what a search saw and what did not deviate; deviations count when proved."""
+        self.forwards += len(judgement.images)
+        self.counts[Verdict.VALID] += int(judgement.valid.sum())
+        self.counts[Verdict.INVALID] += int((~judgement.kept).sum())
+
     def add(self, finding: Finding) -> None:
-        """Count one effective finding's measures."""
+        """Count one proved deviation."""
+        self.counts[Verdict.EFFECTIVE] += 1
         self.severities.append(finding.severity)
         self.linf_max = max(self.linf_max, finding.linf)
         self.l2_sum += finding.l2

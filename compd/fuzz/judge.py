@@ -10,9 +10,10 @@ from torch import Tensor
 
 from compd.fuzz.clock import Clock
 from compd.images import png_round_trip
+from compd.models.inputs import predict
 from compd.pair import Pair
 
-__all__ = ["Answers", "Judge", "Judgement", "Verdict", "answers_of", "verdicts_of"]
+__all__ = ["Answers", "Judge", "Judgement", "Verdict", "answers_of", "leads_of", "verdicts_of"]
 
 TOP = 3  # answers kept for each model
 
@@ -65,14 +66,35 @@ def answers_of(logits: Tensor, prefer: Tensor | None = None) -> Answers:
     )
 
 
+def leads_of(logits: Tensor, labels: Tensor, rival: int | None = None) -> Tensor:
+    """By how many logits a label leads: negative where it has lost.
+
+    Args:
+        logits: float (N, K).
+        labels: int64 (N,).
+        rival: lead over this class alone; over the best other one if None.
+
+    Returns:
+        (N,), differentiable.
+    """
+    own = logits.gather(1, labels[:, None])
+    if rival is not None:
+        return own[:, 0] - logits[:, rival]
+    rest = logits.scatter(1, labels[:, None], float("-inf")).amax(1, keepdim=True)
+    return (own - rest)[:, 0]
+
+
 @dataclass(frozen=True)
 class Judgement:
     """Both models' answers to a batch of candidates, and the verdicts."""
 
-    images: Tensor  # uint8 (N, C, H, W), after the PNG round trip
+    images: Tensor  # uint8 (N, C, H, W), what the models were shown
     original: Answers
     deployed: Answers
-    effective: Tensor  # bool (N,)
+    original_lead: Tensor  # float32 (N,), of the seed's label: see leads_of
+    deployed_lead: Tensor  # float32 (N,)
+    kept: Tensor  # bool (N,): the original keeps its label for the seed
+    effective: Tensor  # bool (N,); with a rival, only those that went over to it
     valid: Tensor  # bool (N,)
     severity: Tensor  # float32 (N,): min of both margins where effective, else 0
 
@@ -92,24 +114,31 @@ class Judgement:
         return Verdict.VALID if self.valid[i] else Verdict.INVALID
 
 
-def verdicts_of(images: Tensor, original: Answers, deployed: Answers, labels: Tensor) -> Judgement:
+def verdicts_of(
+    images: Tensor, original: Tensor, deployed: Tensor, labels: Tensor, rival: int | None = None
+) -> Judgement:
     """Compare answers with the labels that the original gave for the seeds.
 
     Args:
         images: uint8 (N, C, H, W) that were answered.
-        original: the original's answers.
-        deployed: the deployed model's answers.
+        original: the original's logits, float (N, K).
+        deployed: the deployed model's logits, float (N, K).
         labels: int64 (N,), the original's labels for the seeds.
+        rival: the only other label that makes a deviation count; any if None.
     """
-    kept = original.label == labels
-    effective = kept & (deployed.label != labels)
-    both = torch.minimum(original.margin, deployed.margin)
+    said, shipped = answers_of(original), answers_of(deployed, labels)
+    kept = said.label == labels
+    effective = kept & (shipped.label != labels if rival is None else shipped.label == rival)
+    both = torch.minimum(said.margin, shipped.margin)
     return Judgement(
         images=images,
-        original=original,
-        deployed=deployed,
+        original=said,
+        deployed=shipped,
+        original_lead=leads_of(original.float(), labels, rival),
+        deployed_lead=leads_of(deployed.float(), labels, rival),
+        kept=kept,
         effective=effective,
-        valid=kept & ~effective,
+        valid=kept & (shipped.label == labels),
         severity=torch.where(effective, both, torch.zeros_like(both)),
     )
 
@@ -120,16 +149,25 @@ class Judge:
     Args:
         pair: the pair.
         clock: adds up the time inside the two models.
+        rival: the only other label that makes a deviation count; any if None.
+        batch: images a model call.
     """
 
-    def __init__(self, pair: Pair, clock: Clock | None = None) -> None:
+    def __init__(
+        self, pair: Pair, clock: Clock | None = None, *, rival: int | None = None, batch: int = 256
+    ) -> None:
         self._pair = pair
         self._clock = clock or Clock()
+        self._rival = rival
+        self._batch = batch
 
     def logits(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """What the original and the deployed model say of uint8 images (N, C, H, W)."""
         with self._clock.running():
-            return self._pair.reference.run(images), self._pair.deployed.run(images)
+            return (
+                predict(self._pair.reference.run, images, batch=self._batch),
+                predict(self._pair.deployed.run, images, batch=self._batch),
+            )
 
     def untouched(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """The original's labels (N,) of clean images, and whether the deployed model agrees."""
@@ -137,13 +175,20 @@ class Judge:
         labels = answers_of(original).label
         return labels, answers_of(deployed, labels).label == labels
 
-    def __call__(self, candidates: Tensor, labels: Tensor) -> Judgement:
-        """Encode, decode, run and compare.
+    def look(self, candidates: Tensor, labels: Tensor) -> Judgement:
+        """Run and compare: what guides a search. Nothing is counted or stored by this alone.
 
         Args:
             candidates: uint8 (N, C, H, W).
             labels: int64 (N,), the original's labels for their seeds.
         """
-        images = png_round_trip(candidates)
-        original, deployed = self.logits(images)
-        return verdicts_of(images, answers_of(original), answers_of(deployed, labels), labels)
+        return verdicts_of(candidates, *self.logits(candidates), labels, self._rival)
+
+    def __call__(self, candidates: Tensor, labels: Tensor) -> Judgement:
+        """Encode, decode, run and compare: the proof.
+
+        Args:
+            candidates: uint8 (N, C, H, W).
+            labels: int64 (N,), the original's labels for their seeds.
+        """
+        return self.look(png_round_trip(candidates), labels)

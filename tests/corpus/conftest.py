@@ -46,6 +46,7 @@ def _entry(number: int, *, channels: int = 3, size: int = 8, **changes: Any) -> 
         "psnr": 7.9,
         "strategy": {"name": "diva", "steps": 6},
         "eps": None,
+        "norm": "linf",
         "step": number,
         "random_seed": 0,
         "fingerprint": {"torch": "2.13.0", "deployed_sha256": "0" * 64},

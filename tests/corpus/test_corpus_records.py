@@ -47,6 +47,7 @@ RECORDS = st.builds(
     psnr=st.none() | st.floats(0, 200),
     strategy=MAPPINGS,
     eps=st.none() | st.integers(1, 255),
+    norm=st.sampled_from(["linf", "l2"]),
     step=COUNTS,
     random_seed=st.integers(),
     fingerprint=MAPPINGS,

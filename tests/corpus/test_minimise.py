@@ -255,6 +255,7 @@ def test_the_bound_is_the_campaigns_or_the_entrys(source: Path) -> None:
     assert Effort(eps=3).bound(record) == 5  # it may stay where it is
     assert Effort(eps=30).bound(record) == 30
     assert Effort().bound(dataclasses.replace(record, eps=None)) == 5
+    assert Effort().bound(dataclasses.replace(record, eps=200, norm="l2")) == 5
 
 
 def test_linf_never_rises_where_that_is_asked_for(source: Path, pair: Pair, tmp_path: Path) -> None:

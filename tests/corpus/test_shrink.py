@@ -105,6 +105,17 @@ def test_what_comes_out_is_a_smaller_flip_within_the_bound(
     assert far[0] > 0 or was[0] == 0
 
 
+@given(number=st.integers(0, 10_000), length=st.integers(1, 120))
+def test_a_length_is_kept_to(number: int, length: int) -> None:
+    models, image = world(number)
+    draws = np.random.default_rng(0)
+    steps = shrink(image, models.seed, bound=64, trials=200, draws=draws, length=length)
+    small = run(steps, models)
+    assert models.outcome(small) is Outcome.FLIP
+    longest = max(length**2, change(image, models.seed)[2])
+    assert change(small, models.seed)[2] <= longest
+
+
 @pytest.mark.parametrize("number", range(5))
 def test_pixels_are_cut_and_cut_no_more_the_second_time(number: int) -> None:
     models, image = world(number, size=16)

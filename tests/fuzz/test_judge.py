@@ -12,10 +12,10 @@ row = st.lists(logit, min_size=3, max_size=3)
 
 @given(st.lists(st.tuples(row, row, st.integers(0, 2)), min_size=1, max_size=8))
 def test_verdicts_follow_their_definition(rows):
-    original = answers_of(torch.tensor([r[0] for r in rows]))
-    deployed = answers_of(torch.tensor([r[1] for r in rows]))
+    logits = [torch.tensor([r[k] for r in rows]) for k in (0, 1)]
     labels = torch.tensor([r[2] for r in rows])
-    judgement = verdicts_of(torch.zeros(len(rows), 3, 1, 1), original, deployed, labels)
+    original, deployed = answers_of(logits[0]), answers_of(logits[1], labels)
+    judgement = verdicts_of(torch.zeros(len(rows), 3, 1, 1), *logits, labels)
     for i in range(len(rows)):
         o, d, y = int(original.label[i]), int(deployed.label[i]), int(labels[i])
         expected = Verdict.INVALID if o != y else Verdict.VALID if d == y else Verdict.EFFECTIVE
@@ -42,8 +42,8 @@ def test_a_tie_is_no_deviation():
     assert int(answers_of(tied, prefer=torch.tensor([2])).label[0]) == 2
     assert int(answers_of(tied, prefer=torch.tensor([0])).label[0]) == 1
     labels = torch.tensor([2])
-    sure = answers_of(torch.tensor([[0.0, 0.0, 5.0]]))
-    judgement = verdicts_of(torch.zeros(1, 3, 1, 1), sure, answers_of(tied, labels), labels)
+    sure = torch.tensor([[0.0, 0.0, 5.0]])
+    judgement = verdicts_of(torch.zeros(1, 3, 1, 1), sure, tied, labels)
     assert judgement.verdict(0) is Verdict.VALID
     assert strays(tied, torch.tensor([0])).all()
     assert not strays(tied, labels).any()

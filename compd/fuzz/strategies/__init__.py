@@ -15,12 +15,14 @@ from compd.fuzz.strategies.base import Proposal, Search, Task
 from compd.fuzz.strategies.boundary import Boundary, search_boundary
 from compd.fuzz.strategies.compd import Compd, search_compd
 from compd.fuzz.strategies.diva import Diva, search_diva
+from compd.fuzz.strategies.pgd import Pgd, search_pgd
 
 __all__ = [
     "STRATEGIES",
     "Boundary",
     "Compd",
     "Diva",
+    "Pgd",
     "Proposal",
     "Search",
     "Strategy",
@@ -43,6 +45,7 @@ STRATEGIES: Mapping[str, Strategy] = {
     "boundary": Strategy(Boundary, search_boundary),
     "compd": Strategy(Compd, search_compd),
     "diva": Strategy(Diva, search_diva),
+    "pgd": Strategy(Pgd, search_pgd),
 }
 
 

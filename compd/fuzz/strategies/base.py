@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from compd.errors import CompdError
+from compd.fuzz.bounds import Bound
 from compd.fuzz.clock import Clock
 from compd.fuzz.judge import Judgement
 from compd.fuzz.streams import draws_at
@@ -29,25 +30,33 @@ class Proposal:
 
 @dataclass
 class Task:
-    """One batch of seeds, and all that a strategy may ask of the models.
+    """Some seeds that are searched together, and all that a strategy may ask of the models.
 
-    The framework clips what is proposed to the box, judges it and keeps the books.
+    The framework clips what is proposed to the bound, judges it and keeps the books.
     """
 
     pair: Pair
     images: Tensor  # uint8 (N, C, H, W): the seeds
     labels: Tensor  # int64 (N,): the original's labels for them
-    low: Tensor  # uint8 (N, C, H, W): the box of allowed values
-    high: Tensor
+    bound: Bound
     keys: Sequence[int]  # identities of the seeds
     random_seed: int
+    rival: int | None = None  # the only other label that makes a deviation count; any if None
+    goal: str = "first"  # or "severe": see Settings
+    batch: int = 64  # images a model call
     clock: Clock = field(default_factory=Clock)  # time inside models
+    shared: dict[str, Any] = field(default_factory=dict)  # kept from one task to the next
     gradients: int = 0  # images differentiated so far
     passes: int = 0  # calls of gradient() so far
 
     def __post_init__(self) -> None:
+        self.blind = torch.zeros(len(self.images), dtype=torch.bool)  # seeds without a gradient
         self.original = steady(self.pair.original)  # float pixels (N, C, H, W) -> logits (N, K)
         self.shadow = steady(self.pair.shadow)
+
+    def clip(self, images: Tensor, seeds: Tensor | None = None) -> Tensor:
+        """Candidates for all seeds (those at ``seeds``), moved into the bound: uint8."""
+        return self.bound.clip(images, self.images if seeds is None else self.images[seeds])
 
     def draws(self, step: int, seeds: Tensor | None = None) -> list[np.random.Generator]:
         """One generator per seed (of those at ``seeds``), the same in any batch."""
@@ -55,33 +64,42 @@ class Task:
         return draws_at(self.random_seed, chosen, step)
 
     def gradient(
-        self, images: Tensor, objective: Callable[[Tensor], Tensor], *, count: int | None = None
+        self,
+        images: Tensor,
+        objective: Callable[[Tensor, Tensor], Tensor],
+        seeds: Tensor | None = None,
+        *,
+        count: int | None = None,
     ) -> Tensor:
         """Gradient of a per-sample objective with respect to pixels in 0..1.
 
         Args:
             images: uint8 (N, C, H, W), on the lattice as all candidates are.
-            objective: float pixels (N, C, H, W) on the pair's device -> (N,) values.
-            count: how many gradients to book; N by default. A gradient is one pass through
-                original and shadow for one image.
+            objective: (float pixels (n, C, H, W) on the pair's device, int64 (n,) their rows in
+                ``images``) -> (n,) values.
+            seeds: int64 (N,), which seed each image is of; all seeds in order if None.
+            count: how many gradients to book; N by default. A gradient is one backward pass for
+                one image, through original, shadow or both.
 
         Returns:
-            float32 (N, C, H, W) on the CPU.
-
-        Raises:
-            CompdError: if a gradient is NaN or infinite.
+            float32 (N, C, H, W) on the CPU. Where it is zero, NaN or infinite it is zero, and the
+            seed is marked in ``blind``.
         """
-        with self.clock.running():
-            x = to_input(images, self.pair.device).requires_grad_()
-            (gradient,) = torch.autograd.grad(objective(x).sum(), x)
-            gradient = gradient.cpu()
+        parts = []
+        for start in range(0, len(images), self.batch):
+            rows = torch.arange(start, min(start + self.batch, len(images)))
+            with self.clock.running():
+                x = to_input(images[rows], self.pair.device).requires_grad_()
+                (gradient,) = torch.autograd.grad(objective(x, rows).sum(), x)
+                parts.append(gradient.cpu())
+        gradient = torch.cat(parts)
         self.gradients += len(images) if count is None else count
         self.passes += 1
-        if not bool(torch.isfinite(gradient).all()):
-            raise CompdError(
-                "expected finite gradients from original and shadow, got NaN or infinity; "
-                "check the weights of both"
-            )
+        flat = gradient.flatten(1)
+        lost = ~flat.isfinite().all(1) | ~flat.any(1)
+        if lost.any():
+            gradient[lost] = 0
+            self.blind[lost if seeds is None else seeds[lost]] = True
         return gradient
 
 

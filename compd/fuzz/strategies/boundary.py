@@ -1,23 +1,34 @@
-"""The boundary walk: go to where the original is undecided, and search there.
+"""The boundary walk: go to where the models are undecided, and part them there.
 
-A deviation exists where the two decision boundaries part. So each seed is first taken to the
-original's boundary, in steps whose length its own margin and gradient suggest; from there it walks
-along that boundary towards where the shadow is worse. Gradients are dear and forwards are cheap:
-after each gradient, a few candidates on the way across the boundary are judged, and the deployed
-model's own answers decide, not the shadow's.
+A deviation exists where the two decision boundaries part. Write ``o`` and ``d`` for the lead of the
+seed's label over the best other class in the original's and in the deployed model's logits. Then
+``o + d`` says how far an image is from the boundaries, and ``o - d``, the gap, how far these are
+apart: where ``o + d`` is 0 and the gap is positive, the original keeps its label and the deployed
+model has lost it, both by half the gap.
+
+So each seed is first taken to where ``o + d`` is 0. From there, each step widens the gap along the
+difference of both models' *unit* gradients: with gradients as they are, the steeper model would
+drown the other, and with probabilities, as in DIVA, a model that is sure has none. Then it goes
+back to 0 across the boundaries. Gradients are dear and forwards are cheap, so the way back is a
+secant search on the leads of the real models, which their answers give anyway. And each trial
+rounds its place to the lattice with another dither: the rounding errors inside an int8 model are
+others for each, so that a trial is also a fresh draw of them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from compd.errors import CompdError
+from compd.errors import CompdError, unknown
+from compd.fuzz.feedback import KINDS, energies
 from compd.fuzz.judge import Judgement
 from compd.fuzz.strategies.base import Proposal, Search, Task
+from compd.fuzz.strategies.walk import Walk
 
 __all__ = ["Boundary", "search_boundary"]
 
@@ -26,128 +37,66 @@ __all__ = ["Boundary", "search_boundary"]
 class Boundary:
     """Settings of the boundary walk."""
 
-    steps: int = 16  # gradients a seed at most
-    trials: int = 5  # bisections after each gradient
-    stride: int = 2  # levels walked along the boundary a step
-    reach: int = 4  # levels a step at most on the way to it
+    steps: int = 24  # gradients a seed at most, until it deviates
+    trials: int = 7  # candidates after each gradient, at most
+    stride: float = 0.7  # levels by which a step widens the gap
+    reach: float = 3.0  # levels from one trial to the next, at most
+    patience: int = 8  # steps without coming nearer after which a seed is given up
+    climbs: int = 8  # steps from a deviation towards severity (goal "severe")
+    climb_trials: int = 3
+    climb_stride: float = 1.0
+    coverage: str = "none"  # or "neuron", "channel", "layer": who gets the second half of the steps
 
     def __post_init__(self) -> None:
-        if min(self.steps, self.trials, self.stride, self.reach) < 1:
-            raise CompdError(f"expected steps, trials, stride and reach >= 1, got {self}")
+        counts = (self.steps, self.trials, self.patience, self.climbs, self.climb_trials)
+        if min(counts) < 1:
+            raise CompdError(
+                f"expected steps, trials, patience, climbs and climb_trials >= 1, got {self}"
+            )
+        if not min(self.stride, self.reach, self.climb_stride) > 0:
+            raise CompdError(f"expected stride, reach and climb_stride > 0, got {self}")
+        if self.coverage not in ("none", *KINDS):
+            raise unknown("coverage", self.coverage, ("none", *KINDS))
 
 
 def search_boundary(config: Boundary, task: Task) -> Search:
-    """Propose candidates on and around the original's boundary until each seed has deviated."""
-    inside = task.images.clone()  # (N, C, H, W) uint8: the original keeps its label here
-    near = torch.zeros(len(inside), dtype=torch.bool)  # whether it touches the boundary
-    active = torch.arange(len(inside))
-    for step in range(config.steps):
-        if not len(active):
+    """Propose candidates on and around the boundaries until each seed has deviated.
+
+    With goal "severe", then go on from the deviations.
+    """
+    walk = Walk(task, reach=config.reach, patience=config.patience, coverage=config.coverage)
+    yield from _rounds(
+        walk, config.steps, lambda: ~(walk.found | walk.stuck | task.blind),
+        trials=config.trials, stride=config.stride, enough=True,
+    )  # fmt: skip
+    if task.goal == "severe":
+        yield from _rounds(
+            walk, config.climbs, lambda: walk.found & ~task.blind,
+            trials=config.climb_trials, stride=config.climb_stride, enough=False,
+        )  # fmt: skip
+
+
+def _rounds(
+    walk: Walk, steps: int, going: Callable[[], Tensor], **how: Any
+) -> Generator[Proposal, Judgement, None]:
+    """Step with all seeds that are still going, ``steps`` times.
+
+    With coverage, only half as many times. The rest goes to seeds by what they have lit.
+    """
+    for _ in range(steps if walk.coverage is None else (steps + 1) // 2):
+        seeds = going().nonzero()[:, 0]
+        if not len(seeds):
             return
-        distance, across, along = _directions(task, inside[active], active)
-        # On the way: as many levels as the margin is worth. At the boundary: along it.
-        levels = (distance * 1.25).ceil().clamp(1, config.reach)
-        levels = torch.where(near[active], torch.full_like(levels, config.stride), levels)
-        heading = torch.where(near[active][:, None, None, None], along, across)
-        outside = _moved(inside[active], heading, levels, task, active)
-        flipped, done = yield from _try(task, outside, active)
-        inside[active[~flipped]] = outside[~flipped]
-        # What has walked along the boundary without crossing it is pushed across.
-        push = near[active] & ~flipped & ~done
-        if push.any():
-            rows = active[push]
-            beyond = _moved(inside[rows], across[push], levels[push], task, rows)
-            crossed, hit = yield from _try(task, beyond, rows)
-            inside[rows[~crossed]] = beyond[~crossed]
-            outside[push] = beyond
-            flipped[push], done[push] = crossed, hit
-        near[active] = flipped
-        hunt = flipped & ~done
-        if hunt.any():
-            done[hunt] |= yield from _bisect(
-                config, task, inside, outside[hunt], active[hunt], step
-            )
-        active = active[~done]
-
-
-def _directions(task: Task, images: Tensor, seeds: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """How far the original's boundary is, which way across it, and which way along it.
-
-    Returns:
-        (N,) levels to the boundary by first order; sign directions (N, C, H, W) int16 that lower
-        both margins, and that lower the shadow's margin while keeping the original's.
-    """
-    pair = task.pair
-    labels = task.labels[seeds].to(pair.device)[:, None]
-    margins: list[Tensor] = []
-
-    def margin(logits: Tensor) -> Tensor:
-        own = logits.gather(1, labels)
-        rest = logits.scatter(1, labels, float("-inf")).amax(1, keepdim=True)
-        return (own - rest)[:, 0]
-
-    def both(x: Tensor) -> Tensor:
-        # One leaf, both models side by side: one backward pass gives both gradients.
-        half = len(x) // 2
-        m = torch.cat([margin(task.original(x[:half])), margin(task.shadow(x[half:]))])
-        margins.append(m.detach().cpu())
-        return m
-
-    gradient = task.gradient(torch.cat([images, images]), both, count=len(images))
-    original, shadow = gradient.flatten(1).chunk(2)  # each (N, D)
-    unit = original / original.norm(dim=1, keepdim=True).clamp_min(1e-12)
-    other = shadow / shadow.norm(dim=1, keepdim=True).clamp_min(1e-12)
-    along = other - (other * unit).sum(1, keepdim=True) * unit
-    slope = original.abs().sum(1).clamp_min(1e-12) / 255  # margin lost a level
-    shape = images.shape
-    return (
-        margins[0][: len(images)] / slope,
-        -(unit + other).sign().view(shape).to(torch.int16),
-        -along.sign().view(shape).to(torch.int16),
-    )
-
-
-def _moved(images: Tensor, heading: Tensor, levels: Tensor, task: Task, seeds: Tensor) -> Tensor:
-    """Images a number of levels further, inside the box."""
-    step = levels.to(torch.int16)[:, None, None, None] * heading
-    low, high = task.low[seeds].to(torch.int16), task.high[seeds].to(torch.int16)
-    return (images.to(torch.int16) + step).clamp(low, high).to(torch.uint8)
-
-
-def _try(
-    task: Task, images: Tensor, seeds: Tensor
-) -> Generator[Proposal, Judgement, tuple[Tensor, Tensor]]:
-    """Have candidates judged: (N,) whether the original left its label, whether effective."""
-    judgement = yield Proposal(images, seeds)
-    return judgement.original.label != task.labels[seeds], judgement.effective
-
-
-def _bisect(
-    config: Boundary, task: Task, inside: Tensor, outside: Tensor, seeds: Tensor, step: int
-) -> Generator[Proposal, Judgement, Tensor]:
-    """Close in on the original's boundary by taking a growing subset of pixels from outside.
-
-    Updates ``inside`` to the last image before the boundary.
-
-    Returns:
-        (N,) whether one of the trials was effective.
-    """
-    start = inside[seeds]
-    shape = start.shape
-    draws = task.draws(step, seeds)
-    order = torch.stack([torch.from_numpy(g.random(start[0].numel())) for g in draws]).view(shape)
-    low, high = torch.zeros(len(seeds)), torch.ones(len(seeds))
-    done = torch.zeros(len(seeds), dtype=torch.bool)
-    for _ in range(config.trials):
-        rows = (~done).nonzero()[:, 0]
-        if not len(rows):
-            break
-        share = (low + high)[rows] / 2
-        taken = order[rows] < share[:, None, None, None]
-        trial = torch.where(taken, outside[rows], start[rows])
-        left, hit = yield from _try(task, trial, seeds[rows])
-        high[rows[left]] = share[left]
-        low[rows[~left]] = share[~left]
-        inside[seeds[rows[~left]]] = trial[~left]
-        done[rows] = hit
-    return done
+        yield from walk.step(seeds, **how)
+    if walk.coverage is None:
+        return
+    seeds = going().nonzero()[:, 0]
+    left = torch.zeros(len(walk.found), dtype=torch.int64)
+    if len(seeds):
+        left[seeds] = energies(walk.fresh[seeds], len(seeds) * (steps // 2), 2 * steps)
+    while True:
+        seeds = (going() & (left > 0)).nonzero()[:, 0]
+        if not len(seeds):
+            return
+        left[seeds] -= 1
+        yield from walk.step(seeds, **how)

@@ -31,6 +31,7 @@ class Compd:
 
     steps: int = 10  # p in Algorithm 1
     step_size: float = 0.9  # in normalised space
+    clip: bool = True  # each step, to the variances of CIFAR-10; published: meant, but a no-op
     coverage: str = "none"  # or "neuron": Algorithm 2
     coverage_weight: float = 20.0  # lambda
 
@@ -59,21 +60,24 @@ def search_compd(config: Compd, task: Task) -> Search:
     rest = torch.zeros(task.images.shape)  # what of the last steps the lattice could not hold
     for step in range(config.steps):
 
-        def objective(x: Tensor, step: int = step) -> Tensor:
+        def objective(x: Tensor, rows: Tensor, step: int = step) -> Tensor:
+            own = labels[rows]
             if neurons is None:
                 original, shadow = task.original(x), task.shadow(x)
-                gap: Tensor = (original.gather(1, labels) - shadow.gather(1, labels))[:, 0]
+                gap: Tensor = (original.gather(1, own) - shadow.gather(1, own))[:, 0]
                 return gap
             original, before_original = neurons[0](x)
             shadow, before_shadow = neurons[1](x)
-            neuron = draw_neurons(before_original, before_shadow, task.draws(step))
-            gap = (original.gather(1, labels) - shadow.gather(1, labels))[:, 0]
+            neuron = draw_neurons(before_original, before_shadow, task.draws(step, rows))
+            gap = (original.gather(1, own) - shadow.gather(1, own))[:, 0]
             return gap + config.coverage_weight * neuron
 
         gradient = task.gradient(current, objective)
         # d/d(normalised) = std * d/d(pixel); one normalised unit is std pixels of 0..1
-        move = (config.step_size * std * gradient).clamp(-clip, clip) * std * 255
-        exact = (current + rest + move).clamp(task.low.float(), task.high.float())
-        current = exact.round().to(torch.uint8)
+        move = config.step_size * std * gradient
+        move = (move.clamp(-clip, clip) if config.clip else move) * std * 255
+        exact = current + rest + move
+        current = task.clip(exact)
         rest = exact - current
+        rest[rest.abs() > 0.5] = 0  # clipped, not rounded
         yield Proposal(current, everyone)

@@ -36,15 +36,15 @@ def search_diva(config: Diva, task: Task) -> Search:
     everyone = torch.arange(len(task.images))
     current = task.images
 
-    def objective(x: Tensor) -> Tensor:
-        original = task.original(x).softmax(1).gather(1, labels)
-        shadow = task.shadow(x).softmax(1).gather(1, labels)
+    def objective(x: Tensor, rows: Tensor) -> Tensor:
+        own = labels[rows]
+        original = task.original(x).softmax(1).gather(1, own)
+        shadow = task.shadow(x).softmax(1).gather(1, own)
         value: Tensor = (original - config.c * shadow)[:, 0]
         return value
 
-    low, high = task.low.to(torch.int16), task.high.to(torch.int16)
     for _ in range(config.steps):
         sign = task.gradient(current, objective).sign().to(torch.int16)
         moved = current.to(torch.int16) + config.step_levels * sign
-        current = moved.clamp(low, high).to(torch.uint8)
+        current = task.clip(moved)
         yield Proposal(current, everyone)

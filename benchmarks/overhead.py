@@ -1,0 +1,132 @@
+"""What a campaign costs beyond its model calls, and whether its memory stays flat.
+
+Runs a campaign into a corpus and notes each model call with its batch size. Then makes the same
+calls bare, in the same order: nothing but the models on images of the same shape. The ratio of both
+wall times is the overhead of all else: directions, dithers, judging, PNG proofs, the corpus.
+
+    python benchmarks/overhead.py --seeds 500 --many 5000
+"""
+
+from __future__ import annotations
+
+import resource
+import tempfile
+import time
+from pathlib import Path
+from statistics import median
+
+import setup as bench
+import torch
+from torch import Tensor, nn
+
+from compd.corpus import Corpus, collect
+from compd.data import Splits
+from compd.fuzz import Boundary, Diva, fuzz
+from compd.models.inputs import to_input
+from compd.pair import Pair
+from compd.runtimes import Runtime
+
+Call = tuple[str, int, bool]  # which model, images, whether differentiated
+
+
+class Noted:
+    """A runtime that notes its calls."""
+
+    def __init__(self, runtime: Runtime, calls: list[Call]) -> None:
+        self.runtime, self.calls = runtime, calls
+        self.engine, self.content_hash = runtime.engine, runtime.content_hash
+
+    def run(self, images: Tensor) -> Tensor:
+        self.calls.append(("deployed", len(images), False))
+        return self.runtime.run(images)
+
+
+def campaign(pair: Pair, splits: Splits, limit: int, **settings: object) -> float:
+    """Wall seconds of a campaign into a corpus."""
+    with tempfile.TemporaryDirectory() as folder:
+        begun = time.perf_counter()
+        running = fuzz(pair, splits.seeds, limit=limit, eps=8, **settings)
+        for _ in collect(running, Corpus(Path(folder) / "corpus", create=True)):
+            pass
+        return time.perf_counter() - begun
+
+
+def noted(pair: Pair, splits: Splits, limit: int, **settings: object) -> list[Call]:
+    """The model calls of that campaign."""
+    calls: list[Call] = []
+
+    def note(name: str) -> object:
+        def hook(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+            calls.append((name, len(inputs[0]), inputs[0].requires_grad))
+
+        return hook
+
+    hooks = [
+        getattr(pair, name).register_forward_pre_hook(note(name)) for name in ("original", "shadow")
+    ]
+    deployed = pair.deployed
+    pair.deployed = Noted(deployed, calls)
+    try:
+        campaign(pair, splits, limit, **settings)
+    finally:
+        pair.deployed = deployed
+        for hook in hooks:
+            hook.remove()
+    return calls
+
+
+def bare(pair: Pair, images: Tensor, calls: list[Call]) -> float:
+    """Wall seconds of the same calls and nothing else."""
+    begun = time.perf_counter()
+    for name, count, differentiated in calls:
+        if name == "deployed":
+            pair.deployed.run(images[:count])
+        elif differentiated:
+            x = to_input(images[:count]).requires_grad_()
+            torch.autograd.grad(getattr(pair, name)(x).amax(1).sum(), x)
+        else:
+            with torch.inference_mode():
+                getattr(pair, name)(to_input(images[:count]))
+    return time.perf_counter() - begun
+
+
+def memory() -> float:
+    """Resident memory now, MiB."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * resource.getpagesize() / 2**20
+
+
+def main() -> None:
+    options = bench.arguments(__doc__ or "", seeds=500, many=0, runs=3)
+    splits = bench.splits_of(options)
+    pair = bench.pair_of(options, splits, bench.QAT)
+    print(bench.machine(), flush=True)
+    rows = []
+    for name, settings in (
+        ("boundary, first", {"strategy": Boundary()}),
+        ("boundary, severe", {"strategy": Boundary(), "goal": "severe"}),
+        ("DIVA", {"strategy": Diva()}),
+    ):
+        calls = noted(pair, splits, options.seeds, **settings)
+        ratios = []
+        for _ in range(options.runs):
+            wall = campaign(pair, splits, options.seeds, **settings)
+            alone = bare(pair, splits.seeds.images[:512], calls)
+            ratios.append(wall / alone)
+        rows.append(
+            (name, len(calls), f"{wall:.1f} s", f"{alone:.1f} s", f"{median(ratios):.2f}",
+             " ".join(f"{ratio:.2f}" for ratio in ratios))
+        )  # fmt: skip
+        print(rows[-1], flush=True)
+    columns = ("search", "model calls", "campaign", "the calls alone", "ratio (median)", "all")
+    bench.show(f"Overhead, {options.seeds} seeds", columns, rows)
+    if options.many:
+        sizes = []
+        for limit in (options.seeds, options.many):
+            campaign(pair, splits, limit, strategy=Boundary())
+            sizes.append((limit, f"{memory():.0f} MiB"))
+        bench.show("Resident memory after a campaign", ("seeds", "memory"), sizes)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,106 @@
+"""How far a candidate may be from its seed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from compd.errors import CompdError, unknown
+
+__all__ = ["NORMS", "Bound"]
+
+NORMS = ("linf", "l2")
+_GOLDEN = 0.6180339887498949
+_HALVINGS = 24
+
+
+@dataclass(frozen=True)
+class Bound:
+    """A ball around each seed, cut to the lattice.
+
+    Raises:
+        CompdError: if the norm is unknown or the radius makes no sense.
+    """
+
+    eps: int | None = None  # radius in levels of 255; None for the whole lattice
+    norm: str = "linf"  # or "l2": the Euclidean length of the change, over all values
+
+    def __post_init__(self) -> None:
+        if self.norm not in NORMS:
+            raise unknown("norm", self.norm, NORMS)
+        if self.eps is None and self.norm != "linf":
+            raise CompdError(f"expected eps with norm={self.norm!r}, got eps=None; pass --eps")
+        if self.eps is not None and self.eps < 1:
+            raise CompdError(f"expected eps >= 1 (levels of 255), got eps={self.eps}")
+        if self.eps is not None and self.norm == "linf" and self.eps > 255:
+            raise CompdError(f"expected eps in 1..255 (levels of 255), got eps={self.eps}")
+
+    def nearest(self, places: Tensor, seeds: Tensor) -> Tensor:
+        """Move places between the lattice's points into the ball, by the shortest way.
+
+        Args:
+            places: float32 (N, ...), in levels.
+            seeds: uint8, of the same shape.
+
+        Returns:
+            float32 of that shape.
+        """
+        places = places.clamp(0, 255)
+        if self.eps is None:
+            return places
+        centre = seeds.float()
+        change = places - centre
+        if self.norm == "linf":
+            return centre + change.clamp_(-self.eps, self.eps)
+        share = self.eps / _lengths(change).clamp(min=self.eps)
+        return centre + change * share.to(change.dtype)
+
+    def clip(self, images: Tensor, seeds: Tensor) -> Tensor:
+        """Move candidates onto the lattice and into the ball; those there stay as they are.
+
+        Args:
+            images: any real dtype (N, C, H, W), in levels; fractions are rounded first.
+            seeds: uint8 (N, C, H, W).
+
+        Returns:
+            uint8 (N, C, H, W).
+        """
+        if images.is_floating_point():
+            images = images.round()
+        moved = images.clamp(0, 255).to(torch.int16)
+        if self.eps is None:
+            return moved.to(torch.uint8)
+        wide = seeds.to(torch.int16)
+        if self.norm == "linf":
+            low, high = (wide - self.eps).clamp_(min=0), (wide + self.eps).clamp_(max=255)
+            return torch.minimum(torch.maximum(moved, low), high).to(torch.uint8)
+        change = moved - wide
+        far = (_lengths(change).flatten() > self.eps).nonzero()[:, 0]
+        if len(far):
+            change[far] = self._shrunk(change[far])
+        return (wide + change).to(torch.uint8)
+
+    def _shrunk(self, change: Tensor) -> Tensor:
+        """Changes that are too long, scaled by the largest share that brings them into the ball.
+
+        Where a scaled value lies between two levels, a fixed pattern over the positions decides:
+        plain rounding would take a change of one level everywhere to nothing at once.
+        """
+        assert self.eps is not None
+        pattern = (torch.arange(change[0].numel()) * _GOLDEN % 1).view(change.shape[1:])
+        size, sign = change.abs().float(), change.sign()
+        low = torch.zeros(len(change), *[1] * (change.dim() - 1))
+        high = torch.ones_like(low)
+        for _ in range(_HALVINGS):
+            share = (low + high) / 2
+            fits = _lengths((size * share + pattern).floor()) <= self.eps
+            low, high = torch.where(fits, share, low), torch.where(fits, high, share)
+        return (size * low + pattern).floor().to(change.dtype) * sign
+
+
+def _lengths(change: Tensor) -> Tensor:
+    """(N, 1, ...) Euclidean lengths."""
+    length: Tensor = change.flatten(1).double().norm(dim=1)
+    return length.view(-1, *[1] * (change.dim() - 1))

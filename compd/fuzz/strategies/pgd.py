@@ -1,0 +1,44 @@
+"""Plain PGD (Madry et al., ICLR 2018) on the shadow: what an attack on the deployed model finds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from compd.errors import CompdError
+from compd.fuzz.judge import leads_of
+from compd.fuzz.strategies.base import Proposal, Search, Task
+
+__all__ = ["Pgd", "search_pgd"]
+
+
+@dataclass(frozen=True)
+class Pgd:
+    """Settings of PGD on the shadow."""
+
+    steps: int = 20
+    step_levels: int = 1  # of 255
+
+    def __post_init__(self) -> None:
+        if self.steps < 1 or self.step_levels < 1:
+            raise CompdError(
+                f"expected steps >= 1 and step_levels >= 1, got steps={self.steps}, "
+                f"step_levels={self.step_levels}"
+            )
+
+
+def search_pgd(config: Pgd, task: Task) -> Search:
+    """Sign steps down the lead of the seed's label in the shadow; each iterate is proposed."""
+    labels = task.labels.to(task.pair.device)
+    everyone = torch.arange(len(task.images))
+    current = task.images
+
+    def objective(x: Tensor, rows: Tensor) -> Tensor:
+        return -leads_of(task.shadow(x), labels[rows], task.rival)
+
+    for _ in range(config.steps):
+        sign = task.gradient(current, objective).sign().to(torch.int16)
+        current = task.clip(current.to(torch.int16) + config.step_levels * sign)
+        yield Proposal(current, everyone)
