@@ -24,10 +24,10 @@ class Agreement:
     images: int
     rows: str
     original_accuracy: float
-    shadow_accuracy: float
+    shadow_accuracy: float | None  # None if there is no shadow
     deployed_accuracy: float
     natural_disagreement: float  # original against deployed; ties agree
-    shadow_deployed_disagreement: float
+    shadow_deployed_disagreement: float | None
 
 
 def strays(logits: Tensor, labels: Tensor) -> Tensor:
@@ -64,13 +64,15 @@ def evaluate(pair: Pair, splits: Splits, *, batch: int = 256, report: Report = s
     test = splits.test()
     pair.check_input(test.images, "test images")
     answers = []
-    shadow_run = FloatRuntime(pair.shadow, pair.device, "shadow").run
-    runs = (pair.reference.run, shadow_run, pair.deployed.run)
+    runs = [pair.reference.run, pair.deployed.run]
+    if pair.has_shadow:
+        runs.append(FloatRuntime(pair.shadow, pair.device, "shadow").run)
     for i, run in enumerate(runs):
         report(Progress("measuring accuracy", i, len(runs), {"images": str(len(test))}))
         answers.append(predict(run, test.images, batch=batch))
     report(Progress("measuring accuracy", len(runs), len(runs)))
-    original, shadow, deployed = (logits.argmax(1) for logits in answers)
+    original, deployed, *shadows = (logits.argmax(1) for logits in answers)
+    shadow = shadows[0] if shadows else None
 
     def share(hits: Tensor) -> float:
         return float(hits.double().mean())
@@ -79,10 +81,12 @@ def evaluate(pair: Pair, splits: Splits, *, batch: int = 256, report: Report = s
         images=len(test),
         rows=test.rows,
         original_accuracy=share(original == test.labels),
-        shadow_accuracy=share(shadow == test.labels),
+        shadow_accuracy=None if shadow is None else share(shadow == test.labels),
         deployed_accuracy=share(deployed == test.labels),
-        natural_disagreement=share(strays(answers[2], original)),
-        shadow_deployed_disagreement=share(strays(answers[2], shadow)),
+        natural_disagreement=share(strays(answers[1], original)),
+        shadow_deployed_disagreement=(
+            None if shadow is None else share(strays(answers[1], shadow))
+        ),
     )
     with disk_errors(path):
         write_atomic(path, json.dumps(asdict(result)).encode(), sync=False)

@@ -35,23 +35,27 @@ class Pair:
     Args:
         spec: how they were made.
         original: float pixels in 0..1 to logits.
-        shadow: the same, differentiable stand-in of the deployed model.
+        shadow: the same, differentiable stand-in of the deployed model; None if there is none, and
+            then only searches without gradients can be run.
         device: where original and shadow run; int8 kernels run on the CPU.
         deployed: the model that judges; made from the shadow if None.
+
+    Raises:
+        CompdError: if there is neither a shadow nor a deployed model.
     """
 
     def __init__(
         self,
         spec: PairSpec,
         original: nn.Module,
-        shadow: nn.Module,
+        shadow: nn.Module | None,
         *,
         device: torch.device,
         deployed: Runtime | None = None,
     ) -> None:
         self.device = device
         self.original = _own(original, device)
-        self.shadow = _own(shadow, device)
+        self._shadow = None if shadow is None else _own(shadow, device)
         self.deployed = (
             deploy(spec.compress, self.shadow, engine=spec.engine, device=device)
             if deployed is None
@@ -59,6 +63,25 @@ class Pair:
         )
         self.spec = replace(spec, engine=self.deployed.engine)  # pruned models have no int8 engine
         self.reference: Runtime = FloatRuntime(self.original, device)
+
+    @property
+    def has_shadow(self) -> bool:
+        """Whether there is a differentiable stand-in of the deployed model."""
+        return self._shadow is not None
+
+    @property
+    def shadow(self) -> nn.Module:
+        """The differentiable stand-in of the deployed model.
+
+        Raises:
+            CompdError: if there is none.
+        """
+        if self._shadow is None:
+            raise CompdError(
+                "expected a pair with a shadow, got one without; a search without gradients needs "
+                "none: --strategy blackbox"
+            )
+        return self._shadow
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -72,10 +95,11 @@ class Pair:
 
     @cached_property
     def hashes(self) -> dict[str, str]:
-        """SHA-256 of the numbers of each of the three models."""
+        """SHA-256 of the numbers of each of the models."""
+        shadow = {"shadow": model_hash(self.shadow)} if self.has_shadow else {}
         return {
             "original": model_hash(self.original),
-            "shadow": model_hash(self.shadow),
+            **shadow,
             "deployed": self.deployed.content_hash,
         }
 
@@ -105,7 +129,8 @@ class Pair:
         """Write the pair to a directory that :meth:`load` reads.
 
         Raises:
-            CompdError: if the directory holds something else, or cannot be written.
+            CompdError: if the directory holds something else, or cannot be written, or if there is
+                no shadow to make the deployed model from again.
         """
         config = directory / "pair.json"
         check_pair_target(directory)

@@ -22,7 +22,12 @@ def fuzz(
     compress: o.CompressKind = None,
     engine: o.Engine = None,
     strategy: Annotated[
-        str, typer.Option("--strategy", help="boundary, compd (the paper's), diva or pgd.")
+        str,
+        typer.Option(
+            "--strategy",
+            help="boundary, diva, pgd, or compd (the paper's); without gradients: blackbox or "
+            "dflare.",
+        ),
     ] = "boundary",
     eps: Annotated[
         int | None, typer.Option("--eps", help="Bound in levels of 255. Default: none.")
@@ -39,6 +44,10 @@ def fuzz(
         int | None, typer.Option("--seeds", help="Seeds to search from. Default: 200.")
     ] = None,
     steps: Annotated[int | None, typer.Option("--steps", help="Steps of the search.")] = None,
+    queries: Annotated[
+        int | None,
+        typer.Option("--queries", help="blackbox, dflare: candidates a seed. Default: 2000."),
+    ] = None,
     coverage: Annotated[
         str | None, typer.Option("--coverage", help="none, neuron; boundary: also channel, layer.")
     ] = None,
@@ -75,7 +84,7 @@ def fuzz(
     o.use_threads(threads)
     check_json_target(json)
     settings = search.Settings(
-        strategy=search.strategy(strategy, steps=steps, coverage=coverage),
+        strategy=search.strategy(strategy, steps=steps, queries=queries, coverage=coverage),
         limit=200 if seeds is None else seeds, eps=eps, norm=norm, goal=goal,
         flip=_flip(flip), random_seed=random_seed, batch=batch, keep=keep, seconds=time,
     )  # fmt: skip

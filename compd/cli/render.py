@@ -81,6 +81,7 @@ def print_campaign(report: CampaignReport, next_steps: Sequence[str]) -> None:
     ]  # fmt: skip
     if report.stopped != "done":
         rows.append(("stopped", {"time": "the time was up"}.get(report.stopped, report.stopped)))
+    rows += [("note", note) for note in report.notes]
     print_facts("", rows)
     console = Console()
     for step in next_steps:

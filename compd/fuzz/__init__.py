@@ -5,15 +5,26 @@ from compd.fuzz.campaign import Campaign, fuzz
 from compd.fuzz.findings import Answer, Finding, Summary
 from compd.fuzz.judge import Judge, Judgement, Verdict
 from compd.fuzz.settings import Settings
-from compd.fuzz.strategies import STRATEGIES, Boundary, Compd, Diva, Pgd, strategy
+from compd.fuzz.strategies import (
+    STRATEGIES,
+    Blackbox,
+    Boundary,
+    Compd,
+    Dflare,
+    Diva,
+    Pgd,
+    strategy,
+)
 
 __all__ = [
     "STRATEGIES",
     "Answer",
+    "Blackbox",
     "Bound",
     "Boundary",
     "Campaign",
     "Compd",
+    "Dflare",
     "Diva",
     "Finding",
     "Judge",

@@ -72,15 +72,36 @@ class Bound:
         moved = images.clamp(0, 255).to(torch.int16)
         if self.eps is None:
             return moved.to(torch.uint8)
-        wide = seeds.to(torch.int16)
         if self.norm == "linf":
-            low, high = (wide - self.eps).clamp_(min=0), (wide + self.eps).clamp_(max=255)
+            low, high = self.box(seeds)
             return torch.minimum(torch.maximum(moved, low), high).to(torch.uint8)
+        wide = seeds.to(torch.int16)
         change = moved - wide
         far = (_lengths(change).flatten() > self.eps).nonzero()[:, 0]
         if len(far):
             change[far] = self._shrunk(change[far])
         return (wide + change).to(torch.uint8)
+
+    def box(self, seeds: Tensor) -> tuple[Tensor, Tensor]:
+        """The lowest and highest values that a search may sensibly try.
+
+        Under L2, that is where a few values go if the others stay: three times as far as all of
+        them could go. :meth:`clip` has the last word.
+
+        Args:
+            seeds: uint8 (N, C, H, W).
+
+        Returns:
+            Two uint8 tensors of that shape.
+        """
+        if self.eps is None:
+            return torch.zeros_like(seeds), torch.full_like(seeds, 255)
+        reach = self.eps
+        if self.norm == "l2":
+            reach = max(1, round(3 * self.eps / seeds[0].numel() ** 0.5))
+        wide = seeds.to(torch.int16)
+        low, high = (wide - reach).clamp_(min=0), (wide + reach).clamp_(max=255)
+        return low.to(torch.uint8), high.to(torch.uint8)
 
     def _shrunk(self, change: Tensor) -> Tensor:
         """Changes that are too long, scaled by the largest share that brings them into the ball.

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -14,12 +15,12 @@ from compd.data import Split
 from compd.errors import CompdError, unknown
 from compd.fuzz.bounds import Bound
 from compd.fuzz.clock import Clock
-from compd.fuzz.findings import Answer, Finding, Summary, Tally
+from compd.fuzz.findings import Finding, Summary, Tally
+from compd.fuzz.group import Group
 from compd.fuzz.judge import Judge, Judgement, Verdict
 from compd.fuzz.settings import Settings
-from compd.fuzz.strategies import STRATEGIES, Proposal, Task, name_of
-from compd.fuzz.streams import seed_key
-from compd.images import check_batch, distances, pixel_hash
+from compd.fuzz.strategies import STRATEGIES, Blackbox, Proposal, Task, name_of
+from compd.images import check_batch
 from compd.pair import Pair
 from compd.progress import Progress, Report, silent
 
@@ -55,32 +56,6 @@ def fuzz(
     return Campaign(pair, seeds, Settings(**settings), stop=stop, report=report)
 
 
-class _Group:
-    """Seeds that are searched together, and what was seen of them."""
-
-    def __init__(self, chosen: Tensor, labels: Tensor, images: Tensor, hashes: list[str]) -> None:
-        self.chosen = chosen  # int64 (N,): rows of the split
-        self.labels = labels  # int64 (N,): the original's
-        self.images = images  # uint8 (N, C, H, W)
-        self.hashes = hashes
-        self.asked = torch.zeros(len(chosen), dtype=torch.int64)  # candidates looked at so far
-        self._images = images.clone()  # the most severe deviation of each seed so far
-        self._severity = torch.full((len(chosen),), -1.0)
-
-    def remember(self, proposal: Proposal, judgement: Judgement) -> None:
-        """Keep what is more severe than all before it."""
-        for i in judgement.effective.nonzero()[:, 0].tolist():
-            seed = int(proposal.seeds[i])
-            if judgement.severity[i] > self._severity[seed]:
-                self._severity[seed] = judgement.severity[i]
-                self._images[seed] = proposal.images[i]
-
-    def best(self) -> Proposal:
-        """The most severe deviation of each seed that has one."""
-        seeds = (self._severity >= 0).nonzero()[:, 0]
-        return Proposal(self._images[seeds], seeds)
-
-
 class Campaign:
     """A running or finished campaign; iterate it for the findings."""
 
@@ -96,6 +71,13 @@ class Campaign:
         check_batch(seeds.images, "seeds")
         pair.check_input(seeds.images, "seeds")
         self.pair = pair
+        self.notes: list[str] = []  # what the campaign decided by itself
+        name = name_of(settings.strategy)
+        if STRATEGIES[name].gradients and not pair.has_shadow:
+            self.notes.append(
+                f"blackbox instead of {name}: the pair has no shadow to differentiate"
+            )
+            settings = replace(settings, strategy=Blackbox())
         self.settings = settings
         self.batch = settings.batch or (64 if pair.device.type == "cpu" else 512)
         self._home, self._rival = _flip_of(settings.flip, pair.classes)
@@ -127,18 +109,26 @@ class Campaign:
         for start in range(0, len(chosen), together):
             span = slice(start, start + together)
             yield from self._search(judge, chosen[span], labels[span], len(chosen))
-            if self._stop.is_set() or self._out_of_time():
+            if self._ended_early():
                 self._stopped = "interrupted" if self._stop.is_set() else "time"
                 return
         self._stopped = "done"
 
     def summary(self) -> Summary:
         """The campaign in numbers, so far."""
+        notes = list(self.notes)
+        if self._tally.blind:
+            name = name_of(self.settings.strategy)
+            taken = "blackbox took over" if STRATEGIES[name].rescued else "nothing was found there"
+            notes.append(
+                f"{self._tally.blind} seeds had a zero or non-finite gradient in {name}; {taken}"
+            )
         return self._tally.summary(
             set_aside=self._set_aside,
             seconds=self._ended - self._begun,
             model_seconds=self._clock.seconds,
             stopped=self._stopped,
+            notes=tuple(notes),
         )
 
     def _agreeing(self, judge: Judge) -> tuple[Tensor, Tensor]:
@@ -165,19 +155,33 @@ class Campaign:
     def _search(
         self, judge: Judge, chosen: Tensor, labels: Tensor, total: int
     ) -> Iterator[list[Finding]]:
-        """Run the strategy on one group of seeds; ``chosen`` are rows of the split."""
+        """Search from one group of seeds; ``chosen`` are rows of the split."""
+        before = self._tally.seeds
+        self._tally.seeds += len(chosen)
+        strategy = self.settings.strategy
+        blind = yield from self._run(strategy, judge, chosen, labels, (before, total))
+        self._tally.blind += int(blind.sum())
+        if blind.any() and STRATEGIES[name_of(strategy)].rescued and not self._ended_early():
+            yield from self._run(Blackbox(), judge, chosen[blind], labels[blind], (before, total))
+
+    def _run(
+        self, strategy: Any, judge: Judge, chosen: Tensor, labels: Tensor, progress: tuple[int, int]
+    ) -> Generator[list[Finding], None, Tensor]:
+        """Run one strategy on some seeds.
+
+        Returns:
+            (N,) which of them it had no gradient for, and found nothing.
+        """
         settings, tally = self.settings, self._tally
         images = self._split.images[chosen]
-        group = _Group(chosen, labels, images, [pixel_hash(image) for image in images])
+        group = Group(chosen, labels, images)
         task = Task(
             self.pair, images, labels, Bound(settings.eps, settings.norm),
-            keys=[seed_key(h) for h in group.hashes], random_seed=settings.random_seed,
+            keys=group.keys, random_seed=settings.random_seed,
             rival=self._rival, goal=settings.goal, batch=self.batch, clock=self._clock,
             shared=self._shared,
         )  # fmt: skip
-        before = tally.seeds
-        tally.seeds += len(chosen)
-        search = STRATEGIES[name_of(settings.strategy)].search(settings.strategy, task)
+        search = STRATEGIES[name_of(strategy)].search(strategy, task)
         judgement: Judgement | None = None
         while True:
             try:
@@ -194,6 +198,7 @@ class Campaign:
             tally.look(judgement)
             tally.gradients += task.gradients
             task.gradients = 0
+            group.found[proposal.seeds[judgement.effective]] = True
             if settings.goal == "severe":
                 findings = []
                 group.remember(proposal, judgement)
@@ -201,20 +206,20 @@ class Campaign:
                 findings = self._prove(judge, group, proposal, judgement)
             group.asked += torch.bincount(proposal.seeds, minlength=len(chosen))
             self._tick()
-            planned = getattr(settings.strategy, "steps", 0)
-            share = min(1.0, task.passes / planned) if planned else 0.0
-            self._report_progress(before + int(share * len(chosen)), total)
+            share = group.share_done(strategy, task.passes)
+            self._report_progress(progress[0] + int(share * len(chosen)), progress[1])
             yield findings
-            if self._stop.is_set() or self._out_of_time():
+            if self._ended_early():
                 search.close()
                 break
         if settings.goal == "severe":
             best = group.best()
             yield self._prove(judge, group, best, judge.look(best.images, labels[best.seeds]))
             self._tick()
+        return task.blind & ~group.found
 
     def _prove(
-        self, judge: Judge, group: _Group, proposal: Proposal, seen: Judgement
+        self, judge: Judge, group: Group, proposal: Proposal, seen: Judgement
     ) -> list[Finding]:
         """Judge what is to be kept again, from a PNG; count it and build findings of it."""
         wanted = seen.effective | seen.valid if self.settings.keep == "valid" else seen.effective
@@ -223,39 +228,21 @@ class Campaign:
             return []
         seeds = proposal.seeds[rows]
         judgement = judge(proposal.images[rows], group.labels[seeds])
-        self._tally.forwards += len(rows)
-        far = distances(judgement.images, group.images[seeds])
         findings = []
         for i, seed in enumerate(seeds.tolist()):
-            verdict = judgement.verdict(i)
-            if verdict is not seen.verdict(int(rows[i])):
+            if judgement.verdict(i) is not seen.verdict(int(rows[i])):
                 continue  # not proved
-            row = int(group.chosen[seed])
-            changed = int(far.linf[i]) > 0
-            finding = Finding(
-                image=judgement.images[i],
-                seed_image=group.images[seed],
-                sha256=pixel_hash(judgement.images[i]),
-                seed_sha256=group.hashes[seed],
-                seed_row=self._split.row(row),
-                seed_label=int(group.labels[seed]),
-                true_label=int(self._split.labels[row]),
-                verdict=verdict,
-                original=Answer.of(judgement.original, i, self.pair.classes),
-                deployed=Answer.of(judgement.deployed, i, self.pair.classes),
-                severity=round(float(judgement.severity[i]), 6),
-                linf=int(far.linf[i]),
-                l2=round(float(far.l2[i]), 6),
-                psnr=round(float(far.psnr[i]), 3) if changed else None,
-                step=int(group.asked[seed]),
-            )
-            if verdict is Verdict.EFFECTIVE:
+            finding = group.finding(judgement, i, seed, self._split, self.pair.classes)
+            if finding.verdict is Verdict.EFFECTIVE:
                 self._tally.add(finding)
             findings.append(finding)
         return findings
 
     def _tick(self) -> None:
         self._ended = time.perf_counter()
+
+    def _ended_early(self) -> bool:
+        return self._stop.is_set() or self._out_of_time()
 
     def _out_of_time(self) -> bool:
         budget = self.settings.seconds

@@ -56,7 +56,7 @@ class Finding:
     linf: int  # levels of 255
     l2: float  # root mean square over pixels and channels, values in 0..1
     psnr: float | None  # decibels; None if nothing changed
-    step: int  # candidates of this seed that were judged before it
+    step: int  # candidates of this seed that were judged in earlier proposals
 
 
 @dataclass(frozen=True)
@@ -75,10 +75,13 @@ class Summary:
     linf_max: int | None
     l2_mean: float | None
     gradients_per_seed: float
-    forwards_per_seed: float  # candidates judged, each on both models, and proofs
+    forwards_per_seed: (
+        float  # candidates judged, each on both models; the proof of what is kept not counted
+    )
     seconds: float
     model_seconds: float  # of these inside model calls
     stopped: str  # "done", "time" or "interrupted"
+    notes: tuple[str, ...] = ()  # what the campaign decided by itself
 
 
 class Tally:
@@ -93,6 +96,7 @@ class Tally:
         self.gradients = 0
         self.forwards = 0
         self.effective_seeds: set[str] = set()
+        self.blind = 0  # seeds without a gradient
 
     def look(self, judgement: Judgement) -> None:
         """Count what a search saw and what did not deviate; deviations count when proved."""
@@ -109,8 +113,9 @@ class Tally:
         self.effective_seeds.add(finding.seed_row)
 
     def summary(
-        self, *, set_aside: int, seconds: float, model_seconds: float, stopped: str
-    ) -> Summary:
+        self, *, set_aside: int, seconds: float, model_seconds: float, stopped: str,
+        notes: tuple[str, ...] = (),
+    ) -> Summary:  # fmt: skip
         """The sums so far."""
         found = len(self.severities)
         quantile = np.quantile(self.severities, [0.5, 0.9, 1.0]) if found else None
@@ -131,4 +136,5 @@ class Tally:
             seconds=round(seconds, 3),
             model_seconds=round(model_seconds, 3),
             stopped=stopped,
+            notes=notes,
         )

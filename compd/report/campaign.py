@@ -24,9 +24,9 @@ class CampaignReport:
     engine: str
     strategy: str
     original_accuracy: float
-    shadow_accuracy: float
+    shadow_accuracy: float | None
     deployed_accuracy: float
-    shadow_deployed_disagreement: float
+    shadow_deployed_disagreement: float | None
     natural_disagreement: float
     seeds: int
     seeds_set_aside: int
@@ -44,6 +44,7 @@ class CampaignReport:
     seconds: float
     model_seconds: float
     stopped: str
+    notes: tuple[str, ...]
     stored: int
     corpus: str
     settings: Mapping[str, Any]

@@ -6,7 +6,7 @@ from tiny import CPU, tiny_original, tiny_spec, tiny_splits
 from torch import nn
 
 from compd.compress import Prune
-from compd.fuzz import Boundary, Diva, fuzz
+from compd.fuzz import Blackbox, Boundary, Dflare, Diva, fuzz
 from compd.pair import Pair
 
 
@@ -47,6 +47,13 @@ def test_the_boundary_walk_finds_it_within_8_seeds_of_8_steps(breakage):
     assert found(broken_pair(breakage), Boundary(steps=8), 8) > 0
 
 
-@pytest.mark.parametrize("strategy", [Boundary(), Diva()], ids=str)
+@pytest.mark.parametrize("breakage", BREAKAGES)
+def test_blackbox_finds_it_within_8_seeds_of_60_queries(breakage):
+    assert found(broken_pair(breakage), Blackbox(queries=60), 8) > 0
+
+
+@pytest.mark.parametrize(
+    "strategy", [Boundary(), Diva(), Blackbox(queries=60), Dflare(queries=60)], ids=str
+)
 def test_nothing_is_found_where_nothing_is_broken(strategy):
     assert found(broken_pair(lambda net: None), strategy, 40) == 0

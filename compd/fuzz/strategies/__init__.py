@@ -12,15 +12,19 @@ from typing import Any
 
 from compd.errors import CompdError, unknown
 from compd.fuzz.strategies.base import Proposal, Search, Task
+from compd.fuzz.strategies.blackbox import Blackbox, search_blackbox
 from compd.fuzz.strategies.boundary import Boundary, search_boundary
 from compd.fuzz.strategies.compd import Compd, search_compd
+from compd.fuzz.strategies.dflare import Dflare, search_dflare
 from compd.fuzz.strategies.diva import Diva, search_diva
 from compd.fuzz.strategies.pgd import Pgd, search_pgd
 
 __all__ = [
     "STRATEGIES",
+    "Blackbox",
     "Boundary",
     "Compd",
+    "Dflare",
     "Diva",
     "Pgd",
     "Proposal",
@@ -39,11 +43,15 @@ class Strategy:
 
     config: type[Any]  # a frozen dataclass
     search: Callable[[Any, Task], Search]
+    gradients: bool = True  # whether it differentiates original and shadow
+    rescued: bool = False  # whether blackbox takes over seeds that have no gradient
 
 
 STRATEGIES: Mapping[str, Strategy] = {
-    "boundary": Strategy(Boundary, search_boundary),
+    "blackbox": Strategy(Blackbox, search_blackbox, gradients=False),
+    "boundary": Strategy(Boundary, search_boundary, rescued=True),
     "compd": Strategy(Compd, search_compd),
+    "dflare": Strategy(Dflare, search_dflare, gradients=False),
     "diva": Strategy(Diva, search_diva),
     "pgd": Strategy(Pgd, search_pgd),
 }

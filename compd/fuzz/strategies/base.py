@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -52,7 +53,11 @@ class Task:
     def __post_init__(self) -> None:
         self.blind = torch.zeros(len(self.images), dtype=torch.bool)  # seeds without a gradient
         self.original = steady(self.pair.original)  # float pixels (N, C, H, W) -> logits (N, K)
-        self.shadow = steady(self.pair.shadow)
+
+    @cached_property
+    def shadow(self) -> Callable[[Tensor], Any]:
+        """Float pixels (N, C, H, W) -> logits (N, K)."""
+        return steady(self.pair.shadow)
 
     def clip(self, images: Tensor, seeds: Tensor | None = None) -> Tensor:
         """Candidates for all seeds (those at ``seeds``), moved into the bound: uint8."""

@@ -1,0 +1,76 @@
+"""Seeds that are searched together, and what became of each."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from compd.data import Split
+from compd.fuzz.findings import Answer, Finding
+from compd.fuzz.judge import Judgement
+from compd.fuzz.strategies import Proposal
+from compd.fuzz.streams import seed_key
+from compd.images import distances, pixel_hash
+
+__all__ = ["Group"]
+
+
+class Group:
+    """Seeds that are searched together, and what was seen of them."""
+
+    def __init__(self, chosen: Tensor, labels: Tensor, images: Tensor) -> None:
+        self.chosen = chosen  # int64 (N,): rows of the split
+        self.labels = labels  # int64 (N,): the original's
+        self.images = images  # uint8 (N, C, H, W)
+        self.hashes = [pixel_hash(image) for image in images]
+        self.keys = [seed_key(sha256) for sha256 in self.hashes]
+        self.asked = torch.zeros(len(chosen), dtype=torch.int64)  # candidates looked at so far
+        self.found = torch.zeros(len(chosen), dtype=torch.bool)
+        self._images = images.clone()  # the most severe deviation of each seed so far
+        self._severity = torch.full((len(chosen),), -1.0)
+
+    def remember(self, proposal: Proposal, judgement: Judgement) -> None:
+        """Keep what is more severe than all before it."""
+        for i in judgement.effective.nonzero()[:, 0].tolist():
+            seed = int(proposal.seeds[i])
+            if judgement.severity[i] > self._severity[seed]:
+                self._severity[seed] = judgement.severity[i]
+                self._images[seed] = proposal.images[i]
+
+    def best(self) -> Proposal:
+        """The most severe deviation of each seed that has one."""
+        seeds = (self._severity >= 0).nonzero()[:, 0]
+        return Proposal(self._images[seeds], seeds)
+
+    def share_done(self, strategy: Any, passes: int) -> float:
+        """About how much of a strategy's budget is spent, 0..1."""
+        if hasattr(strategy, "queries"):
+            return min(1.0, int(self.asked.max()) / int(strategy.queries))
+        return min(1.0, passes / max(1, int(getattr(strategy, "steps", passes))))
+
+    def finding(
+        self, judgement: Judgement, i: int, seed: int, split: Split, classes: tuple[str, ...]
+    ) -> Finding:
+        """The ``i``-th of the judged candidates, which is of this seed, with all that is known."""
+        row = int(self.chosen[seed])
+        image = judgement.images[i]
+        far = distances(image[None], self.images[seed][None])
+        return Finding(
+            image=image,
+            seed_image=self.images[seed],
+            sha256=pixel_hash(image),
+            seed_sha256=self.hashes[seed],
+            seed_row=split.row(row),
+            seed_label=int(self.labels[seed]),
+            true_label=int(split.labels[row]),
+            verdict=judgement.verdict(i),
+            original=Answer.of(judgement.original, i, classes),
+            deployed=Answer.of(judgement.deployed, i, classes),
+            severity=round(float(judgement.severity[i]), 6),
+            linf=int(far.linf[0]),
+            l2=round(float(far.l2[0]), 6),
+            psnr=round(float(far.psnr[0]), 3) if int(far.linf[0]) else None,
+            step=int(self.asked[seed]),
+        )
