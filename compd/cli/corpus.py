@@ -1,24 +1,27 @@
-"""``compd corpus``: list, show, verify, stats."""
+"""``compd corpus``: list, show, verify, stats; minimise has a file of its own."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from compd.cli import options as o
+from compd.cli.minimise import minimise
+from compd.cli.pairs import open_pair_of
 
 if TYPE_CHECKING:
-    from compd.corpus import Corpus
-    from compd.pair import Pair
-    from compd.progress import Report
+    from compd.corpus import Cut, RowsUsed
 
 __all__ = ["corpus"]
 
 corpus = typer.Typer(
-    help="Look at stored deviations, and replay them.", no_args_is_help=True, rich_markup_mode=None
+    help="Look at stored deviations, replay them, make them smaller.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
 )
 
 
@@ -134,7 +137,7 @@ def verify_entries(
     from compd.cli.display import live
     from compd.cli.files import check_json_target, find_corpus, write_json
     from compd.cli.render import print_facts
-    from compd.corpus import Corpus, fingerprint_changes, verify
+    from compd.corpus import Corpus, fingerprint_changes, rows_used, verify
 
     o.use_threads(threads)
     check_json_target(json)
@@ -143,20 +146,19 @@ def verify_entries(
         pair, model, weights, data, width, channels, size, mean, std, epochs, kind, engine,
         weight_bits, amount, fine_tune_epochs, fine_tune_lr, device,
     )  # fmt: skip
-    if pair is not None and engine is None:
-        request = replace(request, engine=_engine_of(store))
-    named = pair is not None or model is not None
     with live() as report:
-        built = request.open(report)[0] if named else _own_pair(store, request, report)
+        built = open_pair_of(store, request, report)
         results = verify(store, built, batch=64 if batch is None else batch, report=report)
     damaged = [result for result in results if result.verdict is None]
     changed = [result for result in results if result.verdict is not None and not result.holds]
     changes = {
         key: value for record in store for key, value in fingerprint_changes(record, built).items()
     }
+    used = rows_used(result.record for result in results)
     rows = [
         ("corpus", str(store.directory)),
         ("entries", str(len(results))),
+        ("rows", _named(used)),
         ("still as stored", str(len(results) - len(damaged) - len(changed))),
         ("changed", str(len(changed))),
         ("damaged", str(len(damaged))),
@@ -176,6 +178,7 @@ def verify_entries(
             {
                 "corpus": str(store.directory),
                 "entries": len(results),
+                "rows": [asdict(part) for part in used],
                 "unchanged": len(results) - len(damaged) - len(changed),
                 "changed": [r.record.sha256 for r in changed],
                 "damaged": [r.record.sha256 for r in damaged],
@@ -188,8 +191,6 @@ def verify_entries(
 @corpus.command("stats")
 def show_stats(directory: o.CorpusDir = None, json: o.JsonFile = None) -> int:
     """Print a corpus in numbers."""
-    from dataclasses import asdict
-
     from compd.cli.files import check_json_target, find_corpus, write_json
     from compd.cli.render import print_facts
     from compd.corpus import Corpus, stats
@@ -206,41 +207,27 @@ def show_stats(directory: o.CorpusDir = None, json: o.JsonFile = None) -> int:
             ("corpus", str(store.directory)),
             ("entries", f"{numbers.entries} ({numbers.effective} effective, "
                         f"{numbers.valid} valid) of {numbers.pairs} deployed models"),
+            ("rows", _named(numbers.rows)),
             ("seeds with a deviation", str(numbers.seeds_effective)),
             ("severity", f"median {numbers.severity_median}, p90 {numbers.severity_p90}, "
                          f"highest {numbers.severity_max}"),
             ("distance", f"Linf at most {numbers.linf_max}/255, L2 per pixel {numbers.l2_mean}"),
             ("flips", flips or "–"),
+            *_minimised(numbers.cut),
             ("strategies", "  ".join(f"{k}: {v}" for k, v in numbers.strategies.items()) or "–"),
         ],
     )  # fmt: skip
     return 0
 
 
-def _engine_of(store: Corpus) -> str | None:
-    """The int8 engine that all entries were judged on, if it is one."""
-    from compd.compress.int8 import ENGINES
-
-    engines = {str(record.fingerprint.get("engine")) for record in store}
-    return next(iter(engines)) if len(engines) == 1 and engines < {*ENGINES} else None
+def _minimised(cut: Cut | None) -> list[tuple[str, str]]:
+    """What minimisation did to the entries that it made."""
+    return [] if cut is None else [("minimised", str(cut))]
 
 
-def _own_pair(store: Corpus, request: o.PairRequest, report: Report) -> Pair:
-    """Build the pair that a corpus was made with, and see to it that it is the same one."""
-    from compd.errors import CompdError
+def _named(rows: Sequence[RowsUsed]) -> str:
+    """The rows that seeds came from, for people."""
+    return "; ".join(map(str, rows)) or "–"
 
-    made_with = {str(record.fingerprint.get("deployed_sha256")) for record in store}
-    if len(made_with) != 1:
-        raise CompdError(
-            f"expected --pair DIR or --model, since {str(store.directory)!r} holds entries of "
-            f"{len(made_with)} pairs"
-        )
-    first = next(iter(store))
-    pair, _ = replace(request, data=request.data or first.seed_data).open_like(first.pair, report)
-    if pair.hashes["deployed"] not in made_with:
-        raise CompdError(
-            f"expected the pair that {str(store.directory)!r} was made with, got another (built "
-            "from its settings, with other weights); name it with --pair DIR, or --model, "
-            "--weights and the options that it was made with"
-        )
-    return pair
+
+corpus.command("minimise")(minimise)

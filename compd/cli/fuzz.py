@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 from typing import Annotated
 
 import typer
 
 from compd.cli import options as o
+from compd.cli.interrupt import first_interrupt_sets
 
 __all__ = ["fuzz"]
 
@@ -105,7 +101,7 @@ def fuzz(
         campaign = search.Campaign(built, splits.seeds, settings, stop=stop, report=report)
         where = corpus or default_corpus(built)
         store = Corpus(where, create=True)
-        with _first_interrupt_sets(stop):
+        with first_interrupt_sets(stop):
             stored = sum(collect(campaign, store))
     rows = {"seeds": splits.seeds.rows, "test": agreement.rows, **built.spec.rows}
     result = campaign_report(campaign, agreement, rows=rows, corpus=str(where), stored=stored)
@@ -131,21 +127,3 @@ def _next_steps(where: Path, found: int) -> list[str]:
     if not found:
         return ["nothing deviated so far; try more --seeds, more --steps, or a larger --eps if set"]
     return [f"compd corpus show --corpus {where}", f"compd corpus stats --corpus {where}"]
-
-
-@contextmanager
-def _first_interrupt_sets(stop: threading.Event) -> Iterator[None]:
-    """Let the first Ctrl-C end the campaign after its step, and the second at once."""
-
-    def handle(number: int, frame: FrameType | None) -> None:
-        if stop.is_set():
-            raise KeyboardInterrupt
-        stop.set()
-        # not through a buffered stream: this may interrupt a write to that very stream
-        os.write(2, b"\nstopping after this step; Ctrl-C again to stop at once\n")
-
-    before = signal.signal(signal.SIGINT, handle)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)

@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import json
-import math
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from compd.corpus.fields import (
+    HASH,
+    finite,
+    hash_in,
+    integer,
+    mapping,
+    number,
+    share,
+    text,
+    two,
+    whole,
+)
 from compd.errors import CompdError
 from compd.fuzz.findings import Answer, Finding
 from compd.fuzz.judge import Verdict
 
-__all__ = ["Record", "image_file", "seed_file"]
-
-_HASH = re.compile(r"[0-9a-f]{64}")
+__all__ = ["Minimised", "Record", "image_file", "seed_file"]
 
 
 def image_file(sha256: str) -> str:
@@ -26,6 +34,18 @@ def image_file(sha256: str) -> str:
 def seed_file(sha256: str) -> str:
     """Where a corpus keeps the seed with this pixel hash."""
     return f"seeds/{sha256[:2]}/{sha256}.png"
+
+
+@dataclass(frozen=True)
+class Minimised:
+    """What an entry was made smaller from, and how far it got; each pair is (before, after)."""
+
+    source: str  # SHA-256 of the pixels of the entry that it was
+    pixels: tuple[int, int]  # changed positions
+    values: tuple[int, int]  # changed values: positions times channels
+    linf: tuple[int, int]  # levels of 255
+    l2: tuple[float, float]  # per pixel, values in 0..1
+    settings: Mapping[str, int | None]  # trials, eps, random_seed
 
 
 @dataclass(frozen=True)
@@ -52,6 +72,7 @@ class Record:
     random_seed: int
     fingerprint: Mapping[str, Any]
     pair: Mapping[str, Any] = field(default_factory=dict)  # how to build the models again
+    minimised: Minimised | None = None  # set by minimisation
 
     @property
     def flip(self) -> str:
@@ -99,6 +120,8 @@ class Record:
             "pair": dict(self.pair),
             "fingerprint": dict(self.fingerprint),
         }
+        if self.minimised is not None:
+            content["minimised"] = _minimised_json(self.minimised)
         return json.dumps(content, separators=(", ", ": "), allow_nan=False)
 
     @classmethod
@@ -109,31 +132,32 @@ class Record:
             CompdError: if the line is not such a record; the caller adds where.
         """
         try:
-            content = json.loads(line, parse_constant=_finite, parse_float=_finite)
-            sha256 = _hash_in(content["file_name"], image_file)
-            seed_sha256 = _hash_in(content["seed_file_name"], seed_file)
+            content = json.loads(line, parse_constant=finite, parse_float=finite)
+            sha256 = hash_in(content["file_name"], image_file)
+            seed_sha256 = hash_in(content["seed_file_name"], seed_file)
             source = content["source"]
             return cls(
                 sha256=sha256,
                 seed_sha256=seed_sha256,
-                seed_data=_text(source["data"]),
-                seed_row=_text(source["row"]),
-                seed_label=_integer(source["label"]),
-                true_label=_integer(source["true_label"]),
+                seed_data=text(source["data"]),
+                seed_row=text(source["row"]),
+                seed_label=integer(source["label"]),
+                true_label=integer(source["true_label"]),
                 verdict=Verdict(content["verdict"]),
                 original=_answer(content["original"]),
                 deployed=_answer(content["deployed"]),
-                severity=_share(content["severity"]),
-                linf=_integer(content["linf"], 255),
-                l2=_share(content["l2"]),
-                psnr=None if content["psnr"] is None else _number(content["psnr"]),
-                strategy=_mapping(content["strategy"]),
-                eps=None if content["eps"] is None else _integer(content["eps"]),
-                norm=_text(content["norm"]),
-                step=_integer(content["step"]),
-                random_seed=_whole(content["random_seed"]),
-                fingerprint=_mapping(content["fingerprint"]),
-                pair=_mapping(content["pair"]),
+                severity=share(content["severity"]),
+                linf=integer(content["linf"], 255),
+                l2=share(content["l2"]),
+                psnr=None if content["psnr"] is None else number(content["psnr"]),
+                strategy=mapping(content["strategy"]),
+                eps=None if content["eps"] is None else integer(content["eps"]),
+                norm=text(content["norm"]),
+                step=integer(content["step"]),
+                random_seed=whole(content["random_seed"]),
+                fingerprint=mapping(content["fingerprint"]),
+                pair=mapping(content["pair"]),
+                minimised=_minimised(content.get("minimised")),
             )
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             what = f"{type(error).__name__}: {' '.join(str(error).split())[:80]}"
@@ -152,66 +176,40 @@ def _answer_json(answer: Answer) -> dict[str, Any]:
 
 def _answer(content: Mapping[str, Any]) -> Answer:
     return Answer(
-        label=_integer(content["label"]),
-        name=_text(content["name"]),
-        confidence=_share(content["confidence"]),
-        margin=_share(content["margin"]),
-        top=tuple((_text(entry["name"]), _share(entry["p"])) for entry in content["top"]),
+        label=integer(content["label"]),
+        name=text(content["name"]),
+        confidence=share(content["confidence"]),
+        margin=share(content["margin"]),
+        top=tuple((text(entry["name"]), share(entry["p"])) for entry in content["top"]),
     )
 
 
-# A corpus may come from anywhere: what a field cannot mean is refused here, once, so that nothing
-# further on meets a NaN, a label that no tensor holds or a bar that no picture fits.
+def _minimised_json(minimised: Minimised) -> dict[str, Any]:
+    return {
+        "from": minimised.source,
+        "pixels": minimised.pixels,
+        "values": minimised.values,
+        "linf": minimised.linf,
+        "l2": minimised.l2,
+        "settings": dict(minimised.settings),
+    }
 
 
-def _finite(text: str) -> float:
-    value = float(text)
-    if not math.isfinite(value):
-        raise ValueError(f"expected a finite number, got {text[:40]}")
-    return value
-
-
-def _whole(value: Any) -> int:
-    if type(value) is not int:  # a bool is an int, too
-        raise TypeError(f"expected an integer, got {value!r:.40}")
-    return value
-
-
-def _integer(value: Any, highest: int = 2**31 - 1) -> int:
-    if not 0 <= _whole(value) <= highest:
-        raise ValueError(f"expected an integer in 0..{highest}, got {value!r:.40}")
-    return int(value)
-
-
-def _number(value: Any) -> float:
-    if type(value) not in (int, float):
-        raise TypeError(f"expected a number, got {value!r:.40}")
-    return _finite(str(value))
-
-
-def _share(value: Any) -> float:
-    number = _number(value)
-    if not 0 <= number <= 1:
-        raise ValueError(f"expected a number in 0..1, got {value!r:.40}")
-    return number
-
-
-def _text(value: Any) -> str:
-    if not isinstance(value, str):
-        raise TypeError(f"expected a string, got {value!r:.40}")
-    value.encode()  # half a surrogate pair cannot be printed
-    return value
-
-
-def _mapping(value: Any) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise TypeError(f"expected an object, got {value!r:.40}")
-    return value
-
-
-def _hash_in(name: Any, place: Any) -> str:
-    """The hash in a file name, which must be exactly where that hash belongs."""
-    sha256 = str(name).rpartition("/")[2].removesuffix(".png")
-    if not _HASH.fullmatch(sha256) or name != place(sha256):
-        raise ValueError(f"file name {str(name)[:80]!r} is not {place('<hash>')}")
-    return sha256
+def _minimised(content: Any) -> Minimised | None:
+    if content is None:  # as tools write it that fill up missing columns
+        return None
+    if not HASH.fullmatch(content["from"]):
+        raise ValueError(f"expected a SHA-256, got {content['from']!r:.80}")
+    settings = content["settings"]
+    return Minimised(
+        source=content["from"],
+        pixels=two(content["pixels"], integer),
+        values=two(content["values"], integer),
+        linf=two(content["linf"], integer),
+        l2=two(content["l2"], share),
+        settings={
+            "trials": integer(settings["trials"]),
+            "eps": None if settings["eps"] is None else integer(settings["eps"], 255),
+            "random_seed": integer(settings["random_seed"], 2**63 - 1),
+        },
+    )

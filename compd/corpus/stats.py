@@ -9,9 +9,52 @@ from dataclasses import dataclass
 import numpy as np
 
 from compd.corpus.records import Record
+from compd.corpus.rows import RowsUsed, rows_used
 from compd.fuzz.judge import Verdict
 
-__all__ = ["CorpusStats", "stats"]
+__all__ = ["CorpusStats", "Cut", "cut_of", "stats"]
+
+
+@dataclass(frozen=True)
+class Cut:
+    """What minimisation made of its entries; medians, each (before, after)."""
+
+    entries: int
+    pixels: tuple[float, float]  # changed positions
+    values: tuple[float, float]  # changed values
+    linf: tuple[float, float]  # levels of 255
+    l2: tuple[float, float]  # per pixel
+    factor: float  # median of each entry's changed pixels before / after
+
+    def __str__(self) -> str:
+        def both(name: str, medians: tuple[float, float]) -> str:
+            return f"{name} {medians[0]:g} → {medians[1]:g}"
+
+        return (
+            f"{self.entries}; medians: {both('changed pixels', self.pixels)}, cut by "
+            f"{self.factor:g}; {both('values', self.values)}; {both('Linf', self.linf)}; "
+            f"{both('L2 per pixel', self.l2)}"
+        )
+
+
+def cut_of(records: Iterable[Record]) -> Cut | None:
+    """Sum up the entries that minimisation made; None if there are none."""
+    made = [record.minimised for record in records if record.minimised is not None]
+    if not made:
+        return None
+
+    def medians(pairs: list[tuple[float, float]]) -> tuple[float, float]:
+        before, after = np.median(np.array(pairs, dtype=float), 0).round(6).tolist()
+        return before, after
+
+    return Cut(
+        entries=len(made),
+        pixels=medians([m.pixels for m in made]),
+        values=medians([m.values for m in made]),
+        linf=medians([m.linf for m in made]),
+        l2=medians([m.l2 for m in made]),
+        factor=round(float(np.median([m.pixels[0] / max(1, m.pixels[1]) for m in made])), 1),
+    )
 
 
 @dataclass(frozen=True)
@@ -30,6 +73,8 @@ class CorpusStats:
     flips: dict[str, int]  # most frequent first
     strategies: dict[str, int]
     pairs: int  # different deployed models
+    rows: tuple[RowsUsed, ...] = ()  # of all entries' seeds
+    cut: Cut | None = None  # None: nothing here was minimised
 
 
 def stats(records: Iterable[Record]) -> CorpusStats:
@@ -51,4 +96,6 @@ def stats(records: Iterable[Record]) -> CorpusStats:
         flips=dict(Counter(record.flip for record in effective).most_common()),
         strategies=dict(Counter(str(r.strategy.get("name")) for r in entries).most_common()),
         pairs=len({str(record.fingerprint.get("deployed_sha256")) for record in entries}),
+        rows=rows_used(entries),
+        cut=cut_of(entries),
     )

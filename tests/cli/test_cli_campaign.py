@@ -56,6 +56,21 @@ def test_the_corpus_agrees_with_the_report(run: Run, world: Any, tmp_path: Path)
     assert f"{numbers['effective']} effective, {numbers['valid']} valid" in ran.out
 
 
+def test_reports_on_a_corpus_name_the_rows(run: Run, cached: Any, tmp_path: Path) -> None:
+    target = tmp_path / "report.json"
+    rows = {record.seed_row for record in Corpus(cached.corpus)}
+    numbers = sorted(int(row.removeprefix("all[").removesuffix("]")) for row in rows)
+    named = f"digits all[{numbers[0]}:{numbers[-1] + 1}], {len(numbers)} rows"
+    for command in (["stats"], ["verify", "--pair", cached.pair, "--threads", 1]):
+        ran = run("corpus", *command, "--corpus", cached.corpus, "--json", target)
+        assert ran.code == 0
+        assert named in ran.out
+        (part,) = json.loads(target.read_text())["rows"]
+        assert (part["data"], part["source"], part["count"]) == ("digits", "all", len(numbers))
+        ranges = [range(*map(int, span.split(":"))) for span in part["ranges"]]
+        assert [row for span in ranges for row in span] == numbers
+
+
 @pytest.mark.parametrize("batch", [7, 64])
 def test_verify_confirms_what_was_stored(run: Run, cached: Any, tmp_path: Path, batch: int) -> None:
     target = tmp_path / "verified.json"

@@ -207,12 +207,12 @@ def test_compress_writes_into_no_other_folder(run: Run, cached: Any, tmp_path: P
 # --- corpora ---
 
 
-@pytest.mark.parametrize("command", ["list", "stats", "show", "verify"])
+@pytest.mark.parametrize("command", ["list", "stats", "show", "verify", "minimise"])
 def test_what_is_no_corpus_is_refused(run: Run, tmp_path: Path, command: str) -> None:
     _told(run("corpus", command, "--corpus", tmp_path), "expected a corpus", str(tmp_path))
 
 
-@pytest.mark.parametrize("command", ["list", "stats", "show", "verify"])
+@pytest.mark.parametrize("command", ["list", "stats", "show", "verify", "minimise"])
 def test_a_corpus_has_to_be_named_or_to_be_there(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
 ) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 Run = Callable[..., Any]
 COMMANDS = ["fuzz", "train", "compress", "corpus", "corpus list", "corpus show"]
-COMMANDS += ["corpus verify", "corpus stats"]
+COMMANDS += ["corpus verify", "corpus stats", "corpus minimise"]
 
 _HELP = """
 import sys

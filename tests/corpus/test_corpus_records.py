@@ -10,8 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from compd.corpus import Record
-from compd.corpus.records import image_file
+from compd.corpus.records import Minimised, Record, image_file
 from compd.errors import CompdError
 from compd.fuzz.findings import Answer
 from compd.fuzz.judge import Verdict
@@ -237,3 +236,31 @@ def test_a_number_that_json_does_not_have_is_never_written(make_entry: Callable[
     record, _, _ = make_entry(0, severity=float("nan"))
     with pytest.raises(ValueError, match="JSON"):
         record.to_line()
+
+
+MADE = Minimised(HASH, (900, 7), (2000, 12), (4, 8), (0.01, 0.002),
+                 {"trials": 400, "eps": None, "random_seed": 0})  # fmt: skip
+
+
+def test_what_an_entry_was_made_from_is_kept(make_entry: Callable[..., Any]) -> None:
+    record, _, _ = make_entry(0, minimised=MADE)
+    assert Record.from_line(record.to_line()) == record
+    plain, _, _ = make_entry(0)
+    assert "minimised" not in json.loads(plain.to_line())
+    filled = json.loads(plain.to_line()) | {"minimised": None}
+    assert Record.from_line(json.dumps(filled)) == plain
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"from": "../x"}, {"from": None}, {"pixels": [1]}, {"pixels": [1, 2, 3]},
+        {"pixels": [-1, 2]}, {"values": "ab"}, {"l2": [0.5, 2.0]}, {"linf": None},
+        {"settings": {}}, {"settings": {"trials": "9", "eps": None, "random_seed": 0}},
+    ],
+)  # fmt: skip
+def test_a_broken_origin_is_refused(make_entry: Callable[..., Any], change: Any) -> None:
+    content = json.loads(make_entry(0, minimised=MADE)[0].to_line())
+    content["minimised"] |= change
+    with pytest.raises(CompdError, match="expected a corpus record"):
+        Record.from_line(json.dumps(content))

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from torch import Tensor
 
-from compd.corpus import Corpus, CorpusStats, Record, stats
+from compd.corpus import Corpus, CorpusStats, Record, RowsUsed, rows_used, stats
 from compd.fuzz.findings import Answer
 from compd.fuzz.judge import Verdict
 from compd.images import pixel_hash
@@ -44,6 +44,27 @@ def test_stats_measure_the_effective_entries(make_entry: MakeEntry) -> None:
     assert numbers.strategies == {"diva": 3, "compd": 1}
     assert list(numbers.strategies) == ["diva", "compd"]
     assert numbers.pairs == 2
+
+
+def test_rows_are_named_by_data_set_and_part(make_entry: MakeEntry) -> None:
+    seeds = ["test[7]", "test[3]", "test[4]", "test[3]", "train[0]", "photo 12", "test[-1]"]
+    records = [make_entry(i, seed_row=row)[0] for i, row in enumerate(seeds)]
+    records.append(make_entry(9, seed_data="digits", seed_row="all[5]")[0])
+    used = rows_used(iter(records))
+    assert used == (
+        RowsUsed("digits", "all", 1, ("5:6",)),
+        RowsUsed("random", "", 2, ()),
+        RowsUsed("random", "test", 3, ("3:5", "7:8")),
+        RowsUsed("random", "train", 1, ("0:1",)),
+    )
+    assert [str(part) for part in used] == [
+        "digits all[5:6], 1 row",
+        "random 2 rows",
+        "random test[3:8], 3 rows",
+        "random train[0:1], 1 row",
+    ]
+    assert stats(records).rows == used
+    assert rows_used([]) == ()
 
 
 @pytest.mark.parametrize("channels", [1, 3])

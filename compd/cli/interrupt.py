@@ -1,0 +1,30 @@
+"""Ctrl-C: the first ends the work in order, the second at once."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+__all__ = ["first_interrupt_sets"]
+
+
+@contextmanager
+def first_interrupt_sets(stop: threading.Event) -> Iterator[None]:
+    """Let the first Ctrl-C end the work after its step, and the second at once."""
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        if stop.is_set():
+            raise KeyboardInterrupt
+        stop.set()
+        # not through a buffered stream: this may interrupt a write to that very stream
+        os.write(2, b"\nstopping after this step; Ctrl-C again to stop at once\n")
+
+    before = signal.signal(signal.SIGINT, handle)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

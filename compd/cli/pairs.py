@@ -1,0 +1,59 @@
+"""The pair that a corpus is judged on: the one that is named, else the one it was made with."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from compd.cli.options import PairRequest
+
+if TYPE_CHECKING:
+    from compd.corpus import Corpus
+    from compd.pair import Pair
+    from compd.progress import Report
+
+__all__ = ["open_pair_of"]
+
+
+def open_pair_of(store: Corpus, request: PairRequest, report: Report) -> Pair:
+    """Open the pair that a request names, or else build the one that a corpus was made with.
+
+    A pair's directory without an engine runs on the one that all entries were judged on.
+
+    Raises:
+        CompdError: if none is named and the corpus does not say, or it cannot be built again.
+    """
+    if request.pair is not None and request.engine is None:
+        request = replace(request, engine=_engine_of(store))
+    if request.pair is not None or request.model is not None:
+        return request.open(report)[0]
+    return _own_pair(store, request, report)
+
+
+def _engine_of(store: Corpus) -> str | None:
+    """The int8 engine that all entries were judged on, if it is one."""
+    from compd.compress.int8 import ENGINES
+
+    engines = {str(record.fingerprint.get("engine")) for record in store}
+    return next(iter(engines)) if len(engines) == 1 and engines < {*ENGINES} else None
+
+
+def _own_pair(store: Corpus, request: PairRequest, report: Report) -> Pair:
+    """Build the pair that a corpus was made with, and see to it that it is the same one."""
+    from compd.errors import CompdError
+
+    made_with = {str(record.fingerprint.get("deployed_sha256")) for record in store}
+    if len(made_with) != 1:
+        raise CompdError(
+            f"expected --pair DIR or --model, since {str(store.directory)!r} holds entries of "
+            f"{len(made_with)} pairs"
+        )
+    first = next(iter(store))
+    pair, _ = replace(request, data=request.data or first.seed_data).open_like(first.pair, report)
+    if pair.hashes["deployed"] not in made_with:
+        raise CompdError(
+            f"expected the pair that {str(store.directory)!r} was made with, got another (built "
+            "from its settings, with other weights); name it with --pair DIR, or --model, "
+            "--weights and the options that it was made with"
+        )
+    return pair

@@ -1,0 +1,204 @@
+"""From a corpus to one of the same flips by smaller changes.
+
+The entries that are minimised stay where they are: results go to a corpus of their own. So nothing
+can be lost at any moment, and what was done before a crash is what the new corpus holds.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+
+from compd.corpus.lockstep import Job, Models, in_lockstep
+from compd.corpus.minimised import Entry, read_entry, records_of
+from compd.corpus.records import Record
+from compd.corpus.shrink import shrink
+from compd.corpus.store import Corpus
+from compd.corpus.trials import Pixels
+from compd.errors import CompdError
+from compd.fuzz.judge import Verdict
+from compd.fuzz.streams import draws_at, seed_key
+from compd.pair import Pair
+from compd.progress import Progress, Report, silent
+
+__all__ = ["Effort", "Minimisation", "minimise"]
+
+_EVERY = 1.0  # seconds between writes, each of which waits for the disk
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How hard, and within which bounds, entries are made smaller.
+
+    Raises:
+        CompdError: if a value makes no sense.
+    """
+
+    trials: int = 400  # candidates judged for each entry at most
+    eps: int | None = None  # levels a value may move; None: as in the entry's campaign
+    random_seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.trials < 2**31:
+            raise CompdError(f"expected at least one trial an entry, got trials={self.trials}")
+        if self.eps is not None and not 1 <= self.eps <= 255:
+            raise CompdError(f"expected eps in 1..255 (levels of 255), got eps={self.eps}")
+        if not 0 <= self.random_seed < 2**63:
+            raise CompdError(f"expected 0 <= random_seed < 2**63, got {self.random_seed}")
+
+    def bound(self, record: Record) -> int:
+        """How many levels from the seed a value of this entry may lie: never less than it does.
+
+        An entry of a campaign without a bound on Linf keeps to the Linf that it has.
+        """
+        eps = (record.eps if record.norm == "linf" else None) if self.eps is None else self.eps
+        return record.linf if eps is None else max(eps, record.linf)
+
+
+@dataclass
+class Minimisation:
+    """What became of the entries of a corpus."""
+
+    passed_over: int = 0  # not effective: no flip to keep
+    done_before: int = 0  # by an earlier run into the same corpus
+    stored: int = 0  # by this run
+    alike: int = 0  # led to an image that another entry had led to
+    left_out: dict[str, str] = field(default_factory=dict)  # hash -> why
+    trials: int = 0  # images judged on the deployed model
+    forwards: int = 0  # of these, on the original, too
+    gradients: int = 0
+    seconds: float = 0.0
+    stopped: str = "done"  # or "interrupted"
+
+
+def minimise(
+    source: Corpus,
+    target: Corpus,
+    pair: Pair,
+    effort: Effort | None = None,
+    *,
+    batch: int = 64,
+    stop: threading.Event | None = None,
+    report: Report = silent,
+) -> Minimisation:
+    """Store, for each effective entry, the smallest change found that keeps the same two answers.
+
+    A run that was stopped or killed goes on where it was: entries that ``target`` names as sources
+    are done. What is stored depends neither on how often it was interrupted nor, but for the
+    fingerprint, on the batch size.
+
+    Args:
+        source: what to make smaller; not changed.
+        target: where results go, in the order of their sources.
+        pair: the models that judge.
+        effort: how hard to try.
+        batch: images a call.
+        stop: set it to end after the current call.
+        report: told of progress.
+
+    Raises:
+        CompdError: if ``target`` holds anything but results of this pair and this effort.
+    """
+    effort = effort or Effort()
+    if batch < 1:
+        raise CompdError(f"expected at least one image a batch, got batch={batch}")
+    settings = asdict(effort)
+    _check_target(source, target, pair, settings)
+    done = {record.minimised.source for record in target if record.minimised is not None}
+    effective = [record for record in source if record.verdict is Verdict.EFFECTIVE]
+    todo = [record for record in effective if record.sha256 not in done]
+    result = Minimisation(len(source) - len(effective), len(effective) - len(todo))
+    models = Models(pair)
+    ended: dict[int, tuple[Entry, Pixels | None] | None] = {}  # not yet written
+    open_: dict[int, Entry] = {}
+    written = 0
+
+    def jobs() -> Iterator[Job]:
+        for number, record in enumerate(todo):
+            try:
+                entry = read_entry(source, record, pair)
+            except CompdError as error:
+                result.left_out[record.sha256] = str(error)
+                ended[number] = None
+                continue
+            open_[number] = entry
+            (draws,) = draws_at(effort.random_seed, [seed_key(record.sha256)], 0)
+            steps = shrink(
+                entry.image.numpy(), entry.seed.numpy(),
+                bound=effort.bound(record), trials=effort.trials, draws=draws,
+                length=record.eps if record.norm == "l2" else None,
+            )  # fmt: skip
+            yield Job(number, steps, record.seed_label, record.deployed.label)
+
+    def write() -> int:
+        """Store all that has ended up to the first entry that has not; return how many."""
+        count, ready = 0, []
+        while written + count in ended:
+            end = ended.pop(written + count)
+            count += 1
+            if end is not None and end[1] is not None:
+                ready.append((end[0], end[1]))
+            elif end is not None:
+                result.left_out[end[0].record.sha256] = f"no longer {end[0].record.flip}"
+        records = records_of(ready, pair, settings=settings, batch=batch)
+        for (entry, _), record in zip(ready, records, strict=True):
+            if record is None:  # a device whose sums depend on the batch
+                result.left_out[entry.record.sha256] = "other answers in another batch"
+        new = [record for record in records if record is not None]
+        added = target.add(new)
+        result.stored += added
+        result.alike += len(new) - added
+        return count
+
+    begun = time.perf_counter()
+    due = begun + _EVERY
+    for end in in_lockstep(jobs(), models, batch=batch):
+        if end is not None:
+            job, pixels = end
+            ended[job.number] = open_.pop(job.number), pixels
+            continue
+        if time.perf_counter() >= due:
+            written += write()
+            due = time.perf_counter() + _EVERY
+        report(Progress("minimising", result.done_before + written + len(ended), len(effective)))
+        if stop is not None and stop.is_set():
+            result.stopped = "interrupted"
+            break
+    written += write()
+    report(Progress("minimising", result.done_before + written, len(effective)))
+    result.trials, result.forwards, result.gradients = (
+        models.trials, models.forwards, models.gradients,
+    )  # fmt: skip
+    result.seconds = time.perf_counter() - begun
+    return result
+
+
+def _check_target(
+    source: Corpus, target: Corpus, pair: Pair, settings: dict[str, int | None]
+) -> None:
+    """Raise unless a corpus holds nothing but what the same minimisation put there."""
+    where = str(target.directory)
+    if source.directory.resolve() == target.directory.resolve():
+        raise CompdError(
+            f"expected another folder than the corpus's own, got out={where!r}; entries stay until "
+            "you delete them"
+        )
+    for record in target:
+        if record.minimised is None or record.minimised.source not in source:
+            raise CompdError(
+                f"expected a new folder, or one that this corpus was minimised into, got "
+                f"out={where!r} with other entries; name another one"
+            )
+        if record.fingerprint.get("deployed_sha256") != pair.hashes["deployed"]:
+            raise CompdError(
+                f"expected the pair that out={where!r} was begun with, got another; name another "
+                "folder"
+            )
+        if dict(record.minimised.settings) != settings:
+            before = ", ".join(f"{k}={v}" for k, v in record.minimised.settings.items())
+            raise CompdError(
+                f"expected the settings that out={where!r} was begun with ({before}), got others; "
+                "name another folder"
+            )

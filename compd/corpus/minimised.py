@@ -1,0 +1,117 @@
+"""From a shrunk image to the record that is stored of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from compd.corpus.records import Minimised, Record
+from compd.corpus.store import Corpus
+from compd.corpus.trials import Pixels
+from compd.errors import CompdError
+from compd.fuzz.findings import Answer
+from compd.fuzz.judge import Judge
+from compd.images import distances, pixel_hash
+from compd.pair import Pair
+
+__all__ = ["Entry", "read_entry", "records_of"]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A stored deviation with its pictures."""
+
+    record: Record
+    image: Tensor  # uint8 (C, H, W)
+    seed: Tensor  # uint8 (C, H, W)
+
+
+def read_entry(corpus: Corpus, record: Record, pair: Pair) -> Entry:
+    """Read an entry's pictures, and see to it that a pair can judge them.
+
+    Raises:
+        CompdError: if a picture is damaged, or has another size than the pair's.
+    """
+    image, seed = corpus.image(record), corpus.seed_image(record)
+    pair.check_input(image[None], "an image")
+    pair.check_input(seed[None], "its seed")
+    if not max(record.seed_label, record.deployed.label) < len(pair.classes):
+        raise CompdError(
+            f"expected labels of this pair's {len(pair.classes)} classes, got "
+            f"{record.seed_label} → {record.deployed.label}"
+        )
+    return Entry(record, image, seed)
+
+
+def records_of(
+    entries: Sequence[tuple[Entry, Pixels]],
+    pair: Pair,
+    *,
+    settings: Mapping[str, int | None],
+    batch: int,
+) -> list[tuple[Record, Tensor, Tensor] | None]:
+    """Judge smaller images after the PNG round trip, as every stored image is.
+
+    Args:
+        entries: each with the smaller image that came of it.
+        pair: the models.
+        settings: what the images were made with.
+        batch: images a call.
+
+    Returns:
+        For each what :meth:`Corpus.add` takes; None if the models give other answers than before.
+    """
+    judge, fingerprint, spec = Judge(pair), pair.fingerprint(batch=batch), pair.spec.to_json()
+    made_of = {key: spec[key] for key in ("model", "compress", "engine")}
+    found: list[tuple[Record, Tensor, Tensor] | None] = []
+    for start in range(0, len(entries), batch):
+        chunk = entries[start : start + batch]
+        judgement = judge(
+            torch.stack([torch.from_numpy(pixels) for _, pixels in chunk]),
+            torch.tensor([entry.record.seed_label for entry, _ in chunk]),
+        )
+        far = distances(judgement.images, torch.stack([entry.seed for entry, _ in chunk]))
+        for i, (entry, pixels) in enumerate(chunk):
+            old = entry.record
+            if int(judgement.deployed.label[i]) != old.deployed.label or not judgement.effective[i]:
+                found.append(None)
+                continue
+            counts = zip(_counts(entry.image.numpy(), entry), _counts(pixels, entry), strict=True)
+            changed_pixels, changed_values = counts
+            linf, l2 = int(far.linf[i]), round(float(far.l2[i]), 6)
+            new = replace(
+                old,
+                sha256=pixel_hash(judgement.images[i]),
+                original=Answer.of(judgement.original, i, pair.classes),
+                deployed=Answer.of(judgement.deployed, i, pair.classes),
+                severity=round(float(judgement.severity[i]), 6),
+                linf=linf,
+                l2=l2,
+                psnr=round(float(far.psnr[i]), 3),
+                eps=_eps(old, settings["eps"]),
+                fingerprint=fingerprint,
+                pair=made_of,
+                minimised=Minimised(
+                    old.sha256, changed_pixels, changed_values, (old.linf, linf), (old.l2, l2),
+                    settings,
+                ),
+            )  # fmt: skip
+            found.append((new, judgement.images[i], entry.seed))
+    return found
+
+
+def _eps(old: Record, eps: int | None) -> int | None:
+    """The bound that the smaller image keeps: the campaign's, or a wider one that was asked for."""
+    if old.eps is None or old.norm != "linf":
+        return old.eps
+    return max(old.eps, eps or 0)
+
+
+def _counts(image: Pixels, entry: Entry) -> tuple[int, int]:
+    """Changed pixels and changed values."""
+    changed = image != entry.seed.numpy()
+    return int(np.count_nonzero(changed.any(0))), int(np.count_nonzero(changed))
