@@ -43,6 +43,7 @@ class Boundary:
     reach: float = 3.0  # levels from one trial to the next, at most
     patience: int = 8  # steps without coming nearer after which a seed is given up
     climbs: int = 8  # steps from a deviation towards severity (goal "severe")
+    severe: float = 0.5  # seeds that are milder then climb as many steps again, at most
     climb_trials: int = 3
     climb_stride: float = 1.0
     coverage: str = "none"  # or "neuron", "channel", "layer": who gets the second half of the steps
@@ -70,10 +71,17 @@ def search_boundary(config: Boundary, task: Task) -> Search:
         trials=config.trials, stride=config.stride, enough=True,
     )  # fmt: skip
     if task.goal == "severe":
-        yield from _rounds(
-            walk, config.climbs, lambda: walk.found & ~task.blind,
-            trials=config.climb_trials, stride=config.climb_stride, enough=False,
-        )  # fmt: skip
+        climb: dict[str, Any] = {
+            "trials": config.climb_trials,
+            "stride": config.climb_stride,
+            "enough": False,
+        }
+        yield from _rounds(walk, config.climbs, lambda: walk.found & ~task.blind, **climb)
+        for _ in range(config.climbs):
+            mild = walk.found & ~task.blind & (walk.severity < config.severe)
+            if not mild.any():
+                return
+            yield from walk.step(mild.nonzero()[:, 0], **climb)
 
 
 def _rounds(

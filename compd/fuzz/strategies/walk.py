@@ -55,6 +55,7 @@ class Walk:
                 steady(model) for model in instrument_pair(task.pair.original, task.pair.shadow)
             )
         self.found = torch.zeros(count, dtype=torch.bool)
+        self.severity = torch.zeros(count)  # of the most severe deviation so far
         self.stuck = torch.zeros(count, dtype=torch.bool)
 
     def step(
@@ -86,6 +87,7 @@ class Walk:
             judgement = yield Proposal(self._dithered(path, seeds[rows]), seeds[rows])
             crossing.tell(rows, judgement.original_lead + judgement.deployed_lead)
             done[rows] |= judgement.effective
+            self.severity[seeds[rows]] = self.severity[seeds[rows]].maximum(judgement.severity)
             # What has come to the end of the box without a crossing has nothing new to try.
             over = ~crossing.crossed[rows] & (crossing.last_t[rows] >= room[rows])
             rows = rows[~(over | (done[rows] & enough))]
