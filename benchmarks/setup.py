@@ -26,6 +26,7 @@ def arguments(description: str, **extra: object) -> argparse.Namespace:
     parser.add_argument("--data", default="../shared/data/cifar10")
     parser.add_argument("--weights", default="../shared/data/weights/resnet20-cifar10.safetensors")
     parser.add_argument("--model", default="resnet20")
+    parser.add_argument("--width", type=int)
     parser.add_argument("--threads", type=int, default=cpu_count())
     for name, default in extra.items():
         parser.add_argument(f"--{name}", type=type(default), default=default)
@@ -53,7 +54,8 @@ def pair_of(
     """Build a pair, or load its parts from the cache."""
     with live() as report:
         return build_pair(
-            options.model, data=splits, weights=options.weights or None, compress=compress,
+            options.model, data=splits, weights=options.weights or None,
+            width=options.width, compress=compress,
             engine=engine, device="cpu", report=report,
         )  # fmt: skip
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -151,23 +152,38 @@ class Judge:
         clock: adds up the time inside the two models.
         rival: the only other label that makes a deviation count; any if None.
         batch: images a model call.
+        overlap: whether the deployed model runs beside the original, in a thread of its own. By
+            default where they do not share a processor: the original on a GPU, int8 on the CPU.
     """
 
     def __init__(
-        self, pair: Pair, clock: Clock | None = None, *, rival: int | None = None, batch: int = 256
+        self,
+        pair: Pair,
+        clock: Clock | None = None,
+        *,
+        rival: int | None = None,
+        batch: int = 256,
+        overlap: bool | None = None,
     ) -> None:
         self._pair = pair
+        if overlap is None:
+            overlap = pair.device.type != "cpu"
+        self._beside = ThreadPoolExecutor(1) if overlap else None
         self._clock = clock or Clock()
         self._rival = rival
         self._batch = batch
 
     def logits(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """What the original and the deployed model say of uint8 images (N, C, H, W)."""
+        original, deployed = self._pair.reference.run, self._pair.deployed.run
         with self._clock.running():
-            return (
-                predict(self._pair.reference.run, images, batch=self._batch),
-                predict(self._pair.deployed.run, images, batch=self._batch),
-            )
+            if self._beside is None:
+                return (
+                    predict(original, images, batch=self._batch),
+                    predict(deployed, images, batch=self._batch),
+                )
+            shipped = self._beside.submit(predict, deployed, images, batch=self._batch)
+            return predict(original, images, batch=self._batch), shipped.result()
 
     def untouched(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """The original's labels (N,) of clean images, and whether the deployed model agrees."""

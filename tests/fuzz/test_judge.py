@@ -57,3 +57,10 @@ def test_the_judge_runs_both_real_models():
     agree = pair.deployed.run(seeds.images).argmax(1) == labels
     assert torch.equal(judgement.valid, agree)
     assert torch.equal(judgement.effective, ~agree)
+
+
+def test_models_side_by_side_answer_as_one_after_the_other():
+    pair, images = tiny_pair(), tiny_splits().seeds.images[:40]
+    alone, beside = (Judge(pair, overlap=overlap, batch=16) for overlap in (False, True))
+    for a, b in zip(alone.logits(images), beside.logits(images), strict=True):
+        assert torch.equal(a, b)
