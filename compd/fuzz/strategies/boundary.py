@@ -39,13 +39,13 @@ class Boundary:
 
     steps: int = 24  # gradients a seed at most, until it deviates
     trials: int = 6  # candidates after each gradient, at most
-    stride: float = 0.7  # levels by which a step widens the gap
-    reach: float = 3.0  # levels from one trial to the next, at most
+    stride: float = 0.4  # by how much a step widens the gap, as a share of the way from the seed
+    reach: float = 16.0  # levels from one trial to the next, at most
     patience: int = 8  # steps without coming nearer after which a seed is given up
     climbs: int = 8  # steps from a deviation towards severity (goal "severe")
     severe: float = 0.5  # seeds that are milder then climb as many steps again, at most
     climb_trials: int = 3
-    climb_stride: float = 1.0
+    climb_stride: float = 0.35
     coverage: str = "none"  # or "neuron", "channel", "layer": who gets the second half of the steps
 
     def __post_init__(self) -> None:

@@ -20,6 +20,7 @@ __all__ = ["Walk"]
 
 _GOLDEN = 0.6180339887498949  # multiples of it, modulo 1, spread evenly however many there are
 _TINY = 1e-12
+_LEAST = 0.5  # levels: less would be lost in the dither
 # A sure model's slope flattens on the way to its boundary: first guesses from afar fall short.
 _BOLD = 1.5
 
@@ -66,15 +67,20 @@ class Walk:
         Args:
             seeds: int64 (n,), positions in the task.
             trials: candidates a seed at most.
-            stride: levels along which the gap is widened first, where the boundaries are at hand.
+            stride: how far the gap is widened first, where the boundaries are at hand, as a share of
+                the way from the seed (mean absolute change).
             enough: whether a seed needs no further trials after a deviation.
         """
         across, fall, sums, apart, rise = self._directions(seeds)
         near = self._near[seeds]
-        base = self._inside(self._place[seeds] + stride * apart, seeds)  # (n, D)
+        start = self._place[seeds]
+        # Where the way to the boundaries was long, so are the steps along them.
+        gone = (start - self._task.images[seeds].flatten(1)).abs().mean(1)  # (n,) levels
+        length = (stride * gone).clamp_min(_LEAST)
+        base = self._inside(start + length[:, None] * apart, seeds)  # (n, D)
         # Places are t levels across from base. Where base has moved, o + d there is a guess.
         crossing = Crossing(
-            torch.where(near, 1.0, _BOLD) * (sums + stride * rise) / fall,
+            torch.where(near, 1.0, _BOLD) * (sums + length * rise) / fall,
             fall,
             sums.masked_fill(near, float("nan")),
             self._reach,
