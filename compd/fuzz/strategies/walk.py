@@ -67,8 +67,8 @@ class Walk:
         Args:
             seeds: int64 (n,), positions in the task.
             trials: candidates a seed at most.
-            stride: how far the gap is widened first, where the boundaries are at hand, as a share of
-                the way from the seed (mean absolute change).
+            stride: how far the gap is widened first, where the boundaries are at hand, as a share
+                of the way from the seed (mean absolute change).
             enough: whether a seed needs no further trials after a deviation.
         """
         across, fall, sums, apart, rise = self._directions(seeds)
