@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Generator, Iterator
@@ -28,6 +29,9 @@ __all__ = ["Campaign", "fuzz"]
 
 # Seeds that are searched together: while some finish early, model calls stay full.
 _TOGETHER = 256
+# Values in all images of such a group, at most: 27 images of 3 x 224 x 224. The boundary walk keeps
+# up to two dozen float copies of them (measured: 0.4 GB).
+_VALUES = 1 << 22
 
 
 def fuzz(
@@ -79,7 +83,8 @@ class Campaign:
             )
             settings = replace(settings, strategy=Blackbox())
         self.settings = settings
-        self.batch = settings.batch or (64 if pair.device.type == "cpu" else 512)
+        usual = 64 if pair.device.type == "cpu" else 512
+        self.batch = settings.batch or _fitting(usual, seeds.images)
         self._home, self._rival = _flip_of(settings.flip, pair.classes)
         self.data = seeds.data
         self._split = seeds
@@ -105,7 +110,7 @@ class Campaign:
         self._begun = time.perf_counter()
         judge = Judge(self.pair, self._clock, rival=self._rival, batch=self.batch)
         chosen, labels = self._agreeing(judge)
-        together = max(self.batch, _TOGETHER)
+        together = max(self.batch, _fitting(_TOGETHER, self._split.images))
         for start in range(0, len(chosen), together):
             span = slice(start, start + together)
             yield from self._search(judge, chosen[span], labels[span], len(chosen))
@@ -212,8 +217,8 @@ class Campaign:
             if self._ended_early():
                 search.close()
                 break
-        if settings.goal == "severe":
-            best = group.best()
+        best = group.best()
+        if len(best.seeds):  # only with goal "severe" is there something left to prove
             yield self._prove(judge, group, best, judge.look(best.images, labels[best.seeds]))
             self._tick()
         return task.blind & ~group.found
@@ -258,6 +263,11 @@ class Campaign:
             "best severity": f"{best:.2f}",
         }
         self._report(Progress("searching", done, total, facts))
+
+
+def _fitting(usual: int, images: Tensor) -> int:
+    """How many images of this size to take at once: fewer than usual where they are large."""
+    return max(1, min(usual, _VALUES // math.prod(images.shape[1:])))
 
 
 def _flip_of(
