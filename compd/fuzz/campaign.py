@@ -149,7 +149,8 @@ class Campaign:
             rows = fit.nonzero()[:, 0][: wanted - count]
             count += len(rows)
             looked_at = int(rows[-1]) + 1 if count == wanted and len(rows) else len(images)
-            self._set_aside += int((~agree[:looked_at]).sum())
+            strayed = ~agree if self._home is None else ~agree & (answers == self._home)
+            self._set_aside += int(strayed[:looked_at].sum())
             found.append(rows + start)
             labels.append(answers[rows])
             if count == wanted or self._stop.is_set():
@@ -167,7 +168,10 @@ class Campaign:
         blind = yield from self._run(strategy, judge, chosen, labels, (before, total))
         self._tally.blind += int(blind.sum())
         if blind.any() and STRATEGIES[name_of(strategy)].rescued and not self._ended_early():
-            yield from self._run(Blackbox(), judge, chosen[blind], labels[blind], (before, total))
+            seeing = before + int((~blind).sum())
+            yield from self._run(Blackbox(), judge, chosen[blind], labels[blind], (seeing, total))
+        if not self._ended_early():
+            self._report_progress(before + len(chosen), total)
 
     def _run(
         self, strategy: Any, judge: Judge, chosen: Tensor, labels: Tensor, progress: tuple[int, int]
@@ -211,7 +215,7 @@ class Campaign:
                 findings = self._prove(judge, group, proposal, judgement)
             group.asked += torch.bincount(proposal.seeds, minlength=len(chosen))
             self._tick()
-            share = group.share_done(strategy, task.passes)
+            share = group.share_done(strategy, task.steps)
             self._report_progress(progress[0] + int(share * len(chosen)), progress[1])
             yield findings
             if self._ended_early():
@@ -256,11 +260,10 @@ class Campaign:
     def _report_progress(self, done: int, total: int) -> None:
         tally = self._tally
         elapsed = max(self._ended - self._begun, 1e-9)
-        best = max(tally.severities, default=0.0)
         facts = {
             "effective seeds": str(len(tally.effective_seeds)),
             "a second": f"{len(tally.effective_seeds) / elapsed:.1f}",
-            "best severity": f"{best:.2f}",
+            "best severity": f"{tally.severity_max:.2f}",
         }
         self._report(Progress("searching", done, total, facts))
 
