@@ -70,7 +70,7 @@ class Walk:
         near = self._near[seeds]
         base = self._inside(self._place[seeds] + stride * apart, seeds)  # (n, D)
         # Places are t levels across from base. Where base has not moved, o + d is known at t = 0.
-        t = torch.where(near, 0.0, sums / fall).clamp(0, reach)  # (n,)
+        t = torch.where(near, 0.0, sums / fall).clamp(0, reach).nan_to_num()  # (n,)
         before_t = torch.zeros_like(t)
         before = torch.where(near, float("nan"), sums)
         best_t, best = torch.zeros_like(t), torch.full_like(t, float("inf"))
@@ -90,7 +90,7 @@ class Walk:
             sane = (secant > 0.2 * fall[rows]) & (secant < 10 * fall[rows])  # not so for NaN
             fall[rows] = torch.where(sane, secant, fall[rows])
             before_t[rows], before[rows] = t[rows], value
-            t[rows] += (value / fall[rows]).clamp(-reach, reach)
+            t[rows] += (value / fall[rows]).clamp(-reach, reach).nan_to_num()
             if enough:
                 rows = rows[~done[rows]]
                 if not len(rows):
