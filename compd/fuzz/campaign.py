@@ -74,6 +74,8 @@ class Campaign:
     ) -> None:
         check_batch(seeds.images, "seeds")
         pair.check_input(seeds.images, "seeds")
+        if not len(seeds):
+            raise CompdError("expected at least one seed image, got an empty split")
         self.pair = pair
         self.notes: list[str] = []  # what the campaign decided by itself
         name = name_of(settings.strategy)
@@ -111,6 +113,8 @@ class Campaign:
         judge = Judge(self.pair, self._clock, rival=self._rival, batch=self.batch)
         chosen, labels = self._agreeing(judge)
         together = max(self.batch, _fitting(_TOGETHER, self._split.images))
+        if self._stop.is_set():
+            return
         for start in range(0, len(chosen), together):
             span = slice(start, start + together)
             yield from self._search(judge, chosen[span], labels[span], len(chosen))

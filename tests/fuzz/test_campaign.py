@@ -1,5 +1,6 @@
 import threading
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 import torch
@@ -163,6 +164,22 @@ def test_a_campaign_can_be_stopped_and_keeps_what_it_has():
     assert summary.stopped == "interrupted"
     assert summary.images_effective == len(first)
     assert summary.forwards_per_seed == 1
+
+
+def test_a_campaign_that_is_stopped_before_it_begins_searches_nothing():
+    stop = threading.Event()
+    stop.set()
+    campaign = fuzz(tiny_pair(), tiny_splits().seeds, stop=stop)
+    assert list(campaign) == []
+    assert campaign.summary().stopped == "interrupted"
+    assert campaign.summary().seeds == 0
+
+
+def test_no_seeds_are_refused():
+    seeds = tiny_splits().seeds
+    none = replace(seeds, images=seeds.images[:0], labels=seeds.labels[:0])
+    with pytest.raises(CompdError, match="at least one seed"):
+        fuzz(tiny_pair(), none)
 
 
 def test_time_is_a_budget():
