@@ -13,7 +13,7 @@ __all__ = ["NORMS", "Bound"]
 
 NORMS = ("linf", "l2")
 _GOLDEN = 0.6180339887498949
-_HALVINGS = 24
+_HALVINGS = 12
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,8 @@ class Bound:
             raise unknown("norm", self.norm, NORMS)
         if self.eps is None and self.norm != "linf":
             raise CompdError(f"expected eps with norm={self.norm!r}, got eps=None; pass --eps")
+        if self.eps is not None and self.eps % 1 != 0:
+            raise CompdError(f"expected eps in whole levels of 255, got eps={self.eps}")
         if self.eps is not None and self.eps < 1:
             raise CompdError(f"expected eps >= 1 (levels of 255), got eps={self.eps}")
         if self.eps is not None and self.norm == "linf" and self.eps > 255:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Generator, Iterator
@@ -28,6 +29,11 @@ __all__ = ["Campaign", "fuzz"]
 
 # Seeds that are searched together: while some finish early, model calls stay full.
 _TOGETHER = 256
+# Values in all images of such a group, at most: 27 images of 3 x 224 x 224. The boundary walk keeps
+# up to two dozen float copies of them (measured: 0.4 GB).
+_VALUES = 1 << 22
+# What takes over where there is no gradient; most of what it finds comes early.
+_RESCUE = Blackbox(queries=400)
 
 
 def fuzz(
@@ -70,6 +76,8 @@ class Campaign:
     ) -> None:
         check_batch(seeds.images, "seeds")
         pair.check_input(seeds.images, "seeds")
+        if not len(seeds):
+            raise CompdError("expected at least one seed image, got an empty split")
         self.pair = pair
         self.notes: list[str] = []  # what the campaign decided by itself
         name = name_of(settings.strategy)
@@ -79,7 +87,8 @@ class Campaign:
             )
             settings = replace(settings, strategy=Blackbox())
         self.settings = settings
-        self.batch = settings.batch or (64 if pair.device.type == "cpu" else 512)
+        usual = 64 if pair.device.type == "cpu" else 512
+        self.batch = settings.batch or _fitting(usual, seeds.images)
         self._home, self._rival = _flip_of(settings.flip, pair.classes)
         self.data = seeds.data
         self._split = seeds
@@ -105,7 +114,9 @@ class Campaign:
         self._begun = time.perf_counter()
         judge = Judge(self.pair, self._clock, rival=self._rival, batch=self.batch)
         chosen, labels = self._agreeing(judge)
-        together = max(self.batch, _TOGETHER)
+        together = max(self.batch, _fitting(_TOGETHER, self._split.images))
+        if self._stop.is_set():
+            return
         for start in range(0, len(chosen), together):
             span = slice(start, start + together)
             yield from self._search(judge, chosen[span], labels[span], len(chosen))
@@ -144,7 +155,8 @@ class Campaign:
             rows = fit.nonzero()[:, 0][: wanted - count]
             count += len(rows)
             looked_at = int(rows[-1]) + 1 if count == wanted and len(rows) else len(images)
-            self._set_aside += int((~agree[:looked_at]).sum())
+            strayed = ~agree if self._home is None else ~agree & (answers == self._home)
+            self._set_aside += int(strayed[:looked_at].sum())
             found.append(rows + start)
             labels.append(answers[rows])
             if count == wanted or self._stop.is_set():
@@ -162,7 +174,10 @@ class Campaign:
         blind = yield from self._run(strategy, judge, chosen, labels, (before, total))
         self._tally.blind += int(blind.sum())
         if blind.any() and STRATEGIES[name_of(strategy)].rescued and not self._ended_early():
-            yield from self._run(Blackbox(), judge, chosen[blind], labels[blind], (before, total))
+            seeing = before + int((~blind).sum())
+            yield from self._run(_RESCUE, judge, chosen[blind], labels[blind], (seeing, total))
+        if not self._ended_early():
+            self._report_progress(before + len(chosen), total)
 
     def _run(
         self, strategy: Any, judge: Judge, chosen: Tensor, labels: Tensor, progress: tuple[int, int]
@@ -198,45 +213,53 @@ class Campaign:
             tally.look(judgement)
             tally.gradients += task.gradients
             task.gradients = 0
-            group.found[proposal.seeds[judgement.effective]] = True
             if settings.goal == "severe":
-                findings = []
+                findings: list[Finding] = []
                 group.remember(proposal, judgement)
             else:
-                findings = self._prove(judge, group, proposal, judgement)
+                findings, proved = self._prove(judge, group, proposal, judgement)
+                judgement = judgement.only(proved)
+            group.found[proposal.seeds[judgement.effective]] = True
             group.asked += torch.bincount(proposal.seeds, minlength=len(chosen))
             self._tick()
-            share = group.share_done(strategy, task.passes)
+            share = group.share_done(strategy, task.steps)
             self._report_progress(progress[0] + int(share * len(chosen)), progress[1])
             yield findings
             if self._ended_early():
                 search.close()
                 break
-        if settings.goal == "severe":
-            best = group.best()
-            yield self._prove(judge, group, best, judge.look(best.images, labels[best.seeds]))
+        best = group.best()
+        if len(best.seeds):  # only with goal "severe" is there something left to prove
+            again = judge.look(best.images, labels[best.seeds])
+            yield self._prove(judge, group, best, again)[0]
             self._tick()
         return task.blind & ~group.found
 
     def _prove(
         self, judge: Judge, group: Group, proposal: Proposal, seen: Judgement
-    ) -> list[Finding]:
-        """Judge what is to be kept again, from a PNG; count it and build findings of it."""
+    ) -> tuple[list[Finding], Tensor]:
+        """Judge what is to be kept again, from a PNG; count it and build findings of it.
+
+        Returns:
+            The findings, and which candidates (N,) were proved.
+        """
+        proved = torch.zeros(len(proposal.seeds), dtype=torch.bool)
         wanted = seen.effective | seen.valid if self.settings.keep == "valid" else seen.effective
         rows = wanted.nonzero()[:, 0]
         if not len(rows):
-            return []
+            return [], proved
         seeds = proposal.seeds[rows]
         judgement = judge(proposal.images[rows], group.labels[seeds])
         findings = []
         for i, seed in enumerate(seeds.tolist()):
             if judgement.verdict(i) is not seen.verdict(int(rows[i])):
-                continue  # not proved
+                continue
+            proved[rows[i]] = True
             finding = group.finding(judgement, i, seed, self._split, self.pair.classes)
             if finding.verdict is Verdict.EFFECTIVE:
                 self._tally.add(finding)
             findings.append(finding)
-        return findings
+        return findings, proved
 
     def _tick(self) -> None:
         self._ended = time.perf_counter()
@@ -251,13 +274,17 @@ class Campaign:
     def _report_progress(self, done: int, total: int) -> None:
         tally = self._tally
         elapsed = max(self._ended - self._begun, 1e-9)
-        best = max(tally.severities, default=0.0)
         facts = {
             "effective seeds": str(len(tally.effective_seeds)),
             "a second": f"{len(tally.effective_seeds) / elapsed:.1f}",
-            "best severity": f"{best:.2f}",
+            "best severity": f"{tally.severity_max:.2f}",
         }
         self._report(Progress("searching", done, total, facts))
+
+
+def _fitting(usual: int, images: Tensor) -> int:
+    """How many images of this size to take at once: fewer than usual where they are large."""
+    return max(1, min(usual, _VALUES // math.prod(images.shape[1:])))
 
 
 def _flip_of(

@@ -91,6 +91,7 @@ class Tally:
         self.seeds = 0
         self.counts = dict.fromkeys(Verdict, 0)
         self.severities: list[float] = []
+        self.severity_max = 0.0
         self.linf_max = 0
         self.l2_sum = 0.0
         self.gradients = 0
@@ -108,6 +109,7 @@ class Tally:
         """Count one proved deviation."""
         self.counts[Verdict.EFFECTIVE] += 1
         self.severities.append(finding.severity)
+        self.severity_max = max(self.severity_max, finding.severity)
         self.linf_max = max(self.linf_max, finding.linf)
         self.l2_sum += finding.l2
         self.effective_seeds.add(finding.seed_row)

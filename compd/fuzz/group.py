@@ -44,11 +44,15 @@ class Group:
         seeds = (self._severity >= 0).nonzero()[:, 0]
         return Proposal(self._images[seeds], seeds)
 
-    def share_done(self, strategy: Any, passes: int) -> float:
-        """About how much of a strategy's budget is spent, 0..1."""
-        if hasattr(strategy, "queries"):
-            return min(1.0, int(self.asked.max()) / int(strategy.queries))
-        return min(1.0, passes / max(1, int(getattr(strategy, "steps", passes))))
+    def share_done(self, strategy: Any, steps: Tensor) -> float:
+        """About how much of a strategy's budget is spent, 0..1.
+
+        Args:
+            strategy: its configuration.
+            steps: int64 (N,), gradients that each seed has had.
+        """
+        spent, name = (self.asked, "queries") if hasattr(strategy, "queries") else (steps, "steps")
+        return min(1.0, int(spent.max()) / max(1, int(getattr(strategy, name, 1))))
 
     def finding(
         self, judgement: Judgement, i: int, seed: int, split: Split, classes: tuple[str, ...]

@@ -42,14 +42,15 @@ def answers_of(logits: Tensor, prefer: Tensor | None = None) -> Answers:
     """Softmax and sort.
 
     int8 logits take few values, so exact ties are common. A tie is no proof of a deviation: it goes
-    to the preferred label if that takes part in it, else to the lower label.
+    to the preferred label if that takes part in it, else to the lower label. A model that answers
+    NaN is sure of nothing: its probabilities are 0.
 
     Args:
         logits: float (N, K).
         prefer: int64 (N,), the labels that win ties.
     """
     logits = logits.float()
-    probabilities = logits.softmax(1)
+    probabilities = logits.softmax(1).nan_to_num()
     ranked = logits
     if prefer is not None:
         own = logits.gather(1, prefer[:, None])

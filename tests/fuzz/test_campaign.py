@@ -1,5 +1,6 @@
 import threading
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 import torch
@@ -11,6 +12,7 @@ from compd.compress import Prune, Ptq
 from compd.corpus import Corpus, collect
 from compd.errors import CompdError
 from compd.fuzz import Boundary, Compd, Diva, Verdict, fuzz, strategy
+from compd.fuzz.campaign import _fitting
 from compd.fuzz.judge import answers_of
 from compd.images import decode_png, encode_png
 from compd.pair import Pair
@@ -164,6 +166,22 @@ def test_a_campaign_can_be_stopped_and_keeps_what_it_has():
     assert summary.forwards_per_seed == 1
 
 
+def test_a_campaign_that_is_stopped_before_it_begins_searches_nothing():
+    stop = threading.Event()
+    stop.set()
+    campaign = fuzz(tiny_pair(), tiny_splits().seeds, stop=stop)
+    assert list(campaign) == []
+    assert campaign.summary().stopped == "interrupted"
+    assert campaign.summary().seeds == 0
+
+
+def test_no_seeds_are_refused():
+    seeds = tiny_splits().seeds
+    none = replace(seeds, images=seeds.images[:0], labels=seeds.labels[:0])
+    with pytest.raises(CompdError, match="at least one seed"):
+        fuzz(tiny_pair(), none)
+
+
 def test_time_is_a_budget():
     campaign = fuzz(tiny_pair(), tiny_splits().seeds, strategy=Diva(steps=4), seconds=1e-9)
     list(campaign)
@@ -174,7 +192,8 @@ def test_time_is_a_budget():
 @pytest.mark.parametrize(
     "settings",
     [
-        {"eps": 0}, {"eps": 256}, {"limit": 0}, {"batch": 0}, {"seconds": 0.0},
+        {"eps": 0}, {"eps": 256}, {"eps": 2.5}, {"eps": float("nan")}, {"limit": 0}, {"batch": 0},
+        {"seconds": 0.0},
         {"seconds": float("nan")}, {"keep": "all"}, {"strategy": object()}, {"norm": "l3"},
         {"norm": "l2"}, {"goal": "worst"}, {"goal": "severe", "keep": "valid"},
         {"flip": ("a", "b")},
@@ -281,3 +300,51 @@ def test_nothing_counts_that_the_proof_does_not_confirm():
     campaign = fuzz(pair, tiny_splits().seeds, strategy=Diva(steps=4), limit=8)
     assert list(campaign) == []
     assert campaign.summary().images_effective == 0
+
+
+@pytest.mark.parametrize(
+    ("shape", "together"), [((3, 32, 32), 256), ((3, 128, 128), 85), ((3, 224, 224), 27)]
+)
+def test_the_larger_the_images_the_fewer_are_searched_together(shape, together):
+    """A search keeps up to two dozen float copies of a group: that may take 0.5 GB."""
+    images = torch.empty(1, *shape, dtype=torch.uint8)
+    assert _fitting(256, images) == together
+    assert _fitting(256, images) * images[0].numel() * 4 * 24 < 0.5e9
+    assert _fitting(64, torch.empty(1, 3, 4096, 4096, dtype=torch.uint8)) == 1
+
+
+def test_groups_are_of_that_size_and_change_nothing(monkeypatch):
+    how = {"strategy": Diva(steps=3), "limit": 20, "eps": 8}
+    together = {identity(f) for f in findings_of(tiny_pair(COARSE), **how)}
+    monkeypatch.setattr("compd.fuzz.campaign._VALUES", 3 * 16 * 16 * 6)  # six seeds
+    campaign = fuzz(tiny_pair(COARSE), tiny_splits().seeds, **how)
+    assert campaign.batch == 6
+    steps = list(campaign.steps())
+    assert len(steps) == 4 * 3  # groups of 6, 6, 6 and 2, three steps each
+    assert {identity(f) for findings in steps for f in findings} == together
+
+
+@pytest.mark.parametrize("config", [Boundary(steps=6), Diva(steps=5)], ids=str)
+def test_progress_grows_with_the_steps_taken_and_ends_at_the_end(config):
+    done = []
+    campaign = fuzz(
+        tiny_pair(), tiny_splits().seeds, strategy=config, limit=40, eps=1,
+        report=lambda progress: done.append((progress.done, progress.total)),
+    )  # fmt: skip
+    list(campaign)
+    counts = [count for count, total in done if total == 40]
+    assert counts == sorted(counts)
+    assert counts[-1] == 40
+    assert counts[0] == 40 // config.steps  # after the first gradient
+
+
+def test_only_seeds_of_the_wanted_class_are_set_aside():
+    pair = tiny_pair()
+    seeds = tiny_splits().seeds
+    labels = pair.reference.run(seeds.images).argmax(1)
+    liar = Liar(pair.reference, seeds.images[:10])
+    pair = Pair(tiny_spec(Ptq()), tiny_original(), pair.shadow, device=CPU, deployed=liar)
+    flip = fuzz(pair, seeds, strategy=Diva(steps=1), flip=("red", "green"))
+    list(flip)
+    assert flip.summary().seeds_set_aside == int((labels[:10] == 0).sum())
+    assert flip.summary().seeds == int((labels[10:] == 0).sum())

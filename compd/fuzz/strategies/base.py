@@ -48,10 +48,10 @@ class Task:
     clock: Clock = field(default_factory=Clock)  # time inside models
     shared: dict[str, Any] = field(default_factory=dict)  # kept from one task to the next
     gradients: int = 0  # images differentiated so far
-    passes: int = 0  # calls of gradient() so far
 
     def __post_init__(self) -> None:
         self.blind = torch.zeros(len(self.images), dtype=torch.bool)  # seeds without a gradient
+        self.steps = torch.zeros(len(self.images), dtype=torch.int64)  # gradients of each seed
         self.original = steady(self.pair.original)  # float pixels (N, C, H, W) -> logits (N, K)
 
     @cached_property
@@ -99,7 +99,8 @@ class Task:
                 parts.append(gradient.cpu())
         gradient = torch.cat(parts)
         self.gradients += len(images) if count is None else count
-        self.passes += 1
+        if count != 0:
+            self.steps[slice(None) if seeds is None else seeds] += 1
         flat = gradient.flatten(1)
         lost = ~flat.isfinite().all(1) | ~flat.any(1)
         if lost.any():

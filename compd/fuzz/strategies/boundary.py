@@ -54,7 +54,7 @@ class Boundary:
             raise CompdError(
                 f"expected steps, trials, patience, climbs and climb_trials >= 1, got {self}"
             )
-        if not min(self.stride, self.reach, self.climb_stride) > 0:
+        if not all(levels > 0 for levels in (self.stride, self.reach, self.climb_stride)):
             raise CompdError(f"expected stride, reach and climb_stride > 0, got {self}")
         if self.coverage not in ("none", *KINDS):
             raise unknown("coverage", self.coverage, ("none", *KINDS))

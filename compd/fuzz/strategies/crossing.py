@@ -25,7 +25,7 @@ class Crossing:
     """
 
     def __init__(self, first: Tensor, fall: Tensor, start: Tensor, reach: float) -> None:
-        self.t = first.clamp(0, reach)  # (N,) where to try next
+        self.t = first.clamp(0, reach).nan_to_num()  # (N,) where to try next
         self.best_t, self.best = torch.zeros_like(first), torch.full_like(first, float("inf"))
         # where each was tried last, and with what result
         self.crossed = torch.zeros(len(first), dtype=torch.bool)  # has been zero or less
@@ -55,7 +55,7 @@ class Crossing:
         inside = high_t + width * (high / (high - low)).clamp(0.05, 0.95)
         outside = t + (value / fall).clamp(-self._reach, self._reach)
         bracketed = width > _NARROW  # and both ends known: otherwise inside is NaN
-        self.t[rows] = torch.where(bracketed & ~inside.isnan(), inside, outside)
+        self.t[rows] = torch.where(bracketed & ~inside.isnan(), inside, outside).nan_to_num()
         self._fall[rows] = fall
         self.last_t[rows], self._last[rows] = t, value
         self._high_t[rows], self._high[rows] = high_t, high

@@ -52,9 +52,10 @@ class Walk:
         if coverage != "none":
             key = f"coverage by {coverage}"
             self.coverage = task.shared.setdefault(key, CoverageMap(coverage))
-            self._models = tuple(
-                steady(model) for model in instrument_pair(task.pair.original, task.pair.shadow)
-            )
+            pair = task.pair
+            if "instrumented" not in task.shared:
+                task.shared["instrumented"] = instrument_pair(pair.original, pair.shadow)
+            self._models = tuple(steady(model) for model in task.shared["instrumented"])
         self.found = torch.zeros(count, dtype=torch.bool)
         self.severity = torch.zeros(count)  # of the most severe deviation so far
         self.stuck = torch.zeros(count, dtype=torch.bool)
@@ -132,6 +133,8 @@ class Walk:
                 self.fresh[seeds[close]] += self.coverage.light(lit, unlit)
             slope[close], sums[close] = original, lead + other
             apart[close] = self._heading(_unit(original) - _unit(shadow))
+            # Where both gradients are the same, there is none to follow: nothing widens the gap.
+            task.blind[seeds[close[~apart[close].any(1)]]] = True
             rise[close] = ((original + shadow) * apart[close]).sum(1) / 255
         across = -self._heading(slope)
         fall = -2 * (slope * across).sum(1).clamp_max(-_TINY) / 255
