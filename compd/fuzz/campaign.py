@@ -13,12 +13,13 @@ import torch
 from torch import Tensor
 
 from compd.data import Split
-from compd.errors import CompdError, unknown
+from compd.errors import CompdError
 from compd.fuzz.bounds import Bound
 from compd.fuzz.clock import Clock
 from compd.fuzz.findings import Finding, Summary, Tally
 from compd.fuzz.group import Group
 from compd.fuzz.judge import Judge, Judgement, Verdict
+from compd.fuzz.seeds import agreeing, flip_labels
 from compd.fuzz.settings import Settings
 from compd.fuzz.strategies import STRATEGIES, Blackbox, Proposal, Task, name_of
 from compd.images import check_batch
@@ -89,7 +90,7 @@ class Campaign:
         self.settings = settings
         usual = 64 if pair.device.type == "cpu" else 512
         self.batch = settings.batch or _fitting(usual, seeds.images)
-        self._home, self._rival = _flip_of(settings.flip, pair.classes)
+        self._home, self._rival = flip_labels(settings.flip, pair.classes)
         self.data = seeds.data
         self._split = seeds
         self._stop = stop or threading.Event()
@@ -113,7 +114,11 @@ class Campaign:
         self._running = True
         self._begun = time.perf_counter()
         judge = Judge(self.pair, self._clock, rival=self._rival, batch=self.batch)
-        chosen, labels = self._agreeing(judge)
+        seeds = agreeing(
+            judge, self._split, limit=self.settings.limit, label=self._home, stop=self._stop
+        )
+        chosen, labels, self._set_aside = seeds.rows, seeds.labels, seeds.set_aside
+        self._tick()
         together = max(self.batch, _fitting(_TOGETHER, self._split.images))
         if self._stop.is_set():
             return
@@ -141,28 +146,6 @@ class Campaign:
             stopped=self._stopped,
             notes=tuple(notes),
         )
-
-    def _agreeing(self, judge: Judge) -> tuple[Tensor, Tensor]:
-        """The first ``limit`` rows on which both models agree, and their labels."""
-        found: list[Tensor] = []
-        labels: list[Tensor] = []
-        wanted = len(self._split) if self.settings.limit is None else self.settings.limit
-        count = 0
-        for start in range(0, len(self._split), 256):
-            images = self._split.images[start : start + 256]
-            answers, agree = judge.untouched(images)
-            fit = agree if self._home is None else agree & (answers == self._home)
-            rows = fit.nonzero()[:, 0][: wanted - count]
-            count += len(rows)
-            looked_at = int(rows[-1]) + 1 if count == wanted and len(rows) else len(images)
-            strayed = ~agree if self._home is None else ~agree & (answers == self._home)
-            self._set_aside += int(strayed[:looked_at].sum())
-            found.append(rows + start)
-            labels.append(answers[rows])
-            if count == wanted or self._stop.is_set():
-                break
-        self._tick()
-        return torch.cat(found), torch.cat(labels)
 
     def _search(
         self, judge: Judge, chosen: Tensor, labels: Tensor, total: int
@@ -285,16 +268,3 @@ class Campaign:
 def _fitting(usual: int, images: Tensor) -> int:
     """How many images of this size to take at once: fewer than usual where they are large."""
     return max(1, min(usual, _VALUES // math.prod(images.shape[1:])))
-
-
-def _flip_of(
-    flip: tuple[str, str] | None, classes: tuple[str, ...]
-) -> tuple[int | None, int | None]:
-    if flip is None:
-        return None, None
-    for name in flip:
-        if name not in classes:
-            raise unknown("class", name, classes)
-    if flip[0] == flip[1]:
-        raise CompdError(f"expected two different classes, got flip={':'.join(flip)!r}")
-    return classes.index(flip[0]), classes.index(flip[1])
