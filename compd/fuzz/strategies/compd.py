@@ -81,8 +81,7 @@ def search_compd(config: Compd, task: Task) -> Search:
         # d/d(normalised) = std * d/d(pixel); one normalised unit is std pixels of 0..1
         move = config.step_size * std * gradient
         move = (move.clamp(-clip, clip) if config.clip else move) * std * 255
-        exact = current + rest + move
+        exact = task.bound.nearest(current + rest + move, task.images)
         current = task.clip(exact)
         rest = exact - current
-        rest[rest.abs() > 0.5] = 0  # clipped, not rounded
         yield Proposal(current, everyone)
