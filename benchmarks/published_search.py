@@ -17,13 +17,12 @@ from typing import Any
 import setup as bench
 
 from compd.agreement import evaluate
-from compd.fuzz import Boundary, Compd, Diva, fuzz
+from compd.fuzz import Compd, Diva, fuzz
 
 SEARCHES: Mapping[str, Any] = {
     "COMPD": Compd(),
     "COMPD + coverage (λ 20)": Compd(coverage="neuron"),
     "DIVA, 20 steps": Diva(),
-    "boundary": Boundary(),
 }
 COLUMNS = (
     "pair", "search", "bound", "seeds effective", "images effective / valid / invalid",

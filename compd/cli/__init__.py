@@ -23,7 +23,7 @@ from compd.errors import CompdError, CompdWarning
 
 __all__ = ["app", "main"]
 
-_INTERRUPTED = "interrupted; whole epochs and stored findings are safe, the same command goes on"
+_INTERRUPTED = "interrupted; whole epochs of training and all stored entries are safe"
 
 app = typer.Typer(
     name="compd",

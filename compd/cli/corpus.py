@@ -209,9 +209,11 @@ def show_stats(directory: o.CorpusDir = None, json: o.JsonFile = None) -> int:
                         f"{numbers.valid} valid) of {numbers.pairs} deployed models"),
             ("rows", _named(numbers.rows)),
             ("seeds with a deviation", str(numbers.seeds_effective)),
-            ("severity", f"median {numbers.severity_median}, p90 {numbers.severity_p90}, "
-                         f"highest {numbers.severity_max}"),
-            ("distance", f"Linf at most {numbers.linf_max}/255, L2 per pixel {numbers.l2_mean}"),
+            ("severity", "–" if numbers.severity_median is None else
+                         f"median {numbers.severity_median:.3f}, p90 {numbers.severity_p90:.3f}, "
+                         f"highest {numbers.severity_max:.3f}"),
+            ("distance", "–" if numbers.l2_mean is None else
+                         f"Linf at most {numbers.linf_max}/255, L2 per pixel {numbers.l2_mean}"),
             ("flips", flips or "–"),
             *_minimised(numbers.cut),
             ("strategies", "  ".join(f"{k}: {v}" for k, v in numbers.strategies.items()) or "–"),

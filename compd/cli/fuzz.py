@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -30,9 +31,15 @@ def fuzz(
         ),
     ] = "boundary",
     eps: Annotated[
-        int | None, typer.Option("--eps", help="Bound in levels of 255. Default: none.")
+        int | None,
+        typer.Option(
+            "--eps", help="Bound in levels of 255 (for l2, length of the change). Default: none."
+        ),
     ] = None,
-    norm: Annotated[str, typer.Option("--norm", help="What --eps bounds: linf or l2.")] = "linf",
+    norm: Annotated[
+        str,
+        typer.Option("--norm", help="linf: each value; l2: the whole length (128 is 0.5 in 0..1)."),
+    ] = "linf",
     goal: Annotated[
         str,
         typer.Option("--goal", help="first: any deviation; severe: the most severe of each seed."),
@@ -106,7 +113,7 @@ def fuzz(
     rows = {"seeds": splits.seeds.rows, "test": agreement.rows, **built.spec.rows}
     result = campaign_report(campaign, agreement, rows=rows, corpus=str(where), stored=stored)
     warn_if_untrained(agreement.original_accuracy, len(built.classes))
-    print_campaign(result, _next_steps(where, result.seeds_effective))
+    print_campaign(result, _next_steps(where, result.seeds_effective, result.settings["strategy"]))
     if json is not None:
         write_json(json, result.to_json())
     return 130 if stop.is_set() else 0
@@ -123,7 +130,8 @@ def _flip(text: str | None) -> tuple[str, str] | None:
     return before, after
 
 
-def _next_steps(where: Path, found: int) -> list[str]:
+def _next_steps(where: Path, found: int, strategy: Mapping[str, object]) -> list[str]:
     if not found:
-        return ["nothing deviated so far; try more --seeds, more --steps, or a larger --eps if set"]
+        more = "--queries" if "queries" in strategy else "--steps"
+        return [f"nothing deviated so far; try more --seeds, more {more}, or a larger --eps if set"]
     return [f"compd corpus show --corpus {where}", f"compd corpus stats --corpus {where}"]

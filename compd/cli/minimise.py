@@ -35,13 +35,13 @@ def minimise(
         typer.Option("--subset", help="Also write a new corpus of the entries that suffice."),
     ] = None,
     keep: Annotated[
-        str,
+        str | None,
         typer.Option(
             "--keep",
             help="What suffices: kinds (one entry of each flip and layer), or distinct "
-            "(one of each group of near-duplicates).",
+            "(one of each group of near-duplicates). Default: kinds.",
         ),
-    ] = "kinds",
+    ] = None,
     trials: Annotated[
         int, typer.Option("--trials", help="Candidates judged for each entry at most.")
     ] = 400,
@@ -85,19 +85,20 @@ def minimise(
     from compd.corpus import Corpus, Effort, Minimisation, distil, rows_used, stats
     from compd.corpus import minimise as run
     from compd.corpus.distil import KEEP
-    from compd.errors import unknown
+    from compd.errors import CompdError, unknown
 
     o.use_threads(threads)
     check_json_target(json)
     effort = Effort(trials, eps, random_seed)
-    if keep not in KEEP:
-        raise unknown("keep", keep, KEEP)
+    if keep not in (None, *KEEP):
+        raise unknown("keep", str(keep), KEEP)
+    if keep is not None and subset is None:
+        raise CompdError(f"expected --keep with --subset DIR, got keep={keep!r} alone")
+    keep = keep or KEEP[0]
     store = Corpus(find_corpus(directory))
     if out is None and subset is None:
         found = store.directory.resolve()
         out = Path(os.path.relpath(found.with_name(f"{found.name}-min")))
-    target = None if out is None else Corpus(out, create=True)
-    fewer = None if subset is None else _subset_corpus(subset, store, target)
     request = o.PairRequest(
         pair, model, weights, data, width, channels, size, mean, std, epochs, kind, engine,
         weight_bits, amount, fine_tune_epochs, fine_tune_lr, device,
@@ -106,6 +107,8 @@ def minimise(
     stop = threading.Event()
     with live() as report:
         built = open_pair_of(store, request, report)
+        target = None if out is None else Corpus(out, create=True)
+        fewer = None if subset is None else _subset_corpus(subset, store, target)
         # as a campaign's: more images a call help a GPU only
         images = batch if batch is not None else 64 if built.device.type == "cpu" else 512
         if target is not None:

@@ -42,13 +42,23 @@ def _own_pair(store: Corpus, request: PairRequest, report: Report) -> Pair:
     """Build the pair that a corpus was made with, and see to it that it is the same one."""
     from compd.errors import CompdError
 
+    if not len(store):
+        raise CompdError(
+            f"expected entries to judge, got an empty corpus: {str(store.directory)!r}"
+        )
+    first = next(iter(store))
+    if request.data is None and first.seed_data != "digits":
+        raise CompdError(
+            f"expected to be told of the pair of {str(store.directory)!r}, which was made from "
+            f"data={first.seed_data!r}; name it with --pair DIR, or with --data and the --model, "
+            "--weights and options that it was made with"
+        )
     made_with = {str(record.fingerprint.get("deployed_sha256")) for record in store}
     if len(made_with) != 1:
         raise CompdError(
             f"expected --pair DIR or --model, since {str(store.directory)!r} holds entries of "
             f"{len(made_with)} pairs"
         )
-    first = next(iter(store))
     pair, _ = replace(request, data=request.data or first.seed_data).open_like(first.pair, report)
     if pair.hashes["deployed"] not in made_with:
         raise CompdError(

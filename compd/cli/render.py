@@ -61,6 +61,9 @@ def print_campaign(report: CampaignReport, next_steps: Sequence[str]) -> None:
     aim = f"goal {report.settings['goal']}"
     if report.settings["flip"] is not None:
         aim += f", flip {report.settings['flip']}"
+    for name in ("steps", "queries", "coverage"):
+        value = report.settings["strategy"].get(name)
+        aim += "" if value in (None, "none") else f", {name} {value}"
     rows = [
         ("pair", f"{report.model}{width} on {report.data}, {report.compress}, {report.engine}"),
         ("accuracy", f"original {percent(report.original_accuracy)}, deployed "

@@ -27,7 +27,11 @@ def collect(campaign: Campaign, corpus: Corpus) -> Iterator[int]:
     fingerprint = campaign.pair.fingerprint(batch=campaign.batch)
     spec = campaign.pair.spec.to_json()
     pair = {key: spec[key] for key in ("model", "compress", "engine")}
-    strategy = {**settings_of(settings.strategy), "goal": settings.goal}
+    strategy = {
+        **settings_of(settings.strategy),
+        "goal": settings.goal,
+        "flip": None if settings.flip is None else ":".join(settings.flip),
+    }
 
     def store(findings: list[Finding]) -> int:
         return corpus.add(

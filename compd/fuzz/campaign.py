@@ -210,12 +210,15 @@ class Campaign:
             yield findings
             if self._ended_early():
                 search.close()
+                self.notes.append(f"cut short among the last {len(chosen)} seeds")
                 break
         best = group.best()
         if len(best.seeds):  # only with goal "severe" is there something left to prove
             again = judge.look(best.images, labels[best.seeds])
-            yield self._prove(judge, group, best, again)[0]
+            findings = self._prove(judge, group, best, again)[0]
             self._tick()
+            self._report_progress(progress[0] + len(chosen), progress[1])
+            yield findings
         return task.blind & ~group.found
 
     def _prove(
