@@ -24,7 +24,7 @@ PARTS = {
     ("base.py", "gradient"): "gradients (original and shadow)",
     ("judge.py", "logits"): "judging (original and int8)",
     ("images.py", "png_round_trip"): "PNG round trip",
-    ("campaign.py", "_findings"): "building findings",
+    ("group.py", "finding"): "building findings",
 }
 
 
