@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from compd.corpus import Corpus, collect
 from compd.data import Splits
-from compd.fuzz import Boundary, Diva, fuzz
+from compd.fuzz import Boundary, fuzz
 from compd.models.inputs import to_input
 from compd.pair import Pair
 from compd.runtimes import Runtime
@@ -106,7 +106,6 @@ def main() -> None:
     for name, settings in (
         ("boundary, first", {"strategy": Boundary()}),
         ("boundary, severe", {"strategy": Boundary(), "goal": "severe"}),
-        ("DIVA", {"strategy": Diva()}),
     ):
         calls = noted(pair, splits, options.seeds, **settings)
         ratios = []
