@@ -81,7 +81,7 @@ class Bound:
         change = moved - wide
         far = (_lengths(change).flatten() > self.eps).nonzero()[:, 0]
         if len(far):
-            change[far] = self._shrunk(change[far])
+            change[far] = _shrunk(change[far], self.eps)
         return (wide + change).to(torch.uint8)
 
     def box(self, seeds: Tensor) -> tuple[Tensor, Tensor]:
@@ -105,25 +105,25 @@ class Bound:
         low, high = (wide - reach).clamp_(min=0), (wide + reach).clamp_(max=255)
         return low.to(torch.uint8), high.to(torch.uint8)
 
-    def _shrunk(self, change: Tensor) -> Tensor:
-        """Changes that are too long, scaled by the largest share that brings them into the ball.
-
-        Where a scaled value lies between two levels, a fixed pattern over the positions decides:
-        plain rounding would take a change of one level everywhere to nothing at once.
-        """
-        assert self.eps is not None
-        pattern = (torch.arange(change[0].numel()) * _GOLDEN % 1).view(change.shape[1:])
-        size, sign = change.abs().float(), change.sign()
-        low = torch.zeros(len(change), *[1] * (change.dim() - 1))
-        high = torch.ones_like(low)
-        for _ in range(_HALVINGS):
-            share = (low + high) / 2
-            fits = _lengths((size * share + pattern).floor()) <= self.eps
-            low, high = torch.where(fits, share, low), torch.where(fits, high, share)
-        return (size * low + pattern).floor().to(change.dtype) * sign
-
 
 def _lengths(change: Tensor) -> Tensor:
     """(N, 1, ...) Euclidean lengths."""
     length: Tensor = change.flatten(1).double().norm(dim=1)
     return length.view(-1, *[1] * (change.dim() - 1))
+
+
+def _shrunk(change: Tensor, eps: int) -> Tensor:
+    """Changes that are too long, scaled by the largest share that brings them into the ball.
+
+    Where a scaled value lies between two levels, a fixed pattern over the positions decides:
+    plain rounding would take a change of one level everywhere to nothing at once.
+    """
+    pattern = (torch.arange(change[0].numel()) * _GOLDEN % 1).view(change.shape[1:])
+    size, sign = change.abs().float(), change.sign()
+    low = torch.zeros(len(change), *[1] * (change.dim() - 1))
+    high = torch.ones_like(low)
+    for _ in range(_HALVINGS):
+        share = (low + high) / 2
+        fits = _lengths((size * share + pattern).floor()) <= eps
+        low, high = torch.where(fits, share, low), torch.where(fits, high, share)
+    return (size * low + pattern).floor().to(change.dtype) * sign

@@ -196,12 +196,11 @@ class Campaign:
             tally.look(judgement)
             tally.gradients += task.gradients
             task.gradients = 0
+            findings: list[Finding] = []
             if settings.goal == "severe":
-                findings: list[Finding] = []
                 group.remember(proposal, judgement)
             else:
-                findings, proved = self._prove(judge, group, proposal, judgement)
-                judgement = judgement.only(proved)
+                findings, judgement = self._keep(judge, group, proposal, judgement)
             group.found[proposal.seeds[judgement.effective]] = True
             group.asked += torch.bincount(proposal.seeds, minlength=len(chosen))
             self._tick()
@@ -214,33 +213,50 @@ class Campaign:
                 break
         best = group.best()
         if len(best.seeds):  # only with goal "severe" is there something left to prove
-            again = judge.look(best.images, labels[best.seeds])
-            findings = self._prove(judge, group, best, again)[0]
+            findings, _ = self._prove(judge, group, best, [Verdict.EFFECTIVE] * len(best.seeds))
             self._tick()
             self._report_progress(progress[0] + len(chosen), progress[1])
             yield findings
         return task.blind & ~group.found
 
+    def _keep(
+        self, judge: Judge, group: Group, proposal: Proposal, judgement: Judgement
+    ) -> tuple[list[Finding], Judgement]:
+        """Prove what is worth it; nothing else in the judgement stays effective."""
+        wanted = judgement.effective
+        if self.settings.keep == "valid":
+            wanted = wanted | judgement.valid
+        rows = wanted.nonzero()[:, 0]
+        seen = [judgement.verdict(i) for i in rows.tolist()]
+        worth = Proposal(proposal.images[rows], proposal.seeds[rows])
+        findings, proved = self._prove(judge, group, worth, seen)
+        confirmed = torch.zeros_like(wanted)
+        confirmed[rows] = proved
+        return findings, judgement.only(confirmed)
+
     def _prove(
-        self, judge: Judge, group: Group, proposal: Proposal, seen: Judgement
+        self, judge: Judge, group: Group, proposal: Proposal, seen: list[Verdict]
     ) -> tuple[list[Finding], Tensor]:
         """Judge what is to be kept again, from a PNG; count it and build findings of it.
 
+        Args:
+            judge: of the pair.
+            group: what the proposal's seeds are of.
+            proposal: what is to be kept.
+            seen: the verdict on each candidate so far.
+
         Returns:
-            The findings, and which candidates (N,) were proved.
+            The findings, and which candidates (N,) were proved: those with the same verdict again.
         """
-        proved = torch.zeros(len(proposal.seeds), dtype=torch.bool)
-        wanted = seen.effective | seen.valid if self.settings.keep == "valid" else seen.effective
-        rows = wanted.nonzero()[:, 0]
-        if not len(rows):
-            return [], proved
-        seeds = proposal.seeds[rows]
-        judgement = judge(proposal.images[rows], group.labels[seeds])
-        findings = []
-        for i, seed in enumerate(seeds.tolist()):
-            if judgement.verdict(i) is not seen.verdict(int(rows[i])):
+        proved = torch.zeros(len(seen), dtype=torch.bool)
+        findings: list[Finding] = []
+        if not seen:
+            return findings, proved
+        judgement = judge(proposal.images, group.labels[proposal.seeds])
+        for i, seed in enumerate(proposal.seeds.tolist()):
+            if judgement.verdict(i) is not seen[i]:
                 continue
-            proved[rows[i]] = True
+            proved[i] = True
             finding = group.finding(judgement, i, seed, self._split, self.pair.classes)
             if finding.verdict is Verdict.EFFECTIVE:
                 self._tally.add(finding)

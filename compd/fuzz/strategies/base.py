@@ -18,7 +18,7 @@ from compd.fuzz.streams import draws_at
 from compd.models.inputs import steady, to_input
 from compd.pair import Pair
 
-__all__ = ["Proposal", "Search", "Task"]
+__all__ = ["Proposal", "Search", "Task", "sign_steps"]
 
 
 @dataclass(frozen=True)
@@ -111,3 +111,18 @@ class Task:
 
 # Yields proposals, is sent the judgement of each, returns when it has nothing more to try.
 Search = Generator[Proposal, Judgement, None]
+
+
+def sign_steps(
+    task: Task, objective: Callable[[Tensor, Tensor], Tensor], steps: int, levels: int
+) -> Search:
+    """Climb an objective (as of :meth:`Task.gradient`) by its gradient's sign, from all seeds.
+
+    Each iterate is proposed.
+    """
+    everyone = torch.arange(len(task.images))
+    current = task.images
+    for _ in range(steps):
+        sign = task.gradient(current, objective).sign().to(torch.int16)
+        current = task.clip(current.to(torch.int16) + levels * sign)
+        yield Proposal(current, everyone)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from compd.errors import CompdError
-from compd.fuzz.strategies.base import Proposal, Search, Task
+from compd.fuzz.strategies.base import Search, Task, sign_steps
 
 __all__ = ["Diva", "search_diva"]
 
@@ -31,10 +30,7 @@ class Diva:
 
 def search_diva(config: Diva, task: Task) -> Search:
     """Sign steps up ``p_o[y] - c p_s[y]``; each iterate is proposed."""
-    pair = task.pair
-    labels = task.labels.to(pair.device)[:, None]
-    everyone = torch.arange(len(task.images))
-    current = task.images
+    labels = task.labels.to(task.pair.device)[:, None]
 
     def objective(x: Tensor, rows: Tensor) -> Tensor:
         own = labels[rows]
@@ -43,8 +39,4 @@ def search_diva(config: Diva, task: Task) -> Search:
         value: Tensor = (original - config.c * shadow)[:, 0]
         return value
 
-    for _ in range(config.steps):
-        sign = task.gradient(current, objective).sign().to(torch.int16)
-        moved = current.to(torch.int16) + config.step_levels * sign
-        current = task.clip(moved)
-        yield Proposal(current, everyone)
+    yield from sign_steps(task, objective, config.steps, config.step_levels)

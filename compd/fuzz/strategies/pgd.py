@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from compd.errors import CompdError
 from compd.fuzz.judge import leads_of
-from compd.fuzz.strategies.base import Proposal, Search, Task
+from compd.fuzz.strategies.base import Search, Task, sign_steps
 
 __all__ = ["Pgd", "search_pgd"]
 
@@ -32,13 +31,8 @@ class Pgd:
 def search_pgd(config: Pgd, task: Task) -> Search:
     """Sign steps down the lead of the seed's label in the shadow; each iterate is proposed."""
     labels = task.labels.to(task.pair.device)
-    everyone = torch.arange(len(task.images))
-    current = task.images
 
     def objective(x: Tensor, rows: Tensor) -> Tensor:
         return -leads_of(task.shadow(x), labels[rows], task.rival)
 
-    for _ in range(config.steps):
-        sign = task.gradient(current, objective).sign().to(torch.int16)
-        current = task.clip(current.to(torch.int16) + config.step_levels * sign)
-        yield Proposal(current, everyone)
+    yield from sign_steps(task, objective, config.steps, config.step_levels)

@@ -180,9 +180,9 @@ class Walk:
 
     def _room(self, base: Tensor, across: Tensor, seeds: Tensor) -> Tensor:
         """How many levels (n,) until a path has all its values at the edge of the box."""
-        low, high = self._task.bound.box(self._task.images[seeds].flatten(1))
         if self._task.bound.norm != "linf":
             return torch.full((len(seeds),), float("inf"))
+        low, high = self._task.bound.box(self._task.images[seeds].flatten(1))
         room: Tensor = torch.where(across > 0, high - base, base - low).amax(1)
         return room
 
