@@ -5,6 +5,8 @@ calls bare, in the same order: nothing but the models on images of the same shap
 wall times is the overhead of all else: directions, dithers, judging, PNG proofs, the corpus.
 
     python benchmarks/overhead.py --seeds 500 --many 5000
+
+What a corpus costs depends on the file system: ``--folder`` says where to put it.
 """
 
 from __future__ import annotations
@@ -50,12 +52,14 @@ def search(pair: Pair, splits: Splits, limit: int, **settings: object) -> float:
     return time.perf_counter() - begun
 
 
-def campaign(pair: Pair, splits: Splits, limit: int, **settings: object) -> float:
+def campaign(
+    pair: Pair, splits: Splits, limit: int, *, folder: str = "", **settings: object
+) -> float:
     """Wall seconds of a campaign into a corpus."""
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(dir=folder or None) as temporary:
         begun = time.perf_counter()
         running = fuzz(pair, splits.seeds, limit=limit, eps=8, **settings)
-        for _ in collect(running, Corpus(Path(folder) / "corpus", create=True)):
+        for _ in collect(running, Corpus(Path(temporary) / "corpus", create=True)):
             pass
         return time.perf_counter() - begun
 
@@ -106,7 +110,7 @@ def memory() -> float:
 
 
 def main() -> None:
-    options = bench.arguments(__doc__ or "", seeds=500, many=0, runs=3)
+    options = bench.arguments(__doc__ or "", seeds=500, many=0, runs=3, folder="")
     splits = bench.splits_of(options)
     pair = bench.pair_of(options, splits, bench.QAT)
     print(bench.machine(), flush=True)
@@ -120,8 +124,9 @@ def main() -> None:
         for _ in range(options.runs):
             alone = bare(pair, splits.seeds.images[:512], calls)
             searched = search(pair, splits, options.seeds, **settings)
-            stored = campaign(pair, splits, options.seeds, **settings)
+            stored = campaign(pair, splits, options.seeds, folder=options.folder, **settings)
             ratios.append((searched / alone, stored / alone))
+            print(f"{alone:.1f} s, {searched:.1f} s, {stored:.1f} s", flush=True)
         without, within = (median(column) for column in zip(*ratios, strict=True))
         rows.append(
             (name, len(calls), f"{alone:.1f} s", f"{searched:.1f} s", f"{stored:.1f} s",

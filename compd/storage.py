@@ -6,6 +6,7 @@ import errno
 import hashlib
 import json
 import os
+import secrets
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -20,7 +21,7 @@ __all__ = [
     "check_cache",
     "config_hash",
     "disk_errors",
-    "sync_directory",
+    "write_all",
     "write_atomic",
 ]
 
@@ -45,31 +46,61 @@ def disk_errors(path: Path) -> Iterator[None]:
         raise CompdError(f"expected to read and write {str(path)!r}, got: {reason}") from error
 
 
-def write_atomic(path: Path, data: bytes, *, sync: bool = True, sync_name: bool = True) -> None:
+def write_atomic(path: Path, data: bytes, *, sync: bool = True) -> None:
     """Write a file so that a reader, or a crash, sees the whole of it or nothing.
 
     Args:
         path: where; its folder is made if it is missing.
         data: the whole content.
-        sync: wait until the bytes are on the disk before the name appears.
-        sync_name: wait until the name is, too; a caller who writes many files syncs folders once.
+        sync: wait until the bytes and the name are on the disk.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name[:32]}.", suffix=".tmp", dir=path.parent)
-    temporary = Path(name)
+    write_all({path: data}, sync=sync)
+
+
+def write_all(files: Mapping[Path, bytes], *, sync: bool = True) -> None:
+    """Write files, each of which is whole or absent whatever happens.
+
+    All are written before the first is waited for: the disk then takes them together.
+
+    Args:
+        files: where -> the whole content; missing folders are made.
+        sync: wait until the bytes are on the disk before the names appear, and then for the names.
+    """
+    temporary: dict[Path, Path] = {}
+    open_files: list[int] = []
     try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
+        for path, data in files.items():
+            temporary[path] = path.parent / f".{path.name[:32]}.{secrets.token_hex(8)}.tmp"
+            open_files.append(_create(temporary[path]))
+            rest = memoryview(data)
+            while rest:  # a disk with little space left takes a part, and only then complains
+                rest = rest[os.write(open_files[-1], rest) :]
+        for file in open_files:
             if sync:
-                file.flush()
-                os.fsync(file.fileno())
-        temporary.chmod(0o666 & ~_umask())
-        temporary.replace(path)
-        if sync and sync_name:
-            sync_directory(path.parent)
+                os.fsync(file)
+        while open_files:
+            os.close(open_files.pop())
+        for path, written in temporary.items():
+            os.replace(written, path)
     except BaseException:
-        temporary.unlink(missing_ok=True)
+        for file in open_files:
+            os.close(file)
+        for written in temporary.values():
+            written.unlink(missing_ok=True)
         raise
+    if sync:
+        for folder in {path.parent for path in files}:
+            sync_directory(folder)
+
+
+def _create(path: Path) -> int:
+    """Open a new file for writing; its folder is made if it is missing."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+    try:
+        return os.open(path, flags, 0o666)
+    except FileNotFoundError:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return os.open(path, flags, 0o666)
 
 
 def sync_directory(directory: Path) -> None:
@@ -80,12 +111,6 @@ def sync_directory(directory: Path) -> None:
             os.fsync(handle)
         finally:
             os.close(handle)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def check_cache() -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from torch import Tensor
 from compd.corpus.records import Record, image_file, seed_file
 from compd.errors import CompdError, CompdWarning
 from compd.images import decode_png, encode_png, pixel_hash
-from compd.storage import disk_errors, sync_directory, write_atomic
+from compd.storage import disk_errors, write_all
 
 try:
     import fcntl
@@ -31,6 +31,7 @@ except (
 __all__ = ["Corpus"]
 
 _METADATA = "metadata.jsonl"
+_TOGETHER = 128  # pictures in one write: each is an open file until then
 
 
 class Corpus:
@@ -117,35 +118,32 @@ class Corpus:
             CompdError: if the disk is full or cannot be written, or another process is writing.
         """
         new: dict[str, Record] = {}
-        folders: set[Path | None] = set()
+        pictures: dict[str, Tensor] = {}
         with disk_errors(self.directory), self._locked() as file:
             for record, image, seed in entries:
                 if record.sha256 in self._records or record.sha256 in new:
                     continue
-                for name, picture in (
-                    (image_file(record.sha256), image),
-                    (seed_file(record.seed_sha256), seed),
-                ):
-                    folders.add(self._write_picture(name, picture))
+                pictures[image_file(record.sha256)] = image
+                pictures[seed_file(record.seed_sha256)] = seed
                 new[record.sha256] = record
-            for folder in folders:
-                if folder is not None:
-                    sync_directory(folder)
+            self._write_pictures(pictures)
             if new:
                 self._append(file, list(new.values()))
         self._records |= new
         return len(new)
 
-    def _write_picture(self, name: str, image: Tensor) -> Path | None:
-        """Write a picture that is not there yet; return the folder whose names changed."""
-        if name in self._pictures:
-            return None
-        path, data = self.directory / name, encode_png(image)
-        known = path.exists() and path.read_bytes() == data
-        if not known:
-            write_atomic(path, data, sync_name=False)
-        self._pictures.add(name)
-        return None if known else path.parent
+    def _write_pictures(self, pictures: Mapping[str, Tensor]) -> None:
+        """Write those that are not there yet, or not whole."""
+        files: dict[Path, bytes] = {}
+        for name, image in pictures.items():
+            if name not in self._pictures:
+                path, data = self.directory / name, encode_png(image)
+                if not path.exists() or path.read_bytes() != data:
+                    files[path] = data
+        waiting = list(files.items())
+        for start in range(0, len(waiting), _TOGETHER):
+            write_all(dict(waiting[start : start + _TOGETHER]))
+        self._pictures |= pictures.keys()
 
     def _append(self, file: Any, records: Sequence[Record]) -> None:
         file.truncate(self._end)  # a torn line that a crash left behind
