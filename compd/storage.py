@@ -81,7 +81,7 @@ def write_all(files: Mapping[Path, bytes], *, sync: bool = True) -> None:
         while open_files:
             os.close(open_files.pop())
         for path, written in temporary.items():
-            os.replace(written, path)
+            written.replace(path)
     except BaseException:
         for file in open_files:
             os.close(file)

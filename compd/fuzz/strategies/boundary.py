@@ -42,7 +42,7 @@ class Boundary:
     stride: float = 0.4  # by how much a step widens the gap, as a share of the way from the seed
     reach: float = 16.0  # levels from one trial to the next, at most
     patience: int = 8  # steps without coming nearer after which a seed is given up
-    climbs: int = 8  # steps from a deviation towards severity (goal "severe")
+    climbs: int = 10  # steps from a deviation towards severity (goal "severe")
     severe: float = 0.5  # seeds that are milder then climb as many steps again, at most
     climb_trials: int = 3
     climb_stride: float = 0.35
