@@ -19,6 +19,7 @@ ROWS = [
     {"build"},
     {"fuzz"},
     {"corpus"},
+    {"repair"},
     {"report"},
     {"cli"},
     {"__init__", "__main__"},

@@ -18,12 +18,13 @@ from compd import __version__
 from compd.cli.compress import compress
 from compd.cli.corpus import corpus
 from compd.cli.fuzz import fuzz
+from compd.cli.repair import repair
 from compd.cli.train import train
 from compd.errors import CompdError, CompdWarning
 
 __all__ = ["app", "main"]
 
-_INTERRUPTED = "interrupted; whole epochs of training and all stored entries are safe"
+_INTERRUPTED = "interrupted; what is stored and saved is safe; the same command goes on"
 
 app = typer.Typer(
     name="compd",
@@ -35,6 +36,7 @@ app = typer.Typer(
     help="Find, prove and store inputs on which a compressed network deviates from its original.",
 )
 app.command("fuzz")(fuzz)
+app.command("repair")(repair)
 app.command("train")(train)
 app.command("compress")(compress)
 app.add_typer(corpus, name="corpus")

@@ -14,14 +14,20 @@ from compd.storage import disk_errors, write_atomic
 if TYPE_CHECKING:
     from compd.pair import Pair
 
-__all__ = ["check_json_target", "default_corpus", "find_corpus", "write_json"]
+__all__ = ["check_json_target", "default_corpus", "default_repaired", "find_corpus", "write_json"]
 
 _HOME = Path("compd-corpus")
+_REPAIRED = Path("compd-repaired")
 
 
 def default_corpus(pair: Pair) -> Path:
     """The folder for a pair's findings below the working folder: another pair, another folder."""
     return _HOME / f"{pair.spec.label}-{pair.hashes['deployed'][:6]}"
+
+
+def default_repaired(pair: Pair, method: str) -> Path:
+    """The folder for a repaired pair below the working folder."""
+    return _REPAIRED / f"{pair.spec.label}-{pair.hashes['deployed'][:6]}-{method}"
 
 
 def find_corpus(corpus: Path | None) -> Path:

@@ -39,6 +39,7 @@ from compd.models.inputs import to_input
 
 __all__ = [
     "ENGINES",
+    "activation_quantisers",
     "calibrate_",
     "convert",
     "freeze_ranges_",
@@ -147,6 +148,16 @@ def calibrate_(shadow: nn.Module, images: Tensor, *, batch: int = 64) -> None:
         for i in range(0, len(images), batch):
             shadow(to_input(images[i : i + batch], device))
     shadow.apply(enable_fake_quant)
+
+
+def activation_quantisers(shadow: nn.Module) -> list[nn.Module]:
+    """The quantisers of activations whose range is a minimum and a maximum, each once."""
+    return [
+        module
+        for module in shadow.modules()
+        if isinstance(module, FakeQuantize)
+        and isinstance(module.activation_post_process, MovingAverageMinMaxObserver)
+    ]
 
 
 def simulate_(shadow: nn.Module) -> None:

@@ -1,0 +1,135 @@
+"""The verdict on a repair, for people."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.table import Table
+
+from compd.cli.render import percent, print_facts
+from compd.repair import Plan, RepairResult
+
+__all__ = ["print_plan", "print_repair"]
+
+
+def print_plan(plan: Plan) -> None:
+    """Print what a repair would do."""
+    print_facts(
+        "",
+        [
+            ("entries", f"{plan.entries} of the corpus; {plan.training_images} training images"),
+            ("rounds", f"at most {plan.rounds} of {plan.steps} steps with {plan.batch} images"),
+            ("time", f"about {_duration(plan.seconds)} for the rounds; the searches and the "
+                     "verdict come on top"),
+            *(("note", note) for note in plan.notes),
+        ],
+    )  # fmt: skip
+
+
+def print_repair(result: RepairResult) -> None:
+    """Print a repair's whole verdict."""
+    clean = result.clean
+    kept = (
+        "the start (no round was better)"
+        if result.best_round == 0
+        else f"round {result.best_round} of {result.rounds}"
+    )
+    print_facts(
+        "",
+        [
+            ("pair", result.pair),
+            ("trained on", f"{result.entries} entries of the corpus and rows "
+                           f"{result.rows.get('train', result.rows['repair training'])}"),
+            ("kept", f"{kept}, chosen on rows {result.rows['repair selection']}; "
+                     f"{_duration(result.seconds)}"),
+            ("verdict on", f"rows {clean.rows}, touched by nothing else ({clean.images} images)"),
+            *(("note", note) for note in result.notes),
+        ],
+    )  # fmt: skip
+    _print_table("Clean images", ("", "before", "after", "original"), _clean_rows(result))
+    _print_table(
+        "Deviations",
+        ("", "before", "after"),
+        [
+            ("of the corpus, still effective", str(result.corpus_effective_before),
+             str(result.corpus_effective_after)),
+            ("found on held-out seeds, still effective", str(result.heldout_effective_before),
+             str(result.heldout_effective_after)),
+        ],
+    )  # fmt: skip
+    columns = ["effective", *(f"≥ {level}" for level in result.severity_shares_before)]
+    _print_table(
+        f"Fresh searches from {result.fresh_seeds} held-out seeds within "
+        f"{result.settings['eps']}/255: share of seeds, before → after",
+        ("search", *columns),
+        [
+            (
+                fresh.search,
+                _change(fresh.effective_before.share, fresh.effective_after.share),
+                *(
+                    _change(fresh.severity_shares_before[k], fresh.severity_shares_after[k])
+                    for k in fresh.severity_shares_before
+                ),
+            )
+            for fresh in result.fresh
+        ],
+    )
+    _print_table(
+        "Accuracy under attack",
+        ("", "before", "after", "original"),
+        [
+            (f"{r.attack} ({r.images} images)", percent(r.before), percent(r.after),
+             percent(r.original))
+            for r in result.robust
+        ],
+    )  # fmt: skip
+    console = Console()
+    for step in (f"compd fuzz --pair {result.pair}", f"compd corpus verify --pair {result.pair}"):
+        console.print(f"next: {step}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _clean_rows(result: RepairResult) -> list[tuple[str, ...]]:
+    clean = result.clean
+    natural = [
+        f"{s.count} ({percent(s.share)}, {100 * s.low:.2f} to {100 * s.high:.2f})"
+        for s in (clean.natural_before, clean.natural_after)
+    ]
+    rows = [
+        ("accuracy", percent(clean.accuracy_before), percent(clean.accuracy_after),
+         percent(clean.accuracy_original)),
+        ("natural disagreement", *natural, ""),
+        ("  of these fixed, stubborn, new", "",
+         f"{clean.fixed.count}, {clean.stubborn.count}, {clean.new.count} "
+         f"(McNemar p = {clean.p_value:.3g})", ""),
+        ("mean KL to the original", f"{clean.kl_before:.5f}", f"{clean.kl_after:.5f}", ""),
+    ]  # fmt: skip
+    if clean.top5 is not None:
+        top5 = (percent(clean.top5[who]) for who in ("before", "after", "original"))
+        rows.insert(1, ("top-5 accuracy", *top5))
+    for name in clean.worse_classes:
+        original, before, after = clean.accuracy_by_class[name]
+        rows.append((f"  worse: class {name}", percent(before), percent(after), percent(original)))
+    return rows
+
+
+def _print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    table = Table(
+        title=f"\n{title}", title_justify="left", title_style="bold", box=None, pad_edge=False
+    )
+    for i, name in enumerate(columns):
+        table.add_column(name, justify="right" if i else "left", style="" if i else "dim")
+    for row in rows:
+        table.add_row(*row)
+    console = Console()
+    if not console.is_terminal:  # a file or a pipe has no width
+        console = Console(width=160)
+    console.print(table, markup=False)
+
+
+def _change(before: float, after: float) -> str:
+    return f"{100 * before:.1f} → {100 * after:.1f} %"
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.1f} min"

@@ -1,0 +1,122 @@
+"""``compd repair``: a compressed model that deviates less, and the verdict on it."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from compd.cli import options as o
+from compd.cli.interrupt import first_interrupt_sets
+
+__all__ = ["repair"]
+
+
+def repair(
+    model: o.Model = None,
+    weights: o.Weights = None,
+    data: o.Data = None,
+    pair: o.PairDir = None,
+    compress: o.CompressKind = None,
+    engine: o.Engine = None,
+    corpus: o.CorpusDir = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", help="Directory for the repaired pair. Default: compd-repaired/…"),
+    ] = None,
+    method: Annotated[
+        str, typer.Option("--method", help="walk; distil; or paper (the published one).")
+    ] = "walk",
+    rounds: Annotated[
+        int | None, typer.Option("--rounds", help="Rounds of fine-tuning at most. Default: 3.")
+    ] = None,
+    steps: Annotated[int | None, typer.Option("--steps", help="Steps a round.")] = None,
+    time: Annotated[
+        float | None,
+        typer.Option("--time", help="Seconds for the rounds, which share them; the verdict not."),
+    ] = None,
+    lr: Annotated[float | None, typer.Option("--lr", help="Peak learning rate.")] = None,
+    seeds: Annotated[
+        int | None,
+        typer.Option("--seeds", help="Held-out seeds of the verdict's searches. Default: 100."),
+    ] = None,
+    eps: Annotated[
+        int | None, typer.Option("--eps", help="Bound of the searches, of 255. Default: 8.")
+    ] = None,
+    min_severity: Annotated[
+        float | None, typer.Option("--min-severity", help="Leave milder entries out.")
+    ] = None,
+    classes: Annotated[
+        str | None, typer.Option("--classes", help="Only entries of these classes: cat,dog.")
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option("--limit", help="At most so many entries, severest first.")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be done and how long; do nothing.")
+    ] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Take a corpus that was made with another pair.")
+    ] = False,
+    random_seed: Annotated[int, typer.Option("--random-seed", help="Of all draws.")] = 0,
+    json: o.JsonFile = None,
+    width: o.Width = None,
+    channels: o.Channels = 3,
+    size: o.Size = None,
+    mean: o.Mean = None,
+    std: o.Std = None,
+    epochs: o.Epochs = None,
+    weight_bits: o.WeightBits = None,
+    amount: o.Amount = None,
+    fine_tune_epochs: o.FineTuneEpochs = None,
+    fine_tune_lr: o.FineTuneLr = None,
+    device: o.Device = "auto",
+    threads: o.Threads = None,
+) -> int:
+    """Fine-tune the compressed model where it deviates; measure it on images never touched.
+
+    Ctrl-C saves; the same command then goes on.
+    """
+    import compd.repair as library
+    from compd.cli.display import live
+    from compd.cli.files import check_json_target, default_corpus, default_repaired, write_json
+    from compd.cli.render_repair import print_plan, print_repair
+    from compd.corpus import Corpus
+    from compd.pair import check_pair_target
+
+    o.use_threads(threads)
+    check_json_target(json)
+    if out is not None:
+        check_pair_target(out)
+    given: dict[str, Any] = {
+        "method": library.method(method, steps=steps, lr=lr), "rounds": rounds, "seconds": time,
+        "verdict_seeds": seeds, "eps": eps, "min_severity": min_severity, "limit": limit,
+        "classes": None if classes is None else tuple(classes.split(",")),
+        "random_seed": random_seed, "force": force,
+    }  # fmt: skip
+    settings = {key: value for key, value in given.items() if value is not None}
+    library.Settings(**settings)  # now, not after minutes of training
+    request = o.PairRequest(
+        pair, model, weights, data, width, channels, size, mean, std, epochs, compress, engine,
+        weight_bits, amount, fine_tune_epochs, fine_tune_lr, device,
+    )  # fmt: skip
+    if corpus is not None:
+        Corpus(corpus)
+    with live() as report:
+        built, splits = request.open(report)
+        store = Corpus(corpus or default_corpus(built))
+        if dry_run:
+            print_plan(library.plan(built, store, splits=splits, **settings))
+            return 0
+        where = out or default_repaired(built, method)
+        stop = threading.Event()
+        with first_interrupt_sets(stop):
+            result = library.repair(
+                built, store, out=where, splits=splits, stop=stop, report=report, **settings
+            )
+    print_repair(result)
+    if json is not None:
+        write_json(json, result.to_json())
+    return 0

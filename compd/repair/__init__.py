@@ -1,0 +1,19 @@
+"""Repair: fine-tune the compressed model where it deviates, and measure what is left."""
+
+from compd.repair.methods import METHODS, Distil, Paper, Walk, method
+from compd.repair.repair import Plan, plan, repair
+from compd.repair.result import RepairResult
+from compd.repair.settings import Settings
+
+__all__ = [
+    "METHODS",
+    "Distil",
+    "Paper",
+    "Plan",
+    "RepairResult",
+    "Settings",
+    "Walk",
+    "method",
+    "plan",
+    "repair",
+]

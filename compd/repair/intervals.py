@@ -1,0 +1,44 @@
+"""How sure a count is: Wilson intervals and McNemar's exact test."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from scipy.stats import binomtest
+
+__all__ = ["Share", "mcnemar"]
+
+
+@dataclass(frozen=True)
+class Share:
+    """A count of a number, with its two-sided 95 % interval (Wilson 1927)."""
+
+    count: int
+    of: int
+    low: float
+    high: float
+
+    @classmethod
+    def count_of(cls, count: int, of: int) -> Share:
+        """Build it; an empty total gives the interval that says nothing."""
+        if of == 0:
+            return cls(0, 0, 0.0, 1.0)
+        interval = binomtest(count, of).proportion_ci(0.95, method="wilson")
+        return cls(count, of, round(float(interval.low), 6), round(float(interval.high), 6))
+
+    @property
+    def share(self) -> float:
+        """The share; 0 of an empty total."""
+        return self.count / self.of if self.of else 0.0
+
+
+def mcnemar(only_before: int, only_after: int) -> float:
+    """P-value of McNemar's exact test (1947): do two paired counts differ by more than chance?
+
+    Args:
+        only_before: pairs that hold before and not after.
+        only_after: the reverse.
+    """
+    if only_before + only_after == 0:
+        return 1.0
+    return float(binomtest(only_before, only_before + only_after, 0.5).pvalue)

@@ -1,0 +1,109 @@
+"""What a repair method is: a configuration, and the loss of one step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from compd.errors import CompdError
+from compd.models.inputs import to_input
+from compd.training.augment import crop_and_mirror
+
+__all__ = ["Bench", "Schedule", "divergence", "leads"]
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """The part of a method's configuration that the training loop reads."""
+
+    lr: float = 1e-4  # peak; a short warm-up leads to it, and half a cosine down to zero
+    steps: int | None = None  # a round; None for two passes over the training images, 40 to 400
+    batch: int = 96
+    optimiser: str = "adam"  # or "sgd": with Nesterov momentum of 0.9
+    stored: float = 0.1  # share of a batch that comes from the corpus
+    clean: float = 0.3  # share that is clean training images; the rest is found anew
+    scales: bool = False  # whether to learn the scales of int8 activations with the weights
+
+    def __post_init__(self) -> None:
+        if not 0 < self.lr < 100 or self.batch < 2 or (self.steps is not None and self.steps < 1):
+            raise CompdError(
+                f"expected 0 < lr < 100, steps >= 1 and batch >= 2, got lr={self.lr}, "
+                f"steps={self.steps}, batch={self.batch}"
+            )
+        if self.optimiser not in ("adam", "sgd"):
+            raise CompdError(f"expected optimiser adam or sgd, got optimiser={self.optimiser!r}")
+        if min(self.stored, self.clean) < 0 or self.stored + self.clean > 1:
+            raise CompdError(
+                "expected stored and clean to be shares of a batch, got "
+                f"stored={self.stored}, clean={self.clean}"
+            )
+
+    def steps_for(self, images: int) -> int:
+        """Steps of a round with so many training images."""
+        return self.steps or min(400, max(40, 2 * images // self.batch))
+
+
+@dataclass
+class Bench:
+    """The models on the bench and the images to train on; what a method may use."""
+
+    original: nn.Module  # float pixels (N, C, H, W) -> logits (N, K); without weight gradients
+    shadow: nn.Module  # the same, being trained
+    images: Tensor  # uint8 (N, C, H, W): training images
+    stored: Tensor  # uint8 (N, C, H, W): the corpus
+    device: torch.device
+    pad: int  # largest random shift of training images, in pixels
+    mirror: bool
+
+    def clean(self, count: int, draw: torch.Generator) -> Tensor:
+        """Float pixels of training images, shifted and mirrored at random."""
+        rows = torch.randint(len(self.images), (count,), generator=draw)
+        return self._input(crop_and_mirror(self.images[rows], self.pad, self.mirror, draw))
+
+    def deviations(self, count: int, draw: torch.Generator) -> Tensor:
+        """Float pixels of stored deviations, as they are; none if the corpus is empty."""
+        if not len(self.stored):
+            return self._input(self.stored)
+        return self._input(self.stored[torch.randint(len(self.stored), (count,), generator=draw)])
+
+    def answers(self, x: Tensor) -> Tensor:
+        """The original's logits (N, K)."""
+        with torch.no_grad():
+            logits: Tensor = self.original(x)
+        return logits
+
+    def gradient(self, value: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+        """Gradient of the sum of ``value(x)`` by ``x``, leaving the shadow's weights alone."""
+        x = x.detach().requires_grad_()
+        self.shadow.requires_grad_(False)
+        try:
+            (gradient,) = torch.autograd.grad(value(x).sum(), x)
+        finally:
+            self.shadow.requires_grad_(True)
+        return gradient
+
+    def _input(self, images: Tensor) -> Tensor:
+        return to_input(images, self.device)
+
+
+def divergence(logits: Tensor, answers: Tensor) -> Tensor:
+    """Mean Kullback-Leibler divergence from the original's answers, in nats."""
+    return F.kl_div(
+        logits.log_softmax(1), answers.log_softmax(1), log_target=True, reduction="batchmean"
+    )
+
+
+def leads(logits: Tensor, labels: Tensor) -> Tensor:
+    """By how much each label's logit leads the best other one: (N, K), (N,) -> (N,)."""
+    own = logits.gather(1, labels[:, None])
+    return (own - logits.scatter(1, labels[:, None], -torch.inf).amax(1, keepdim=True))[:, 0]
+
+
+def lattice(x: Tensor, home: Tensor, levels: int) -> Tensor:
+    """The nearest images on the 8-bit lattice within ``levels`` of 255 of ``home``; float."""
+    x = torch.minimum(torch.maximum(x, home - levels / 255), home + levels / 255)
+    return x.clamp(0, 1).mul(255).round().div(255)

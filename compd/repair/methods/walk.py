@@ -1,0 +1,91 @@
+"""Distillation where it matters: on images at the decision boundary, where both models part.
+
+The search goes to where both models are undecided and widens the gap there. So the images to train
+on are made in the same way, in a few gradients each: one step to the boundary, then steps that keep
+to it and widen the gap.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from compd.repair.methods.base import Bench, Schedule, divergence, lattice, leads
+
+__all__ = ["Walk", "walk_loss"]
+
+
+@dataclass(frozen=True)
+class Walk(Schedule):
+    """KL to the original's full output, on clean, stored and walked images."""
+
+    lr: float = 2e-4
+    scales: bool = True
+    walk: int = 3  # gradients an image
+    levels: float = 1.5  # of 255, by which a step widens the gap
+    eps: int = 8  # levels of 255
+
+
+def walk_loss(config: Walk, bench: Bench, draw: torch.Generator) -> Tensor:
+    """Mean divergence over clean, stored and walked images of one batch."""
+    stored = bench.deviations(int(config.stored * config.batch), draw)
+    clean = bench.clean(int(config.clean * config.batch), draw)
+    home = bench.clean(config.batch - len(stored) - len(clean), draw)
+    walked = walk(config, bench, home) if len(home) else home
+    x = torch.cat([clean, stored, walked])
+    return divergence(bench.shadow(x), bench.answers(x))
+
+
+def walk(config: Walk, bench: Bench, home: Tensor) -> Tensor:
+    """Take images to the boundary and part the models there.
+
+    With ``o`` and ``d`` for the lead of the original's label in both models, each step goes to
+    where ``o + d`` is 0 (as far as a linear model tells, along the sign of its gradient), and along
+    the difference of both unit gradients as far as that leaves ``o + d`` alone.
+
+    Args:
+        config: of the walk.
+        bench: the models.
+        home: float pixels (N, C, H, W) to start from.
+
+    Returns:
+        Float pixels (N, C, H, W) on the 8-bit lattice within ``eps`` of ``home``.
+    """
+    labels = bench.answers(home).argmax(1)
+    x = home
+    for _ in range(config.walk):
+        known: list[Tensor] = []
+
+        def lead_of_original(x: Tensor, known: list[Tensor] = known) -> Tensor:
+            lead = leads(bench.original(x), labels)
+            known.append(lead.detach())
+            return lead
+
+        def lead_of_shadow(x: Tensor, known: list[Tensor] = known) -> Tensor:
+            lead = leads(bench.shadow(x), labels)
+            known.append(lead.detach())
+            return lead
+
+        original = bench.gradient(lead_of_original, x)
+        shadow = bench.gradient(lead_of_shadow, x)
+        total = original + shadow
+        slope = total.abs().flatten(1).sum(1).clamp_min(1e-9)
+        to_boundary = ((known[0] + known[1]) / slope).clamp(-config.eps / 255, config.eps / 255)
+        parting = _unit(original) - _unit(shadow)
+        across = (parting * total).flatten(1).sum(1) / total.flatten(1).square().sum(1).clamp_min(
+            1e-18
+        )
+        along = parting - _per_image(across) * total
+        step = along.sign() * config.levels / 255 - _per_image(to_boundary) * total.sign()
+        x = lattice(x + step, home, config.eps)
+    return x
+
+
+def _unit(gradient: Tensor) -> Tensor:
+    return gradient / _per_image(gradient.flatten(1).norm(dim=1).clamp_min(1e-12))
+
+
+def _per_image(values: Tensor) -> Tensor:
+    return values[:, None, None, None]

@@ -1,0 +1,216 @@
+"""The loop: fine-tune, convert, search again, keep the best."""
+
+from __future__ import annotations
+
+import copy
+import math
+import threading
+import time
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from compd.compress.tuning import Tuning, tuning_of
+from compd.data import Split
+from compd.pair import Pair
+from compd.progress import Progress, Report, silent
+from compd.repair.methods import Bench, Schedule, loss_of
+from compd.repair.selection import best_of, look_at
+from compd.repair.settings import Settings
+from compd.repair.state import State, save_state
+
+__all__ = ["Rounds", "step_seconds", "with_shadow"]
+
+_SAVE_EVERY = 20.0  # seconds
+_WATCH = 8  # steps from one look at the loss to the next: reading it waits for the device
+_CLIP = 5.0  # norm of a gradient, at most
+_FEWEST = 10  # steps that are worth a round
+_TRY = 2  # steps that are timed to plan a round
+
+
+@dataclass
+class Rounds:
+    """A repair that goes on from ``state``; :meth:`run` changes the state until it is done."""
+
+    pair: Pair  # as it was before
+    bench: Bench  # its shadow is replaced each round
+    selection: Split
+    settings: Settings
+    state: State
+    checkpoint: Path
+    stop: threading.Event = field(default_factory=threading.Event)
+    report: Report = silent
+
+    def run(self) -> None:
+        """Go on until the target is met, rounds bring nothing, or the budget is spent.
+
+        Raises:
+            KeyboardInterrupt: if ``stop`` is set; the state is saved by then.
+        """
+        state = self.state
+        self._spent, self._begun = state.seconds, time.perf_counter()
+        if not state.seen:
+            self._look(self.pair)
+            state.best = state.shadow = _copied(self.pair.shadow)
+            self._save()
+        while not self._done():
+            number = len(state.seen)
+            shadow: nn.Module = copy.deepcopy(self.pair.shadow)
+            if self._train_(shadow, number):
+                self._look(with_shadow(self.pair, shadow))
+                state.shadow = _copied(shadow)
+            else:
+                state.notes.append(
+                    f"round {number} diverged after {state.step} steps with a learning rate of "
+                    f"{self.settings.method.lr:g}, and was dropped; try a lower --lr"
+                )
+                state.seen.append(replace(state.seen[0], round=number, severity=1.0))
+                state.shadow, state.diverged = state.best, True
+            if best_of(state.seen, self.settings) == number:
+                state.best = state.shadow
+            state.optimiser, state.step, state.steps = None, 0, 0
+            self._save()
+
+    def _train_(self, shadow: nn.Module, number: int) -> bool:
+        """Train for a round, or for what is left of it; returns False if the loss diverged."""
+        state, config = self.state, self.settings.method
+        assert state.shadow is not None
+        if state.optimiser is None:
+            shadow.load_state_dict(state.shadow)
+            state.step, state.steps, state.first_loss = 0, self._plan(number), 0.0
+        tuning = _on_bench_(self.bench, self.pair, shadow, config)
+        optimiser = _optimiser(config, shadow)
+        if state.optimiser is not None:  # the middle of a round: learnt scales are among the state
+            shadow.load_state_dict(state.shadow)
+            optimiser.load_state_dict(state.optimiser)
+        saved = time.monotonic()
+        for step in range(state.step, state.steps):
+            for group in optimiser.param_groups:
+                group["lr"] = lr_at(step, state.steps, config)
+            loss = loss_of(config, self.bench, _draw(self.settings, number, step))
+            optimiser.zero_grad(set_to_none=True)
+            loss.backward()  # type: ignore[no-untyped-call]
+            torch.nn.utils.clip_grad_norm_(shadow.parameters(), _CLIP)
+            optimiser.step()
+            tuning.after_step_(shadow)
+            state.step = step + 1
+            if step % _WATCH == 0 or state.step == state.steps:
+                value = float(loss.detach())
+                worst = max(math.log(len(self.pair.classes)), 2 * (state.first_loss or value))
+                if not value <= worst:  # worse than guessing; NaN is not less either
+                    return False
+                state.first_loss = state.first_loss or value
+                self._report_step(number, value)
+            if self.stop.is_set() or time.monotonic() >= saved + _SAVE_EVERY:
+                state.shadow, state.optimiser = _copied(shadow), optimiser.state_dict()
+                self._save()
+                self._check_stop()
+                saved = time.monotonic()
+        tuning.finish_(shadow)
+        shadow.requires_grad_(False)
+        return True
+
+    def _plan(self, number: int) -> int:
+        """Steps of a round. With a budget of time, the rounds that are left share what is left."""
+        if self.settings.seconds is None:
+            return self.settings.method.steps_for(len(self.bench.images))
+        left = (self.settings.seconds - self._clock()) / (self.settings.rounds - number + 1)
+        return max(
+            _FEWEST,
+            int(
+                (left - self.state.look_seconds)
+                / step_seconds(self.pair, self.bench, self.settings)
+            ),
+        )
+
+    def _look(self, pair: Pair) -> None:
+        begun = time.perf_counter()
+        seen = look_at(
+            pair, self.selection, self.settings, len(self.state.seen), stop=self.stop,
+            report=self.report,
+        )  # fmt: skip
+        self._check_stop()
+        self.state.look_seconds = time.perf_counter() - begun
+        self.state.seen.append(seen)
+
+    def _done(self) -> bool:
+        state, settings = self.state, self.settings
+        best = best_of(state.seen, settings)
+        rounds = len(state.seen) - 1
+        if state.diverged or rounds >= settings.rounds or rounds - best >= settings.patience:
+            return True
+        if rounds and state.seen[best].severe <= settings.target:
+            return True
+        left = math.inf if settings.seconds is None else settings.seconds - self._clock()
+        return state.step == 0 and left < state.look_seconds
+
+    def _clock(self) -> float:
+        return self._spent + time.perf_counter() - self._begun
+
+    def _save(self) -> None:
+        self.state.seconds = self._clock()
+        save_state(self.state, self.checkpoint)
+
+    def _check_stop(self) -> None:
+        if self.stop.is_set():
+            raise KeyboardInterrupt
+
+    def _report_step(self, number: int, loss: float) -> None:
+        state = self.state
+        facts = {"loss": f"{loss:.4f}"}
+        if len(state.seen) > 1:
+            facts["severity"] = f"{state.seen[0].severity:.2f} -> {state.seen[-1].severity:.2f}"
+        stage = f"repairing, round {number} of {self.settings.rounds}"
+        self.report(Progress(stage, state.step, state.steps, facts))
+
+
+def step_seconds(pair: Pair, bench: Bench, settings: Settings) -> float:
+    """How long one training step takes, by trying some on a copy of the shadow."""
+    shadow: nn.Module = copy.deepcopy(pair.shadow)
+    _on_bench_(bench, pair, shadow, settings.method)
+    for i in range(_TRY + 1):
+        if i == 1:  # the first call sets kernels up
+            begun = time.perf_counter()
+        loss_of(settings.method, bench, _draw(settings, 0, i)).backward()  # type: ignore[no-untyped-call]
+    return (time.perf_counter() - begun) / _TRY
+
+
+def with_shadow(pair: Pair, shadow: nn.Module) -> Pair:
+    """The pair with another shadow, and the deployed model that is made of it."""
+    return Pair(pair.spec, pair.original, shadow, device=pair.device)
+
+
+def lr_at(step: int, total: int, config: Schedule) -> float:
+    """Learning rate of a step: a linear warm-up over a tenth, then half a cosine to zero."""
+    warm = max(1, total // 10)
+    if step < warm:
+        return config.lr * (step + 1) / warm
+    return config.lr * 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, total - warm)))
+
+
+def _on_bench_(bench: Bench, pair: Pair, shadow: nn.Module, config: Schedule) -> Tuning:
+    """Put a shadow on the bench, ready to be trained."""
+    tuning = tuning_of(pair.spec.compress, pair.shadow, scales=config.scales)
+    tuning.prepare_(shadow)
+    shadow.requires_grad_(True)
+    bench.shadow = shadow
+    return tuning
+
+
+def _draw(settings: Settings, number: int, step: int) -> torch.Generator:
+    """All draws of a step depend on these numbers alone: a resumed run draws the same."""
+    seed = (settings.random_seed * 1_000_003 + number) * 1_000_003 + step
+    return torch.Generator().manual_seed(seed % 2**63)
+
+
+def _optimiser(config: Schedule, shadow: nn.Module) -> torch.optim.Optimizer:
+    weights = [p for p in shadow.parameters() if p.requires_grad]
+    if config.optimiser == "adam":
+        return torch.optim.Adam(weights, lr=config.lr)
+    return torch.optim.SGD(weights, lr=config.lr, momentum=0.9, nesterov=True)
+
+
+def _copied(module: nn.Module) -> dict[str, Tensor]:
+    return {key: value.detach().cpu().clone() for key, value in module.state_dict().items()}

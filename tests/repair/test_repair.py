@@ -1,0 +1,302 @@
+"""The loop end to end on a tiny pair: what it changes, keeps, resumes and refuses."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import threading
+from collections import namedtuple
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tiny import tiny_pair, tiny_splits
+from torch import nn
+
+from compd.compress import Prune, Ptq, Qat
+from compd.corpus import Corpus
+from compd.data import Splits
+from compd.fuzz import Judge
+from compd.models import model_hash
+from compd.pair import Pair
+from compd.progress import Progress
+from compd.repair import Distil, Paper, RepairResult, Walk, plan, repair
+from compd.repair.selection import Seen, best_of
+from compd.repair.settings import Settings
+from compd.storage import cache_dir
+
+MakeCorpus = Callable[..., tuple[Pair, Corpus]]
+Refuses = Callable[..., Any]
+
+QUICK: dict[str, Any] = {
+    "method": Walk(steps=20, batch=32, lr=1e-3), "rounds": 1, "seeds": 10, "verdict_seeds": 10,
+    "eps": 16, "searches": ("pgd",), "splits": tiny_splits(),
+    "max_accuracy_drop": 1.0,
+}  # fmt: skip
+
+
+def poisoned(*names: str) -> Splits:
+    """The tiny splits with other images and labels in the named ones."""
+    splits = Splits(tiny_splits().dataset)
+    for name in names:
+        split = getattr(splits, name)
+        generator = torch.Generator().manual_seed(9)
+        images = torch.randint(0, 256, split.images.shape, generator=generator).to(torch.uint8)
+        setattr(splits, name, replace(split, images=images, labels=split.labels.flip(0)))
+    return splits
+
+
+def test_a_repair_writes_a_pair_that_deviates_less(make_corpus: MakeCorpus, tmp_path: Path) -> None:
+    pair, corpus = make_corpus()
+    before = dict(pair.hashes)
+    how = {**QUICK, "method": Walk(steps=80, batch=48, lr=3e-4), "max_accuracy_drop": 0.02}
+    result = repair(pair, corpus, out=tmp_path / "out", **how)
+    assert pair.hashes == before
+    assert (result.rounds, result.best_round) == (1, 1)
+    assert result.seen[1].severity < result.seen[0].severity
+    assert result.corpus_effective_before == result.entries == len(corpus)
+    assert result.corpus_effective_after < 0.8 * len(corpus)
+    assert result.heldout_effective_before > 0
+    assert result.heldout_effective_after < result.heldout_effective_before
+    fixed = Pair.load(result.pair)
+    assert fixed.hashes["original"] == before["original"]
+    assert fixed.hashes["deployed"] != before["deployed"]
+    labels = torch.tensor([record.seed_label for record in corpus])
+    images = torch.stack([corpus.image(record) for record in corpus])
+    assert int(Judge(fixed)(images, labels).effective.sum()) == result.corpus_effective_after
+    assert "corpus entries" in fixed.spec.rows["repair training"]
+    assert result.rows["verdict"] == tiny_splits().heldout.rows
+
+
+def test_a_result_survives_json(make_corpus: MakeCorpus, tmp_path: Path) -> None:
+    pair, corpus = make_corpus()
+    result = repair(pair, corpus, out=tmp_path / "out", **QUICK)
+    assert RepairResult.from_json(json.loads(json.dumps(result.to_json()))) == result
+    content = result.to_json()
+    wanted = (
+        "accuracy_original accuracy_before accuracy_after natural_before natural_after fixed "
+        "stubborn new heldout_effective_before heldout_effective_after fresh_seeds "
+        "fresh_effective_before fresh_effective_after severity_shares_before "
+        "severity_shares_after kl_before kl_after rounds best_round seconds pair fingerprint"
+    )
+    assert set(wanted.split()) <= content.keys()
+    assert content["severity_shares_before"].keys() == {"0.05", "0.2", "0.5"}
+    clean = result.clean
+    assert clean.natural_before.count == clean.fixed.count + clean.stubborn.count
+    assert clean.natural_after.count == clean.new.count + clean.stubborn.count
+
+
+@pytest.mark.parametrize("method", [Paper(steps=12), Distil(steps=12), Walk(steps=12)])
+def test_masks_hold_exactly(make_corpus: MakeCorpus, tmp_path: Path, method: Any) -> None:
+    pair, corpus = make_corpus(Prune(epochs=1))
+    how = {**QUICK, "method": method}
+    result = repair(pair, corpus, out=tmp_path / "out", **how)
+    fixed = Pair.load(result.pair)
+    changed = 0
+    for (name, was), now in zip(pair.shadow.named_modules(), fixed.shadow.modules(), strict=True):
+        if isinstance(was, nn.Conv2d):
+            assert torch.equal(was.weight == 0, now.weight == 0), name
+            changed += int((was.weight != now.weight).sum())
+        if isinstance(was, nn.BatchNorm2d):
+            assert torch.equal(was.running_mean, now.running_mean)
+    assert changed > 0 or result.best_round == 0
+
+
+@pytest.mark.parametrize("config", [Ptq(), Ptq(weight_bits=4), Qat(), Prune(epochs=1)])
+def test_what_ships_is_what_the_shadow_says(
+    make_corpus: MakeCorpus, tmp_path: Path, config: Any
+) -> None:
+    pair, corpus = make_corpus(config)
+    result = repair(pair, corpus, out=tmp_path / "out", **QUICK)
+    fixed = Pair.load(result.pair)
+    assert fixed.hashes["deployed"] == result.fingerprint["deployed_sha256"]
+    images = tiny_splits().heldout.images
+    with torch.inference_mode():
+        shadow = fixed.shadow(images.float() / 255)
+    assert float((shadow - fixed.deployed.run(images)).abs().max()) < 0.3
+
+
+def test_nothing_trains_on_selection_or_heldout_rows(
+    make_corpus: MakeCorpus, tmp_path: Path, one_thread: None
+) -> None:
+    pair, corpus = make_corpus()
+    hashes = []
+    for i, splits in enumerate((tiny_splits(), poisoned("heldout"), poisoned("selection"))):
+        how = {**QUICK, "splits": splits, "max_accuracy_drop": 1.0}
+        shutil.rmtree(cache_dir() / "repairs", ignore_errors=True)
+        result = repair(pair, corpus, out=tmp_path / str(i), **how)
+        assert result.rounds == 1
+        hashes.append(trained_hash(result, pair))
+    assert len(set(hashes)) == 1
+
+
+def trained_hash(result: RepairResult, pair: Pair) -> str:
+    """Of the shadow after the round, which these settings always keep if it is milder."""
+    assert result.best_round == 1
+    return model_hash(Pair.load(result.pair).shadow)
+
+
+def test_the_choice_among_rounds_does_not_look_at_heldout_rows(
+    make_corpus: MakeCorpus, tmp_path: Path, one_thread: None
+) -> None:
+    pair, corpus = make_corpus()
+    seen = []
+    for i, splits in enumerate((tiny_splits(), poisoned("heldout"))):
+        shutil.rmtree(cache_dir() / "repairs", ignore_errors=True)
+        seen.append(repair(pair, corpus, out=tmp_path / str(i), **{**QUICK, "splits": splits}).seen)
+    assert seen[0] == seen[1]
+
+
+@pytest.mark.parametrize("moment", ["early", "late"])
+def test_an_interrupted_repair_ends_as_one_that_was_not(
+    make_corpus: MakeCorpus, tmp_path: Path, one_thread: None, moment: str
+) -> None:
+    pair, corpus = make_corpus()
+    how = {**QUICK, "rounds": 2, "patience": 2}
+    whole = repair(pair, corpus, out=tmp_path / "whole", **how)
+    stop = threading.Event()
+
+    def interrupt(progress: Progress) -> None:
+        if progress.stage.startswith(f"repairing, round {1 if moment == 'early' else 2}"):
+            stop.set()
+
+    with pytest.raises(KeyboardInterrupt):
+        repair(pair, corpus, out=tmp_path / "cut", stop=stop, report=interrupt, **how)
+    assert list((cache_dir() / "repairs").iterdir())
+    rest = repair(pair, corpus, out=tmp_path / "cut", **how)
+    assert not list((cache_dir() / "repairs").iterdir())
+    assert any("went on" in note for note in rest.notes)
+    same = {"pair": "", "seconds": 0.0, "notes": (), "fingerprint": {}}
+    assert replace(rest, **same) == replace(whole, **same)
+    assert model_hash(Pair.load(rest.pair).shadow) == model_hash(Pair.load(whole.pair).shadow)
+
+
+def test_a_torn_state_file_means_starting_over(make_corpus: MakeCorpus, tmp_path: Path) -> None:
+    pair, corpus = make_corpus()
+    stop = threading.Event()
+    with pytest.raises(KeyboardInterrupt):
+        repair(pair, corpus, out=tmp_path / "out", stop=stop, report=lambda p: stop.set(), **QUICK)
+    for file in (cache_dir() / "repairs").iterdir():
+        file.write_bytes(file.read_bytes()[:100])
+    assert repair(pair, corpus, out=tmp_path / "out", **QUICK).rounds == 1
+
+
+def test_a_learning_rate_that_diverges_is_caught(make_corpus: MakeCorpus, tmp_path: Path) -> None:
+    pair, corpus = make_corpus()
+    wild = Walk(steps=60, batch=16, lr=50.0, optimiser="sgd")
+    result = repair(pair, corpus, out=tmp_path / "out", **{**QUICK, "method": wild})
+    assert result.best_round == 0
+    assert any("diverged" in note for note in result.notes)
+    assert model_hash(Pair.load(result.pair).shadow) == pair.hashes["shadow"]
+
+
+def test_if_nothing_is_better_the_start_comes_back(make_corpus: MakeCorpus, tmp_path: Path) -> None:
+    pair, corpus = make_corpus(Ptq())
+    result = repair(
+        pair, corpus, out=tmp_path / "out", **{**QUICK, "method": Walk(steps=1, lr=1e-12)}
+    )
+    assert result.best_round == 0
+    assert Pair.load(result.pair).hashes == pair.hashes
+    assert any("start" in note for note in result.notes)
+    assert result.natural_before == result.natural_after
+
+
+@pytest.mark.parametrize(
+    ("rounds", "best"),
+    [
+        ([(0.9, 0.1, 0.5)], 0),
+        ([(0.9, 0.1, 0.5), (0.9, 0.1, 0.4), (0.9, 0.1, 0.3)], 2),
+        ([(0.9, 0.1, 0.5), (0.8, 0.1, 0.1), (0.9, 0.2, 0.1)], 0),  # accuracy, agreement lost
+        ([(0.9, 0.1, 0.5), (0.9, 0.1, 0.5)], 0),  # a tie goes to the earlier
+    ],
+)
+def test_the_mildest_round_that_loses_nothing_is_kept(
+    rounds: list[tuple[float, float, float]], best: int
+) -> None:
+    seen = [Seen(i, a, n, 1.0, 1.0, s) for i, (a, n, s) in enumerate(rounds)]
+    assert best_of(seen, Settings()) == best
+
+
+def test_the_time_budget_ends_the_rounds(make_corpus: MakeCorpus, tmp_path: Path) -> None:
+    pair, corpus = make_corpus()
+    how = {**QUICK, "seconds": 1.0, "rounds": 50, "patience": 50}
+    result = repair(pair, corpus, out=tmp_path / "out", **how)
+    assert result.rounds < 50
+
+
+def test_a_plan_changes_nothing(make_corpus: MakeCorpus, tmp_path: Path) -> None:
+    pair, corpus = make_corpus()
+    before = dict(pair.hashes)
+    how = {key: value for key, value in QUICK.items() if key != "searches"}
+    planned = plan(pair, corpus, **how)
+    assert (planned.entries, planned.rounds, planned.steps) == (len(corpus), 1, 20)
+    assert planned.seconds > 0
+    assert tiny_pair(Ptq(weight_bits=4)).hashes == pair.hashes == before
+
+
+def test_another_pairs_corpus_is_refused_without_force(
+    make_corpus: MakeCorpus, tmp_path: Path, refuses: Refuses
+) -> None:
+    pair, corpus = make_corpus()
+    other = tiny_pair(Ptq())
+    with refuses("deployed", pair.hashes["deployed"][:12], "--force"):
+        repair(other, corpus, out=tmp_path / "out", **QUICK)
+    result = repair(other, corpus, out=tmp_path / "out", force=True, **QUICK)
+    assert result.entries == len(corpus)
+
+
+def test_entries_from_reserved_rows_are_left_out(
+    make_corpus: MakeCorpus, tmp_path: Path, refuses: Refuses
+) -> None:
+    pair, corpus = make_corpus()
+    splits = Splits(tiny_splits().dataset)
+    splits.heldout = splits.seeds  # as if the corpus had been found from held-out images
+    with refuses("their seeds are selection or held-out images"):
+        repair(pair, corpus, out=tmp_path / "out", **{**QUICK, "splits": splits})
+
+
+@pytest.mark.parametrize("choice", [{"min_severity": 0.1}, {"classes": ("red",)}, {"limit": 3}])
+def test_entries_can_be_chosen(
+    make_corpus: MakeCorpus, tmp_path: Path, choice: dict[str, Any]
+) -> None:
+    pair, corpus = make_corpus()
+    chosen = plan(pair, corpus, splits=tiny_splits(), **choice)
+    assert 0 < chosen.entries < len(corpus)
+    assert chosen.notes
+
+
+def test_bad_input_is_refused_in_one_line(
+    make_corpus: MakeCorpus, tmp_path: Path, refuses: Refuses, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pair, corpus = make_corpus()
+    out = tmp_path / "out"
+    with refuses("empty corpus"):
+        repair(pair, Corpus(tmp_path / "empty", create=True), out=out, **QUICK)
+    blind = Pair(pair.spec, pair.original, None, device=pair.device, deployed=pair.deployed)
+    with refuses("shadow", "compd compress"):
+        repair(blind, corpus, out=out, **QUICK)
+    with refuses("class", "purple"):
+        repair(pair, corpus, out=out, classes=("purple",), **QUICK)
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "thesis.tex").touch()
+    with refuses("full", "other"):
+        repair(pair, corpus, out=tmp_path / "full", **QUICK)
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(1, 1, 0))
+    with refuses("free space", "COMPD_CACHE"):
+        repair(pair, corpus, out=out, **QUICK)
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [({"rounds": 0}, "rounds=0"), ({"seconds": 0.0}, "time=0.0"), ({"eps": 0}, "eps=0"),
+     ({"limit": 0}, "limit=0"), ({"min_severity": 2.0}, "min_severity=2.0"),
+     ({"method": "magic"}, "method='magic'"), ({"random_seed": -1}, "-1"),
+     ({"searches": ()}, "search=''"), ({"searches": ("magic",)}, "search='magic'")],
+)  # fmt: skip
+def test_settings_that_make_no_sense(changes: dict[str, Any], named: str, refuses: Refuses) -> None:
+    with refuses(named):
+        Settings(**changes)
