@@ -60,8 +60,8 @@ def print_repair(result: RepairResult) -> None:
     )  # fmt: skip
     columns = ["effective", *(f"≥ {level}" for level in result.severity_shares_before)]
     _print_table(
-        f"Fresh searches from {result.fresh_seeds} held-out seeds within "
-        f"{result.settings['eps']}/255: share of seeds, before → after",
+        f"Fresh searches from {result.fresh_seeds} held-out seeds, {_bound(result)}: share of "
+        "seeds, before → after",
         ("search", *columns),
         [
             (
@@ -125,6 +125,11 @@ def _print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str
     if not console.is_terminal:  # a file or a pipe has no width
         console = Console(width=160)
     console.print(table, markup=False)
+
+
+def _bound(result: RepairResult) -> str:
+    eps = result.settings["eps"]
+    return "no bound" if eps == 255 else f"within {eps}/255"
 
 
 def _change(before: float, after: float) -> str:

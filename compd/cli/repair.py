@@ -43,7 +43,8 @@ def repair(
         typer.Option("--seeds", help="Held-out seeds of the verdict's searches. Default: 100."),
     ] = None,
     eps: Annotated[
-        int | None, typer.Option("--eps", help="Bound of the searches, of 255. Default: 8.")
+        int | None,
+        typer.Option("--eps", help="Bound of the searches (255: none). Default: the corpus's."),
     ] = None,
     min_severity: Annotated[
         float | None, typer.Option("--min-severity", help="Leave milder entries out.")

@@ -25,6 +25,7 @@ class Material:
 
     records: tuple[Record, ...]
     images: Tensor  # uint8 (N, C, H, W)
+    bound: int  # levels of 255 that most of them were searched within; 255 if there was no bound
     notes: tuple[str, ...]  # what was left out, and why
 
 
@@ -84,7 +85,13 @@ def material_of(corpus: Corpus, pair: Pair, splits: Splits, settings: Settings) 
             f"expected entries to repair in {str(corpus.directory)!r}, got none that may be used "
             f"of {len(records)} ({'; '.join(notes)})"
         )
-    return Material(tuple(kept), torch.stack(images), notes)
+    (eps, norm), _ = Counter((record.eps, record.norm) for record in kept).most_common(1)[0]
+    bound = 255 if eps is None else eps
+    if norm != "linf":
+        bound = max(record.linf for record in kept)
+        if settings.eps is None:
+            notes += (f"bounded by Linf {bound} of 255 from here, the largest of the entries",)
+    return Material(tuple(kept), torch.stack(images), bound, notes)
 
 
 def _check_pair(records: list[Record], pair: Pair, corpus: Corpus) -> None:

@@ -47,9 +47,8 @@ def plan(pair: Pair, corpus: Corpus, *, splits: Splits | None = None, **settings
     Raises:
         CompdError: as :func:`repair`.
     """
-    how = Settings(**settings)
-    splits, material = _checked(pair, corpus, splits, how)
-    each = step_seconds(pair, _bench(pair, splits, material), how)
+    splits, material, how = _checked(pair, corpus, splits, Settings(**settings))
+    each = step_seconds(pair, _bench(pair, splits, material, how), how)
     steps = how.method.steps_for(len(splits.train))
     seconds = how.rounds * steps * each
     if how.seconds is not None:
@@ -93,16 +92,16 @@ def repair(
             has no shadow to train, or the disk is full.
         KeyboardInterrupt: if ``stop`` was set; everything is saved by then.
     """
-    how = Settings(**settings)
+    asked = Settings(**settings)
     check_pair_target(out)
-    splits, material = _checked(pair, corpus, splits, how)
+    splits, material, how = _checked(pair, corpus, splits, asked)
     key = _key(pair, splits, material, how)
     checkpoint = cache_dir() / "repairs" / f"{key}.state"
     _check_space(pair, out, checkpoint)
     state = load_state(checkpoint, key)
     notes = [f"went on after round {len(state.seen) - 1}"] if state.seen else []
     rounds = Rounds(
-        pair, _bench(pair, splits, material), splits.selection, how, state, checkpoint,
+        pair, _bench(pair, splits, material, how), splits.selection, how, state, checkpoint,
         stop or threading.Event(), report,
     )  # fmt: skip
     rounds.run()
@@ -141,7 +140,7 @@ def repair(
 
 def _checked(
     pair: Pair, corpus: Corpus, splits: Splits | None, settings: Settings
-) -> tuple[Splits, Material]:
+) -> tuple[Splits, Material, Settings]:
     if not pair.has_shadow:
         raise CompdError(
             "expected a pair with a shadow to train, got one without; a deployed model alone "
@@ -152,15 +151,17 @@ def _checked(
         model = pair.spec.model
         splits = Splits(load_data(pair.spec.data, channels=model.channels, size=model.size))
     pair.check_input(splits.heldout.images, "held-out images")
-    return splits, material_of(corpus, pair, splits, settings)
+    material = material_of(corpus, pair, splits, settings)
+    return splits, material, replace(settings, eps=settings.eps or material.bound)
 
 
-def _bench(pair: Pair, splits: Splits, material: Material) -> Bench:
+def _bench(pair: Pair, splits: Splits, material: Material, settings: Settings) -> Bench:
     dataset = splits.dataset
+    assert settings.eps is not None
     return Bench(
         original=pair.original, shadow=pair.shadow, images=splits.train.images,
         stored=material.images, device=pair.device, pad=dataset.size // 16 * (1 + dataset.mirror),
-        mirror=dataset.mirror,
+        mirror=dataset.mirror, eps=settings.eps,
     )  # fmt: skip
 
 

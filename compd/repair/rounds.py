@@ -141,7 +141,8 @@ class Rounds:
         rounds = len(state.seen) - 1
         if state.diverged or rounds >= settings.rounds or rounds - best >= settings.patience:
             return True
-        if rounds and state.seen[best].severe <= settings.target:
+        met = settings.target is not None and state.seen[best].severe <= settings.target
+        if rounds and met:
             return True
         left = math.inf if settings.seconds is None else settings.seconds - self._clock()
         return state.step == 0 and left < state.look_seconds

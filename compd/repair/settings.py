@@ -25,10 +25,10 @@ class Settings:
     rounds: int = 3  # fine-tune, convert, search again
     seconds: float | None = None  # budget of wall time for the rounds; the verdict comes after
     patience: int = 2  # rounds that bring nothing after which to stop
-    target: float = 0.02  # stop when at most this share of selection seeds reaches severity 0.2
+    target: float | None = 0.02  # stop when at most this share of seeds reaches severity 0.2
     max_accuracy_drop: float = 0.001  # of a round that may be kept, on the selection split
     seeds: int = 100  # selection images that each round's search starts from
-    eps: int = 8  # bound of the searches, levels of 255
+    eps: int | None = None  # bound of the searches, levels of 255; None for the corpus's own
     verdict_seeds: int = 100  # held-out images that the verdict's searches start from
     searches: tuple[str, ...] = SEARCHES  # of the verdict; the first is what is summed up
     random_seed: int = 0  # of all draws
@@ -53,10 +53,10 @@ class Settings:
             )
         if self.seconds is not None and not self.seconds > 0:
             raise CompdError(f"expected a positive time, got time={self.seconds}")
-        if not 1 <= self.eps <= 255:
+        if self.eps is not None and not 1 <= self.eps <= 255:
             raise CompdError(f"expected eps in 1..255 (levels), got eps={self.eps}")
         for name in ("min_severity", "target", "max_accuracy_drop"):
-            if not 0 <= getattr(self, name) <= 1:
+            if not 0 <= (getattr(self, name) or 0) <= 1:
                 raise CompdError(f"expected {name} in 0..1, got {name}={getattr(self, name)}")
         if not 0 <= self.random_seed < 2**62:
             raise CompdError(f"expected 0 <= random_seed < 2**62, got {self.random_seed}")

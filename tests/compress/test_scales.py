@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import torch
+from tiny import tiny_pair, tiny_splits
 
 from compd.compress import Qat
 from compd.compress.int8 import activation_quantisers, convert, freeze_ranges_
 from compd.compress.scales import learn_scales_, settle_scales_
 from compd.models.inputs import to_input
-from tiny import tiny_pair, tiny_splits
 
 
 def test_settled_scales_are_the_learnt_ones() -> None:

@@ -27,7 +27,7 @@ def bench_of(pair: Pair, count: int = 32) -> Bench:
     splits = tiny_splits()
     return Bench(
         pair.original, shadow, splits.train.images[:100], splits.seeds.images[:count], pair.device,
-        pad=1, mirror=True,
+        pad=1, mirror=True, eps=8,
     )  # fmt: skip
 
 

@@ -155,7 +155,7 @@ def test_an_interrupted_repair_ends_as_one_that_was_not(
     make_corpus: MakeCorpus, tmp_path: Path, one_thread: None, moment: str
 ) -> None:
     pair, corpus = make_corpus()
-    how = {**QUICK, "rounds": 2, "patience": 2}
+    how = {**QUICK, "rounds": 2, "target": None}
     whole = repair(pair, corpus, out=tmp_path / "whole", **how)
     stop = threading.Event()
 
@@ -222,7 +222,7 @@ def test_the_mildest_round_that_loses_nothing_is_kept(
 
 def test_the_time_budget_ends_the_rounds(make_corpus: MakeCorpus, tmp_path: Path) -> None:
     pair, corpus = make_corpus()
-    how = {**QUICK, "seconds": 1.0, "rounds": 50, "patience": 50}
+    how = {**QUICK, "seconds": 1.0, "rounds": 50, "patience": 50, "target": None}
     result = repair(pair, corpus, out=tmp_path / "out", **how)
     assert result.rounds < 50
 

@@ -58,6 +58,7 @@ class Bench:
     device: torch.device
     pad: int  # largest random shift of training images, in pixels
     mirror: bool
+    eps: int  # bound of the searches, levels of 255
 
     def clean(self, count: int, draw: torch.Generator) -> Tensor:
         """Float pixels of training images, shifted and mirrored at random."""

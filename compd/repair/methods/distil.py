@@ -22,7 +22,7 @@ class Distil(Schedule):
     clean: float = 0.3
     pushes: int = 2
     push_levels: int = 4  # of 255, a push
-    eps: int = 8  # levels of 255
+    eps: int | None = None  # levels of 255; None for the bound of the searches
 
 
 def distil_loss(config: Distil, bench: Bench, draw: torch.Generator) -> Tensor:
@@ -37,9 +37,9 @@ def distil_loss(config: Distil, bench: Bench, draw: torch.Generator) -> Tensor:
         gap: Tensor = (original - shadow).gather(1, label)
         return gap
 
-    pushed = home
+    pushed, eps = home, config.eps or bench.eps
     for _ in range(config.pushes if len(home) else 0):
         step = bench.gradient(parting, pushed).sign() * config.push_levels / 255
-        pushed = lattice(pushed + step, home, config.eps)
+        pushed = lattice(pushed + step, home, eps)
     x = torch.cat([clean, stored, pushed])
     return divergence(bench.shadow(x), bench.answers(x))

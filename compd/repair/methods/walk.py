@@ -25,7 +25,7 @@ class Walk(Schedule):
     scales: bool = True
     walk: int = 3  # gradients an image
     levels: float = 1.5  # of 255, by which a step widens the gap
-    eps: int = 8  # levels of 255
+    eps: int | None = None  # levels of 255; None for the bound of the searches
 
 
 def walk_loss(config: Walk, bench: Bench, draw: torch.Generator) -> Tensor:
@@ -54,7 +54,7 @@ def walk(config: Walk, bench: Bench, home: Tensor) -> Tensor:
         Float pixels (N, C, H, W) on the 8-bit lattice within ``eps`` of ``home``.
     """
     labels = bench.answers(home).argmax(1)
-    x = home
+    x, eps = home, config.eps or bench.eps
     for _ in range(config.walk):
         known: list[Tensor] = []
 
@@ -72,14 +72,14 @@ def walk(config: Walk, bench: Bench, home: Tensor) -> Tensor:
         shadow = bench.gradient(lead_of_shadow, x)
         total = original + shadow
         slope = total.abs().flatten(1).sum(1).clamp_min(1e-9)
-        to_boundary = ((known[0] + known[1]) / slope).clamp(-config.eps / 255, config.eps / 255)
+        to_boundary = ((known[0] + known[1]) / slope).clamp(-eps / 255, eps / 255)
         parting = _unit(original) - _unit(shadow)
         across = (parting * total).flatten(1).sum(1) / total.flatten(1).square().sum(1).clamp_min(
             1e-18
         )
         along = parting - _per_image(across) * total
         step = along.sign() * config.levels / 255 - _per_image(to_boundary) * total.sign()
-        x = lattice(x + step, home, config.eps)
+        x = lattice(x + step, home, eps)
     return x
 
 
