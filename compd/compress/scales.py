@@ -17,8 +17,8 @@ from compd.compress.int8 import activation_quantisers
 
 __all__ = ["learn_scales_", "settle_scales_"]
 
-# By how much faster than weights a scale moves, in parts of itself: steps of Adam are absolute.
-_PACE = 10.0
+# In parts of itself a scale moves as fast as a weight of size 1 that is this large.
+_PACE = 100.0
 
 
 def learn_scales_(shadow: nn.Module) -> None:

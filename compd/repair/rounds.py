@@ -27,6 +27,7 @@ _SAVE_EVERY = 20.0  # seconds
 _WATCH = 8  # steps from one look at the loss to the next: reading it waits for the device
 _CLIP = 5.0  # norm of a gradient, at most
 _FEWEST = 10  # steps that are worth a round
+_SMALLEST = 1e-2  # what a tensor of zeros counts as, which could not move otherwise
 _TRY = 2  # steps that are timed to plan a round
 
 
@@ -88,7 +89,7 @@ class Rounds:
         saved = time.monotonic()
         for step in range(state.step, state.steps):
             for group in optimiser.param_groups:
-                group["lr"] = lr_at(step, state.steps, config)
+                group["lr"] = lr_at(step, state.steps, config) * group["size"]
             loss = loss_of(config, self.bench, _draw(self.settings, number, step))
             optimiser.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
@@ -207,10 +208,23 @@ def _draw(settings: Settings, number: int, step: int) -> torch.Generator:
 
 
 def _optimiser(config: Schedule, shadow: nn.Module) -> torch.optim.Optimizer:
+    """Adam moves a weight by about its learning rate, whatever the weight's own size.
+
+    So each tensor's rate is in parts of that size, as in Adafactor (Shazeer and Stern 2018, section
+    8): one setting then fits narrow and wide networks.
+    """
     weights = [p for p in shadow.parameters() if p.requires_grad]
-    if config.optimiser == "adam":
-        return torch.optim.Adam(weights, lr=config.lr)
-    return torch.optim.SGD(weights, lr=config.lr, momentum=0.9, nesterov=True)
+    if config.optimiser == "sgd":
+        groups = [{"params": weights, "size": 1.0}]
+        return torch.optim.SGD(groups, lr=config.lr, momentum=0.9, nesterov=True)
+    sizes = [float(p.detach().square().mean().sqrt()) for p in weights]
+    return torch.optim.Adam(
+        [
+            {"params": [p], "size": min(max(size, _SMALLEST), 1.0)}
+            for p, size in zip(weights, sizes, strict=True)
+        ],
+        lr=config.lr,
+    )
 
 
 def _copied(module: nn.Module) -> dict[str, Tensor]:

@@ -23,7 +23,7 @@ def test_settled_scales_are_the_learnt_ones() -> None:
     with torch.no_grad():
         assert torch.allclose(shadow(x), untouched, atol=1e-5)  # nothing is learnt yet
         for i, quantiser in enumerate(activation_quantisers(shadow)):
-            quantiser.change.fill_(-0.01 * (i % 3))
+            quantiser.change.fill_(-0.001 * (i % 3))
         learnt = shadow(x)
     settle_scales_(shadow)
     freeze_ranges_(shadow)

@@ -21,7 +21,6 @@ __all__ = ["Walk", "walk_loss"]
 class Walk(Schedule):
     """KL to the original's full output, on clean, stored and walked images."""
 
-    lr: float = 2e-4
     scales: bool = True
     walk: int = 3  # gradients an image
     levels: float = 1.5  # of 255, by which a step widens the gap
