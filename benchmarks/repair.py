@@ -1,4 +1,4 @@
-"""Repair methods side by side: same pair, same corpus, same time, the same verdict on held-out rows.
+"""Repair methods side by side: same pair, corpus and time, and the verdict on held-out rows.
 
     python benchmarks/repair.py --pairs int8,pruned --methods walk,paper --random-seeds 0,1,2
 
@@ -116,7 +116,7 @@ def main() -> None:
                     )
                     print(
                         f"{kind}, {method}, random seed {seed}: round {result.best_round} of "
-                        f"{result.rounds}, {result.seconds} s; {line}; smaller bounds {smaller[-1]}",
+                        f"{result.rounds}, {result.seconds} s; {line}; at 1, 2 {smaller[-1]}",
                         flush=True,
                     )
                 rows += rows_of(kind, method, results, smaller)

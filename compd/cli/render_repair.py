@@ -47,6 +47,18 @@ def print_repair(result: RepairResult) -> None:
             *(("note", note) for note in result.notes),
         ],
     )  # fmt: skip
+    _print_table(
+        "Rounds, on the selection rows",
+        ("", "mean severity", "≥ 0.2", "effective", "accuracy", "natural disagreement"),
+        [
+            (
+                "start" if seen.round == 0 else f"round {seen.round}",
+                f"{seen.severity:.4f}", percent(seen.severe), percent(seen.effective),
+                percent(seen.accuracy), percent(seen.natural),
+            )
+            for seen in result.seen
+        ],
+    )  # fmt: skip
     _print_table("Clean images", ("", "before", "after", "original"), _clean_rows(result))
     _print_table(
         "Deviations",

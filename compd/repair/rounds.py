@@ -28,6 +28,7 @@ _WATCH = 8  # steps from one look at the loss to the next: reading it waits for 
 _CLIP = 5.0  # norm of a gradient, at most
 _FEWEST = 10  # steps that are worth a round
 _SMALLEST = 1e-2  # what a tensor of zeros counts as, which could not move otherwise
+_CALMER = 4.0  # by which the learning rate falls after a round that brought nothing
 _TRY = 2  # steps that are timed to plan a round
 
 
@@ -47,6 +48,9 @@ class Rounds:
     def run(self) -> None:
         """Go on until the target is met, rounds bring nothing, or the budget is spent.
 
+        Each round starts from the best one so far; after one that brought nothing, at a quarter of
+        the learning rate.
+
         Raises:
             KeyboardInterrupt: if ``stop`` is set; the state is saved by then.
         """
@@ -61,16 +65,14 @@ class Rounds:
             shadow: nn.Module = copy.deepcopy(self.pair.shadow)
             if self._train_(shadow, number):
                 self._look(with_shadow(self.pair, shadow))
-                state.shadow = _copied(shadow)
             else:
-                state.notes.append(
-                    f"round {number} diverged after {state.step} steps with a learning rate of "
-                    f"{self.settings.method.lr:g}, and was dropped; try a lower --lr"
-                )
+                state.notes.append(f"round {number} diverged after {state.step} steps")
                 state.seen.append(replace(state.seen[0], round=number, severity=1.0))
-                state.shadow, state.diverged = state.best, True
             if best_of(state.seen, self.settings) == number:
-                state.best = state.shadow
+                state.best = _copied(shadow)
+            else:
+                state.rate /= _CALMER
+            state.shadow = state.best
             state.optimiser, state.step, state.steps = None, 0, 0
             self._save()
 
@@ -88,8 +90,9 @@ class Rounds:
             optimiser.load_state_dict(state.optimiser)
         saved = time.monotonic()
         for step in range(state.step, state.steps):
+            rate = state.rate * lr_at(step, state.steps, config)
             for group in optimiser.param_groups:
-                group["lr"] = lr_at(step, state.steps, config) * group["size"]
+                group["lr"] = rate * group["size"]
             loss = loss_of(config, self.bench, _draw(self.settings, number, step))
             optimiser.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
@@ -129,7 +132,8 @@ class Rounds:
     def _look(self, pair: Pair) -> None:
         begun = time.perf_counter()
         seen = look_at(
-            pair, self.selection, self.settings, len(self.state.seen), stop=self.stop,
+            pair, self.selection, self.settings, len(self.state.seen), start=self.pair,
+            stop=self.stop,
             report=self.report,
         )  # fmt: skip
         self._check_stop()
@@ -140,10 +144,9 @@ class Rounds:
         state, settings = self.state, self.settings
         best = best_of(state.seen, settings)
         rounds = len(state.seen) - 1
-        if state.diverged or rounds >= settings.rounds or rounds - best >= settings.patience:
+        if rounds >= settings.rounds or rounds - best >= settings.patience:
             return True
-        met = settings.target is not None and state.seen[best].severe <= settings.target
-        if rounds and met:
+        if best and settings.target is not None and state.seen[best].severe <= settings.target:
             return True
         left = math.inf if settings.seconds is None else settings.seconds - self._clock()
         return state.step == 0 and left < state.look_seconds

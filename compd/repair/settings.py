@@ -24,7 +24,7 @@ class Settings:
     method: Schedule = field(default_factory=Walk)  # a registered configuration, or its name
     rounds: int = 3  # fine-tune, convert, search again
     seconds: float | None = None  # budget of wall time for the rounds; the verdict comes after
-    patience: int = 2  # rounds that bring nothing after which to stop
+    patience: int = 3  # rounds that bring nothing after which to stop
     target: float | None = 0.02  # stop when at most this share of seeds reaches severity 0.2
     max_accuracy_drop: float = 0.001  # of a round that may be kept, on the selection split
     seeds: int = 100  # selection images that each round's search starts from

@@ -20,7 +20,7 @@ __all__ = ["Bench", "Schedule", "divergence", "leads"]
 class Schedule:
     """The part of a method's configuration that the training loop reads."""
 
-    lr: float = 2e-3  # peak; adam: of each tensor's size. A warm-up before it, a cosine after
+    lr: float = 1e-3  # peak; adam: of each tensor's size. A warm-up before it, a cosine after
     steps: int | None = None  # a round; None for two passes over the training images, 40 to 400
     batch: int = 96
     optimiser: str = "adam"  # or "sgd": with Nesterov momentum of 0.9

@@ -111,7 +111,10 @@ def repair(
         assert state.best is not None
         shadow.load_state_dict(state.best)
     else:
-        notes.append("no round was better than the start, which is handed back")
+        notes.append(
+            "no round was better than the start, which is handed back; try a lower --lr, more "
+            "--steps, or a corpus of more severe deviations"
+        )
     fixed = with_shadow(pair, shadow)
     rows = {
         "repair training": f"{splits.train.rows} and {len(material.records)} corpus entries",
