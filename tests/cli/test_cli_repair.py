@@ -1,0 +1,115 @@
+"""``compd repair`` by its command."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from compd.corpus import Corpus
+from compd.pair import Pair
+from compd.repair import RepairResult
+
+Run = Callable[..., Any]
+QUICK = ("--threads", 1, "--rounds", 1, "--steps", 6, "--seeds", 6)
+
+
+@pytest.fixture(scope="module")
+def found(world: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A corpus of the pair's."""
+    from compd.cli import _run
+
+    folder = tmp_path_factory.mktemp("repair") / "found"
+    search = ["fuzz", "--pair", str(world.pair), "--seeds", "30", "--threads", "1"]
+    assert _run([*search, "--eps", "24", "--corpus", str(folder)]) == 0
+    assert len(Corpus(folder)) > 5
+    return folder
+
+
+def test_repair_prints_the_whole_verdict_and_writes_it(
+    run: Run, cached: Any, found: Path, tmp_path: Path
+) -> None:
+    out, target = tmp_path / "fixed", tmp_path / "repair.json"
+    ran = run("repair", "--pair", cached.pair, "--corpus", found, "--out", out, "--json", target,
+              *QUICK)  # fmt: skip
+    assert ran.code == 0, ran.err
+    for text in (
+        "natural disagreement", "fixed, stubborn, new", "mean KL", "of the corpus, still effective",
+        "found on held-out seeds", "boundary, severe", "blackbox", "FGSM 8/255", "PGD-20",
+        "within 24/255", f"next: compd fuzz --pair {out}",
+    ):  # fmt: skip
+        assert text in ran.out, text
+    result = RepairResult.from_json(json.loads(target.read_text()))
+    assert result.pair == str(out)
+    assert Pair.load(out).hashes["deployed"] == result.fingerprint["deployed_sha256"]
+
+
+def test_a_dry_run_writes_nothing(run: Run, cached: Any, found: Path, tmp_path: Path) -> None:
+    out = tmp_path / "fixed"
+    ran = run("repair", "--pair", cached.pair, "--corpus", found, "--out", out, "--dry-run",
+              "--rounds", 2, "--steps", 7)  # fmt: skip
+    assert ran.code == 0, ran.err
+    assert f"{len(Corpus(found))} of the corpus" in ran.out
+    assert "at most 2 of 7 steps" in ran.out
+    assert not out.exists()
+
+
+def test_another_pairs_corpus(run: Run, cached: Any, found: Path, tmp_path: Path) -> None:
+    other = ("--model", "lenet5", "--epochs", 2, "--compress", "ptq", "--weight-bits", 4)
+    ran = run("repair", *other, "--corpus", found, "--out", tmp_path / "fixed", *QUICK)
+    assert ran.code == 2
+    assert ran.err.strip().count("\n") == 0 or "compd:" in ran.err.splitlines()[-1]
+    assert "--force" in ran.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (("--corpus", "nowhere"), "nowhere"),
+        (("--method", "magic"), "magic"),
+        (("--rounds", 0), "rounds=0"),
+        (("--lr", -1), "lr=-1"),
+        (("--classes", "purple"), "purple"),
+    ],
+)
+def test_bad_input(
+    run: Run, cached: Any, found: Path, arguments: tuple[object, ...], named: str, tmp_path: Path
+) -> None:
+    corpus = () if "--corpus" in arguments else ("--corpus", found)
+    ran = run("repair", "--pair", cached.pair, *corpus, "--out", tmp_path / "o", *arguments)
+    assert ran.code == 2
+    assert named in ran.err.splitlines()[-1]
+    assert not (tmp_path / "o").exists()
+
+
+@pytest.mark.slow
+def test_killed_at_any_moment_it_ends_the_same(
+    cached: Any, found: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = [
+        sys.executable, "-m", "compd", "repair", "--pair", str(cached.pair), "--corpus", str(found),
+        "--threads", "1", "--rounds", "1", "--steps", "120", "--seeds", "6",
+    ]  # fmt: skip
+    whole = [*command, "--out", str(tmp_path / "whole")]
+    assert subprocess.run(whole, capture_output=True).returncode == 0
+    cut = [*command, "--out", str(tmp_path / "cut")]
+    for number in (signal.SIGINT, signal.SIGKILL):
+        process = subprocess.Popen(cut, stderr=subprocess.PIPE, text=True)
+        assert process.stderr is not None
+        for line in process.stderr:  # until it trains
+            if line.startswith("repairing"):
+                break
+        time.sleep(0.3)
+        process.send_signal(number)
+        process.communicate()
+        assert process.returncode in (130, -signal.SIGKILL)
+    assert subprocess.run(cut, capture_output=True).returncode == 0
+    hashes = [Pair.load(tmp_path / name).hashes for name in ("whole", "cut")]
+    assert hashes[0] == hashes[1]
