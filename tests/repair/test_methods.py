@@ -110,3 +110,14 @@ def test_unknown_methods_and_settings_are_refused(refuses: Refuses) -> None:
     for bad in ({"lr": 0.0}, {"steps": 0}, {"batch": 1}, {"optimiser": "lion"}, {"clean": 0.99}):
         with refuses(next(iter(bad))):
             method("walk", **bad)
+
+
+def test_mixed_images_lie_between_training_images() -> None:
+    bench = bench_of(tiny_pair(Ptq()))
+    bench.images = torch.cat([torch.zeros(1, 3, 16, 16), torch.full((1, 3, 16, 16), 255.0)]).byte()
+    bench.pad = 0
+    mixed = bench.mixed(40, draw())
+    assert (mixed.flatten(1).amin(1) == mixed.flatten(1).amax(1)).all()  # one share an image
+    values = mixed[:, 0, 0, 0]
+    assert 0 <= float(values.min()) < 0.3 < 0.7 < float(values.max()) <= 1
+    assert int(((values > 0.05) & (values < 0.95)).sum()) > 10

@@ -65,6 +65,16 @@ class Bench:
         rows = torch.randint(len(self.images), (count,), generator=draw)
         return self._input(crop_and_mirror(self.images[rows], self.pad, self.mirror, draw))
 
+    def mixed(self, count: int, draw: torch.Generator) -> Tensor:
+        """Float pixels of blends of two training images each (mixup, Zhang et al. 2018).
+
+        The original is sure of nearly all training images, and says little there. Between two of
+        them it has to weigh, as on new images that are hard.
+        """
+        first, second = self.clean(count, draw), self.clean(count, draw)
+        share = torch.rand((count, 1, 1, 1), generator=draw).to(self.device)
+        return second + share * (first - second)
+
     def deviations(self, count: int, draw: torch.Generator) -> Tensor:
         """Float pixels of stored deviations, as they are; none if the corpus is empty."""
         if not len(self.stored):

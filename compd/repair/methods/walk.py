@@ -19,8 +19,10 @@ __all__ = ["Walk", "walk_loss"]
 
 @dataclass(frozen=True)
 class Walk(Schedule):
-    """KL to the original's full output, on clean, stored and walked images."""
+    """KL to the original's full output, on clean, mixed, stored and walked images."""
 
+    clean: float = 0.1
+    mixed: float = 0.4  # share of a batch that is blends of two training images
     scales: bool = True
     walk: int = 3  # gradients an image
     levels: float = 1.5  # of 255, by which a step widens the gap
@@ -28,12 +30,13 @@ class Walk(Schedule):
 
 
 def walk_loss(config: Walk, bench: Bench, draw: torch.Generator) -> Tensor:
-    """Mean divergence over clean, stored and walked images of one batch."""
+    """Mean divergence over clean, mixed, stored and walked images of one batch."""
     stored = bench.deviations(int(config.stored * config.batch), draw)
     clean = bench.clean(int(config.clean * config.batch), draw)
-    home = bench.clean(config.batch - len(stored) - len(clean), draw)
+    mixed = bench.mixed(int(config.mixed * config.batch), draw)
+    home = bench.clean(max(0, config.batch - len(stored) - len(clean) - len(mixed)), draw)
     walked = walk(config, bench, home) if len(home) else home
-    x = torch.cat([clean, stored, walked])
+    x = torch.cat([clean, mixed, stored, walked])
     return divergence(bench.shadow(x), bench.answers(x))
 
 
