@@ -17,6 +17,8 @@ from compd.repair.settings import Settings
 
 __all__ = ["Seen", "best_of", "look_at"]
 
+_WORTH = 0.02  # of the start's mean severity, by which a round has to be milder at least
+
 
 @dataclass(frozen=True)
 class Seen:
@@ -71,6 +73,8 @@ def look_at(
 def best_of(seen: Sequence[Seen], settings: Settings) -> int:
     """The round to keep: the mildest of those that keep accuracy and natural agreement.
 
+    It has to be milder than the start by more than the draws of a search are worth.
+
     Agreement is kept unless new disagreements outnumber the fixed ones by more than chance
     (McNemar's test at 0.1): these are few images.
 
@@ -84,7 +88,8 @@ def best_of(seen: Sequence[Seen], settings: Settings) -> int:
     fit = [
         i
         for i, one in enumerate(seen)
-        if one.accuracy >= seen[0].accuracy - settings.max_accuracy_drop - 1e-9
+        if (i == 0 or one.severity <= (1 - _WORTH) * seen[0].severity)
+        and one.accuracy >= seen[0].accuracy - settings.max_accuracy_drop - 1e-9
         and (one.new <= one.fixed or mcnemar(one.fixed, one.new) > 0.1)
     ]
     return min(fit, key=lambda i: (seen[i].severity, i))

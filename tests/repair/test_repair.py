@@ -208,7 +208,8 @@ def test_if_nothing_is_better_the_start_comes_back(make_corpus: MakeCorpus, tmp_
         ([(0.9, 0, 0, 0.5)], 0),
         ([(0.9, 0, 0, 0.5), (0.9, 1, 1, 0.4), (0.9, 1, 2, 0.3)], 2),
         ([(0.9, 0, 0, 0.5), (0.8, 0, 0, 0.1), (0.9, 0, 9, 0.1)], 0),  # accuracy, agreement lost
-        ([(0.9, 0, 0, 0.5), (0.9, 0, 0, 0.5)], 0),  # a tie goes to the earlier
+        ([(0.9, 0, 0, 0.5), (0.9, 0, 0, 0.499)], 0),  # no more than luck
+        ([(0.9, 0, 0, 0.5), (0.9, 0, 0, 0.4), (0.9, 0, 0, 0.4)], 1),  # a tie goes to the earlier
     ],
 )
 def test_the_mildest_round_that_loses_nothing_is_kept(
