@@ -77,7 +77,7 @@ def test_a_loss_reaches_the_shadow_and_nothing_else(name: str) -> None:
 @pytest.mark.parametrize("name", sorted(METHODS))
 def test_the_same_draw_gives_the_same_loss(name: str, one_thread: None) -> None:
     bench = bench_of(tiny_pair(Ptq(weight_bits=4)))
-    losses = [float(loss_of(method(name, batch=16), bench, draw(seed))) for seed in (1, 1, 2)]
+    losses = [loss_of(method(name, batch=16), bench, draw(seed)).item() for seed in (1, 1, 2)]
     assert losses[0] == losses[1] != losses[2]
 
 
