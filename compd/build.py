@@ -10,7 +10,14 @@ from torch import nn
 
 from compd import __version__
 from compd.cached import cached_module, torch_version
-from compd.compress import COMPRESSIONS, Compression, config_to_json, empty_shadow, make_shadow
+from compd.compress import (
+    COMPRESSIONS,
+    RECIPE,
+    Compression,
+    config_to_json,
+    empty_shadow,
+    make_shadow,
+)
 from compd.data import Splits, load_data
 from compd.errors import unknown
 from compd.models import model_hash, trace
@@ -96,7 +103,7 @@ def _shadow(
             "compress": config_to_json(config),
             "original": model_hash(original),
             "data": dataset.identity,
-            "made_with": [__version__, torch_version(), device.type],
+            "made_with": [__version__, RECIPE, torch_version(), device.type],
         }
     )
     folder = cache_dir() / "shadows"

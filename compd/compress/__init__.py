@@ -10,10 +10,11 @@ from compd.compress.configs import (
     config_to_json,
     kind_of,
 )
-from compd.compress.shadows import empty_shadow, make_shadow
+from compd.compress.shadows import RECIPE, empty_shadow, make_shadow
 
 __all__ = [
     "COMPRESSIONS",
+    "RECIPE",
     "Compression",
     "Prune",
     "Ptq",

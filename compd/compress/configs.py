@@ -28,11 +28,12 @@ class Qat:
     epochs: int = 1
     lr: float = 1e-4
     batch: int = 64
+    weight_bits: int = 8
     activation_bits: int = 7  # PyTorch's default for x86: no AVX2 kernel saturates
     seed: int = 0
 
     def __post_init__(self) -> None:
-        _check_activation_bits(self.activation_bits)
+        _check_bits(self.weight_bits, self.activation_bits, fewest=7)
         _check_fine_tuning(self.epochs, self.lr, self.batch)
 
 
@@ -46,9 +47,7 @@ class Ptq:
     activation_bits: int = 7
 
     def __post_init__(self) -> None:
-        if not 4 <= self.weight_bits <= 8:
-            raise CompdError(f"expected weight_bits in 4..8, got weight_bits={self.weight_bits}")
-        _check_activation_bits(self.activation_bits)
+        _check_bits(self.weight_bits, self.activation_bits, fewest=4)
 
 
 @dataclass(frozen=True)
@@ -69,9 +68,13 @@ class Prune:
         _check_fine_tuning(self.epochs, self.lr, self.batch)
 
 
-def _check_activation_bits(bits: int) -> None:
-    if bits not in (7, 8):
-        raise CompdError(f"expected activation_bits to be 7 or 8, got activation_bits={bits}")
+def _check_bits(weights: int, activations: int, *, fewest: int) -> None:
+    if not fewest <= weights <= 8:
+        raise CompdError(f"expected weight_bits in {fewest}..8, got weight_bits={weights}")
+    if activations not in (7, 8):
+        raise CompdError(
+            f"expected activation_bits to be 7 or 8, got activation_bits={activations}"
+        )
 
 
 def _check_fine_tuning(epochs: int, lr: float, batch: int) -> None:

@@ -1,4 +1,4 @@
-"""The only module that touches ``torch.ao.quantization`` (deprecated there, so kept behind here).
+"""With :mod:`compd.compress.graph` all that touches ``torch.ao.quantization`` (deprecated there).
 
 A shadow is the FX graph of the original with BatchNorm folded into convolutions and with
 fake-quantisation *in its forward pass*: 8-bit (or narrower) weights per output channel, symmetric;
@@ -8,7 +8,6 @@ activations per tensor, affine. The deployed model is the same graph converted t
 from __future__ import annotations
 
 import copy
-import operator
 import threading
 import warnings
 from collections.abc import Iterator
@@ -16,7 +15,6 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, fx, nn
 from torch.ao.quantization import QConfig, QConfigMapping
 from torch.ao.quantization.fake_quantize import (
@@ -33,6 +31,12 @@ from torch.ao.quantization.observer import (
 )
 from torch.ao.quantization.quantize_fx import convert_fx, fuse_fx, prepare_qat_fx
 
+from compd.compress.graph import (
+    own_ranges_after_scalars_,
+    share_ranges_,
+    unshare_,
+    widen_output_,
+)
 from compd.errors import CompdError, unknown
 from compd.models.factory import trace
 from compd.models.inputs import to_input
@@ -51,10 +55,6 @@ __all__ = [
 ENGINES = ("x86", "fbgemm", "onednn", "qnnpack")
 
 _ENGINE_LOCK = threading.RLock()
-_ARITHMETIC = (
-    operator.add, operator.sub, operator.mul, operator.truediv,
-    torch.add, torch.sub, torch.mul, torch.div,
-)  # fmt: skip
 
 
 @contextmanager
@@ -95,16 +95,16 @@ def new_shadow(
         original: the model; not changed.
         example: float pixels (N, C, H, W) of the right shape.
         weight_bits: 8 down to 4.
-        activation_bits: 8, or 7 (PyTorch's ``reduce_range``), which no AVX2 kernel saturates at.
+        activation_bits: 8, or 7 (as PyTorch's ``reduce_range``), which no AVX2 kernel saturates at.
         histogram: choose activation ranges by histogram (PTQ) instead of moving minima and maxima.
         name: for error messages.
 
     Raises:
         CompdError: if the model cannot be traced.
     """
-    top = 2**activation_bits - 1
-    shared: dict[str, Any] = {"quant_min": 0, "quant_max": top, "dtype": torch.quint8}
-    shared |= {"qscheme": torch.per_tensor_affine, "reduce_range": activation_bits < 8}
+    # No reduce_range: with a range that is given, it would be halved once more (torch 2.13).
+    shared: dict[str, Any] = {"quant_min": 0, "quant_max": 2**activation_bits - 1}
+    shared |= {"dtype": torch.quint8, "qscheme": torch.per_tensor_affine}
     half = 2 ** (weight_bits - 1)
     # Not the fused quantisers: those write to their scales in each forward pass, so that a shadow
     # would not be a pure function (torch 2.13).
@@ -122,13 +122,13 @@ def new_shadow(
     mapping = QConfigMapping().set_global(
         QConfig(activation, weight)  # type: ignore[no-untyped-call]
     )
-    traced = _unshare_(trace(copy.deepcopy(original).cpu().eval(), name))
+    traced = unshare_(trace(copy.deepcopy(original).cpu().eval(), name))
     with _quiet(), _quantisable(name):
         folded = fuse_fx(traced)
         shadow = prepare_qat_fx(folded.train(), mapping, (example,))
-    _own_ranges_after_scalars_(shadow)
-    _share_ranges_(shadow)
-    _widen_output_(shadow, 8)
+    own_ranges_after_scalars_(shadow)
+    share_ranges_(shadow)
+    widen_output_(shadow, 8)
     return shadow.eval()
 
 
@@ -198,90 +198,9 @@ def convert(shadow: nn.Module, engine: str) -> fx.GraphModule:
         return convert_fx(frozen)
 
 
-def _unshare_(traced: fx.GraphModule) -> fx.GraphModule:
-    """Give each call of a module without parameters a module of its own, in place.
-
-    One ``self.relu`` called in many places is usual; fused into the first convolution it would be
-    missing at the other places (``fuse_fx`` of torch 2.13 then fails).
-    """
-    seen = set()
-    for node in traced.graph.nodes:
-        if node.op != "call_module":
-            continue
-        module = traced.get_submodule(str(node.target))
-        if id(module) in seen and not module.state_dict():
-            node.target = f"{str(node.target).replace('.', '_')}_{node.name}"
-            traced.add_submodule(str(node.target), copy.deepcopy(module))
-        seen.add(id(module))
-    traced.recompile()
-    return traced
-
-
 def _quantiser(**settings: Any) -> Any:
     """A recipe for a quantiser; PyTorch makes one for each place in the graph."""
     return FakeQuantize.with_args(**settings)  # type: ignore[no-untyped-call]
-
-
-def _own_ranges_after_scalars_(shadow: fx.GraphModule) -> None:
-    """Give the result of arithmetic with a number a quantiser of its own, in place.
-
-    ``prepare_qat_fx`` (torch 2.13) lets ``x + 3`` share the range of ``x`` and so clamps what the
-    int8 kernel, which moves the range, does not.
-    """
-    modules = dict(shadow.named_modules(remove_duplicate=False))
-    for node in list(shadow.graph.nodes):
-        if node.target not in _ARITHMETIC or len(node.all_input_nodes) != 1:
-            continue
-        for user in list(node.users):
-            module = modules.get(str(user.target)) if user.op == "call_module" else None
-            if isinstance(module, FakeQuantize):
-                user.target = f"{user.target}_own"
-                shadow.add_submodule(str(user.target), copy.deepcopy(module))
-    shadow.recompile()
-
-
-def _share_ranges_(shadow: fx.GraphModule) -> None:
-    """Give inputs and results of concatenations and average pools one quantiser, in place.
-
-    Their int8 kernels compute in one scale. ``prepare_qat_fx`` (torch 2.13) loses that where
-    concatenations follow each other, as in a DenseNet, and leaves it out for average pools: the
-    shadow would then round where the deployed model does not.
-    """
-    modules = dict(shadow.named_modules(remove_duplicate=False))
-
-    def quantiser(node: fx.Node) -> int | None:
-        module = modules.get(str(node.target)) if node.op == "call_module" else None
-        return id(module) if isinstance(module, FakeQuantize) else None
-
-    groups: list[set[int]] = []  # of quantisers: some stand at several nodes (pooling) already
-    for node in shadow.graph.nodes:
-        module = modules.get(str(node.target)) if node.op == "call_module" else None
-        if node.target not in (torch.cat, F.avg_pool2d) and not isinstance(module, nn.AvgPool2d):
-            continue
-        around = (quantiser(n) for n in [*node.all_input_nodes, *node.users])
-        group = {found for found in around if found is not None}
-        for other in [g for g in groups if g & group]:
-            groups.remove(other)
-            group |= other
-        groups.append(group)
-    for group in groups:
-        first, *rest = [node for node in shadow.graph.nodes if quantiser(node) in group]
-        for node in rest:
-            node.target = first.target
-    shadow.recompile()
-
-
-def _widen_output_(shadow: fx.GraphModule, bits: int) -> None:
-    """Give the logits all 8 bits: no int8 kernel reads them, so nothing can saturate."""
-    modules = dict(shadow.named_modules(remove_duplicate=False))
-    places = [modules.get(str(node.target)) for node in shadow.graph.nodes]
-    output = next(node for node in shadow.graph.nodes if node.op == "output")
-    for node in output.all_input_nodes:
-        module = modules.get(str(node.target))
-        if isinstance(module, FakeQuantize) and sum(place is module for place in places) == 1:
-            module.activation_post_process.quant_max = 2**bits - 1
-            module.activation_post_process.reduce_range = False
-            module.quant_max = 2**bits - 1
 
 
 @contextmanager

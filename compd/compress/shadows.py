@@ -20,7 +20,10 @@ from compd.errors import CompdError, unknown
 from compd.progress import Progress, Report, silent
 from compd.training import TrainConfig, fit_
 
-__all__ = ["empty_shadow", "make_shadow"]
+__all__ = ["RECIPE", "empty_shadow", "make_shadow"]
+
+# Raised when the same configuration makes another shadow than before: caches hold none of the old.
+RECIPE = 2
 
 
 @singledispatch
@@ -145,7 +148,10 @@ def empty_shadow(config: Compression, original: nn.Module, example: Tensor) -> n
 
 @empty_shadow.register
 def _(config: Qat, original: nn.Module, example: Tensor) -> nn.Module:
-    return new_shadow(original, example=example, activation_bits=config.activation_bits)
+    return new_shadow(
+        original, example=example, weight_bits=config.weight_bits,
+        activation_bits=config.activation_bits,
+    )  # fmt: skip
 
 
 @empty_shadow.register

@@ -24,7 +24,7 @@ def check_engine(config: Compression, engine: str) -> None:
     """
     if engine not in ENGINES:
         raise unknown("engine", engine, ENGINES)
-    if isinstance(config, Prune) or (isinstance(config, Ptq) and config.weight_bits < 8):
+    if isinstance(config, Prune) or (isinstance(config, Ptq) and config.weight_bits < 7):
         raise CompdError(
             f"expected no engine for {config}, whose deployed model has no int8 kernels here, got "
             f"engine={engine!r}; leave --engine out"
@@ -51,7 +51,7 @@ def _(config: Qat, shadow: nn.Module, *, engine: str, device: torch.device) -> R
 
 @deploy.register
 def _(config: Ptq, shadow: nn.Module, *, engine: str, device: torch.device) -> Runtime:
-    if config.weight_bits < 8:  # no kernels here: the fake-quantised model itself, and it says so
+    if config.weight_bits < 7:  # no kernels here: the fake-quantised model itself, and it says so
         return FloatRuntime(shadow, device, f"simulated-w{config.weight_bits}")
     return Int8Runtime(shadow, engine)
 

@@ -6,7 +6,15 @@ from tiny import CPU, tiny_original, tiny_pair, tiny_splits
 from torch import nn
 
 from compd.compress import Prune, Ptq, Qat, config_from_json, config_to_json, make_shadow
-from compd.compress.int8 import ENGINES, convert, quantized_engine
+from compd.compress.int8 import (
+    ENGINES,
+    activation_quantisers,
+    calibrate_,
+    convert,
+    freeze_ranges_,
+    new_shadow,
+    quantized_engine,
+)
 from compd.errors import CompdError
 from compd.models import state_hash
 from compd.models.inputs import to_input
@@ -53,6 +61,22 @@ def test_int8_shadow_has_fake_quantisation_in_its_forward_pass(config):
     # 8-bit logits: no more than 256 values
     assert len(shadow.unique()) <= 256
     assert (shadow.argmax(1) == original.argmax(1)).float().mean() > 0.9
+
+
+@pytest.mark.parametrize("bits", [7, 8])
+def test_activations_use_all_levels_that_their_bits_have(bits):
+    images = tiny_splits().calibration.images
+    shadow = new_shadow(tiny_original(), example=to_input(images[:1]), activation_bits=bits)
+    calibrate_(shadow, images)
+    freeze_ranges_(shadow)
+    ranges = activation_quantisers(shadow)
+    assert len(ranges) > 2
+    logits = 255  # which no kernel reads
+    assert {q.quant_max for q in ranges} == {2**bits - 1, logits}
+    for quantiser in ranges:
+        seen = quantiser.activation_post_process
+        spread = seen.max_val.clamp_min(0) - seen.min_val.clamp_max(0)
+        torch.testing.assert_close(quantiser.scale, (spread / quantiser.quant_max).reshape(1))
 
 
 def test_batchnorm_is_folded():
