@@ -7,7 +7,7 @@ import compd
 
 ROWS = [
     {"errors"},
-    {"storage", "machine", "progress", "images"},
+    {"storage", "machine", "plugins", "progress", "images"},
     {"models"},
     {"data"},
     {"training"},

@@ -10,7 +10,7 @@ from compd.corpus.records import Record
 from compd.corpus.store import Corpus
 from compd.fuzz.campaign import Campaign
 from compd.fuzz.findings import Finding
-from compd.fuzz.strategies import settings_of
+from compd.fuzz.strategies import STRATEGIES
 
 __all__ = ["collect"]
 
@@ -28,7 +28,7 @@ def collect(campaign: Campaign, corpus: Corpus) -> Iterator[int]:
     spec = campaign.pair.spec.to_json()
     pair = {key: spec[key] for key in ("model", "compress", "engine")}
     strategy = {
-        **settings_of(settings.strategy),
+        **STRATEGIES.settings_of(settings.strategy),
         "goal": settings.goal,
         "flip": None if settings.flip is None else ":".join(settings.flip),
     }

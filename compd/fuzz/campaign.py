@@ -21,7 +21,7 @@ from compd.fuzz.group import Group
 from compd.fuzz.judge import Judge, Judgement, Verdict
 from compd.fuzz.seeds import agreeing, flip_labels
 from compd.fuzz.settings import Settings
-from compd.fuzz.strategies import STRATEGIES, Blackbox, Proposal, Task, name_of
+from compd.fuzz.strategies import STRATEGIES, Blackbox, Proposal, Task
 from compd.images import check_batch
 from compd.pair import Pair
 from compd.progress import Progress, Report, silent
@@ -81,7 +81,7 @@ class Campaign:
             raise CompdError("expected at least one seed image, got an empty split")
         self.pair = pair
         self.notes: list[str] = []  # what the campaign decided by itself
-        name = name_of(settings.strategy)
+        name = STRATEGIES.name_of(settings.strategy)
         if STRATEGIES[name].gradients and not pair.has_shadow:
             self.notes.append(
                 f"blackbox instead of {name}: the pair has no shadow to differentiate"
@@ -134,7 +134,7 @@ class Campaign:
         """The campaign in numbers, so far."""
         notes = list(self.notes)
         if self._tally.blind:
-            name = name_of(self.settings.strategy)
+            name = STRATEGIES.name_of(self.settings.strategy)
             taken = "blackbox took over" if STRATEGIES[name].rescued else "nothing was found there"
             notes.append(
                 f"{self._tally.blind} seeds had a zero or non-finite gradient in {name}; {taken}"
@@ -156,7 +156,7 @@ class Campaign:
         strategy = self.settings.strategy
         blind = yield from self._run(strategy, judge, chosen, labels, (before, total))
         self._tally.blind += int(blind.sum())
-        if blind.any() and STRATEGIES[name_of(strategy)].rescued and not self._ended_early():
+        if blind.any() and STRATEGIES.of(strategy).rescued and not self._ended_early():
             seeing = before + int((~blind).sum())
             yield from self._run(_RESCUE, judge, chosen[blind], labels[blind], (seeing, total))
         if not self._ended_early():
@@ -179,7 +179,7 @@ class Campaign:
             rival=self._rival, goal=settings.goal, batch=self.batch, clock=self._clock,
             shared=self._shared,
         )  # fmt: skip
-        search = STRATEGIES[name_of(strategy)].search(strategy, task)
+        search = STRATEGIES.of(strategy).search(strategy, task)
         judgement: Judgement | None = None
         while True:
             try:

@@ -7,7 +7,7 @@ from typing import Any
 
 from compd.errors import CompdError, unknown
 from compd.fuzz.bounds import Bound
-from compd.fuzz.strategies import Boundary, name_of, strategy
+from compd.fuzz.strategies import STRATEGIES, Boundary
 
 __all__ = ["GOALS", "Settings"]
 
@@ -35,8 +35,8 @@ class Settings:
 
     def __post_init__(self) -> None:
         if isinstance(self.strategy, str):
-            object.__setattr__(self, "strategy", strategy(self.strategy))
-        name_of(self.strategy)  # raises if it is of no registered strategy
+            object.__setattr__(self, "strategy", STRATEGIES.make(self.strategy))
+        STRATEGIES.name_of(self.strategy)  # raises if it is of no registered strategy
         if self.keep not in ("effective", "valid"):
             raise unknown("keep", self.keep, ("effective", "valid"))
         if self.goal not in GOALS:

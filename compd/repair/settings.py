@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from compd.errors import CompdError, unknown
-from compd.repair.methods import Schedule, Walk, method, name_of, settings_of
+from compd.repair.methods import METHODS, Schedule, Walk
 
 __all__ = ["SEARCHES", "Settings"]
 
@@ -39,8 +39,8 @@ class Settings:
 
     def __post_init__(self) -> None:
         if isinstance(self.method, str):
-            object.__setattr__(self, "method", method(self.method))
-        name_of(self.method)  # raises if it is of no registered method
+            object.__setattr__(self, "method", METHODS.make(self.method))
+        METHODS.name_of(self.method)  # raises if it is of no registered method
         for name in self.searches or ("",):
             if name not in SEARCHES:
                 raise unknown("search", name, SEARCHES)
@@ -65,7 +65,7 @@ class Settings:
         """As a JSON object."""
         return {
             **asdict(self),
-            "method": settings_of(self.method),
+            "method": METHODS.settings_of(self.method),
             "classes": list(self.classes),
             "searches": list(self.searches),
         }

@@ -9,7 +9,7 @@ from typing import Any
 from compd.agreement import Agreement
 from compd.compress import config_to_json, kind_of
 from compd.fuzz import Campaign
-from compd.fuzz.strategies import settings_of
+from compd.fuzz.strategies import STRATEGIES
 
 __all__ = ["CampaignReport", "campaign_report"]
 
@@ -74,7 +74,7 @@ def campaign_report(
         data=campaign.data,
         compress=kind_of(spec.compress),
         engine=spec.engine,
-        strategy=settings_of(settings.strategy)["name"],
+        strategy=STRATEGIES.name_of(settings.strategy),
         original_accuracy=agreement.original_accuracy,
         shadow_accuracy=agreement.shadow_accuracy,
         deployed_accuracy=agreement.deployed_accuracy,
@@ -86,7 +86,7 @@ def campaign_report(
         settings={
             "width": spec.model.width,
             "compress": config_to_json(spec.compress),
-            "strategy": settings_of(settings.strategy),
+            "strategy": STRATEGIES.settings_of(settings.strategy),
             "eps": settings.eps,
             "norm": settings.norm,
             "goal": settings.goal,
