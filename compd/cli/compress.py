@@ -8,29 +8,16 @@ from typing import Annotated
 import typer
 
 from compd.cli import options as o
+from compd.cli.request import PairRequest, takes_pair
 
 __all__ = ["compress"]
 
 
+@takes_pair("pair")
 def compress(
+    request: PairRequest,
     out: Annotated[Path, typer.Option("--out", help="Directory for the pair.")],
-    model: o.Model = None,
-    weights: o.Weights = None,
-    data: o.Data = None,
-    kind: o.CompressKind = None,
-    engine: o.Engine = None,
     json: o.JsonFile = None,
-    width: o.Width = None,
-    channels: o.Channels = 3,
-    size: o.Size = None,
-    mean: o.Mean = None,
-    std: o.Std = None,
-    epochs: o.Epochs = None,
-    weight_bits: o.WeightBits = None,
-    amount: o.Amount = None,
-    fine_tune_epochs: o.FineTuneEpochs = None,
-    fine_tune_lr: o.FineTuneLr = None,
-    device: o.Device = "auto",
     threads: o.Threads = None,
 ) -> int:
     """Build a pair (original, shadow, deployed) and save it for the other commands."""
@@ -45,10 +32,6 @@ def compress(
     o.use_threads(threads)
     check_json_target(json)
     check_pair_target(out)
-    request = o.PairRequest(
-        None, model, weights, data, width, channels, size, mean, std, epochs, kind, engine,
-        weight_bits, amount, fine_tune_epochs, fine_tune_lr, device,
-    )  # fmt: skip
     with live() as report:
         pair, splits = request.open(report)
         agreement = evaluate(pair, splits, report=report)

@@ -12,6 +12,7 @@ import typer
 from compd.cli import options as o
 from compd.cli.minimise import minimise
 from compd.cli.pairs import open_pair_of
+from compd.cli.request import PairRequest, takes_pair
 
 if TYPE_CHECKING:
     from compd.corpus import Cut, RowsUsed
@@ -110,27 +111,12 @@ def show(
 
 
 @corpus.command("verify")
+@takes_pair()
 def verify_entries(
+    request: PairRequest,
     directory: o.CorpusDir = None,
-    pair: o.PairDir = None,
-    model: o.Model = None,
-    weights: o.Weights = None,
-    data: o.Data = None,
-    kind: o.CompressKind = None,
-    engine: o.Engine = None,
     json: o.JsonFile = None,
-    width: o.Width = None,
-    channels: o.Channels = 3,
-    size: o.Size = None,
-    mean: o.Mean = None,
-    std: o.Std = None,
-    epochs: o.Epochs = None,
-    weight_bits: o.WeightBits = None,
-    amount: o.Amount = None,
-    fine_tune_epochs: o.FineTuneEpochs = None,
-    fine_tune_lr: o.FineTuneLr = None,
     batch: o.Batch = None,
-    device: o.Device = "auto",
     threads: o.Threads = None,
 ) -> int:
     """Replay every entry from disk on a pair; exit 1 if any is no longer what it was."""
@@ -142,10 +128,6 @@ def verify_entries(
     o.use_threads(threads)
     check_json_target(json)
     store = Corpus(find_corpus(directory))
-    request = o.PairRequest(
-        pair, model, weights, data, width, channels, size, mean, std, epochs, kind, engine,
-        weight_bits, amount, fine_tune_epochs, fine_tune_lr, device,
-    )  # fmt: skip
     with live() as report:
         built = open_pair_of(store, request, report)
         results = verify(store, built, batch=64 if batch is None else batch, report=report)

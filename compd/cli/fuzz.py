@@ -11,17 +11,14 @@ import typer
 
 from compd.cli import options as o
 from compd.cli.interrupt import first_interrupt_sets
+from compd.cli.request import PairRequest, takes_pair
 
 __all__ = ["fuzz"]
 
 
+@takes_pair()
 def fuzz(
-    model: o.Model = None,
-    weights: o.Weights = None,
-    data: o.Data = None,
-    pair: o.PairDir = None,
-    compress: o.CompressKind = None,
-    engine: o.Engine = None,
+    request: PairRequest,
     strategy: Annotated[
         str,
         typer.Option(
@@ -65,18 +62,7 @@ def fuzz(
     random_seed: Annotated[int, typer.Option("--random-seed", help="Of all draws.")] = 0,
     corpus: o.CorpusDir = None,
     json: o.JsonFile = None,
-    width: o.Width = None,
-    channels: o.Channels = 3,
-    size: o.Size = None,
-    mean: o.Mean = None,
-    std: o.Std = None,
-    epochs: o.Epochs = None,
-    weight_bits: o.WeightBits = None,
-    amount: o.Amount = None,
-    fine_tune_epochs: o.FineTuneEpochs = None,
-    fine_tune_lr: o.FineTuneLr = None,
     batch: o.Batch = None,
-    device: o.Device = "auto",
     threads: o.Threads = None,
 ) -> int:
     """Find, prove and store inputs on which the compressed model deviates."""
@@ -94,10 +80,6 @@ def fuzz(
         strategy=search.strategy(strategy, steps=steps, queries=queries, coverage=coverage),
         limit=200 if seeds is None else seeds, eps=eps, norm=norm, goal=goal,
         flip=_flip(flip), random_seed=random_seed, batch=batch, keep=keep, seconds=time,
-    )  # fmt: skip
-    request = o.PairRequest(
-        pair, model, weights, data, width, channels, size, mean, std, epochs, compress, engine,
-        weight_bits, amount, fine_tune_epochs, fine_tune_lr, device,
     )  # fmt: skip
     if corpus is not None:
         Corpus(corpus, create=True)  # now, not after minutes of training

@@ -13,6 +13,7 @@ import typer
 from compd.cli import options as o
 from compd.cli.interrupt import first_interrupt_sets
 from compd.cli.pairs import open_pair_of
+from compd.cli.request import PairRequest, takes_pair
 
 if TYPE_CHECKING:
     from compd.corpus import Corpus, Minimisation, Subset
@@ -20,7 +21,9 @@ if TYPE_CHECKING:
 __all__ = ["minimise"]
 
 
+@takes_pair()
 def minimise(
+    request: PairRequest,
     directory: o.CorpusDir = None,
     out: Annotated[
         Path | None,
@@ -53,25 +56,8 @@ def minimise(
         ),
     ] = None,
     random_seed: Annotated[int, typer.Option("--random-seed", help="Of all draws.")] = 0,
-    pair: o.PairDir = None,
-    model: o.Model = None,
-    weights: o.Weights = None,
-    data: o.Data = None,
-    kind: o.CompressKind = None,
-    engine: o.Engine = None,
     json: o.JsonFile = None,
-    width: o.Width = None,
-    channels: o.Channels = 3,
-    size: o.Size = None,
-    mean: o.Mean = None,
-    std: o.Std = None,
-    epochs: o.Epochs = None,
-    weight_bits: o.WeightBits = None,
-    amount: o.Amount = None,
-    fine_tune_epochs: o.FineTuneEpochs = None,
-    fine_tune_lr: o.FineTuneLr = None,
     batch: o.Batch = None,
-    device: o.Device = "auto",
     threads: o.Threads = None,
 ) -> int:
     """Make each entry's change as small as it gets with the same two answers.
@@ -99,10 +85,6 @@ def minimise(
     if out is None and subset is None:
         found = store.directory.resolve()
         out = Path(os.path.relpath(found.with_name(f"{found.name}-min")))
-    request = o.PairRequest(
-        pair, model, weights, data, width, channels, size, mean, std, epochs, kind, engine,
-        weight_bits, amount, fine_tune_epochs, fine_tune_lr, device,
-    )  # fmt: skip
     done, chosen = Minimisation(), None
     stop = threading.Event()
     with live() as report:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from compd.cli.options import PairRequest
+from compd.cli.request import PairRequest
 
 if TYPE_CHECKING:
     from compd.corpus import Corpus

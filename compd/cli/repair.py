@@ -10,17 +10,14 @@ import typer
 
 from compd.cli import options as o
 from compd.cli.interrupt import first_interrupt_sets
+from compd.cli.request import PairRequest, takes_pair
 
 __all__ = ["repair"]
 
 
+@takes_pair()
 def repair(
-    model: o.Model = None,
-    weights: o.Weights = None,
-    data: o.Data = None,
-    pair: o.PairDir = None,
-    compress: o.CompressKind = None,
-    engine: o.Engine = None,
+    request: PairRequest,
     corpus: o.CorpusDir = None,
     out: Annotated[
         Path | None,
@@ -63,17 +60,6 @@ def repair(
     ] = False,
     random_seed: Annotated[int, typer.Option("--random-seed", help="Of all draws.")] = 0,
     json: o.JsonFile = None,
-    width: o.Width = None,
-    channels: o.Channels = 3,
-    size: o.Size = None,
-    mean: o.Mean = None,
-    std: o.Std = None,
-    epochs: o.Epochs = None,
-    weight_bits: o.WeightBits = None,
-    amount: o.Amount = None,
-    fine_tune_epochs: o.FineTuneEpochs = None,
-    fine_tune_lr: o.FineTuneLr = None,
-    device: o.Device = "auto",
     threads: o.Threads = None,
 ) -> int:
     """Fine-tune the compressed model where it deviates; measure it on images never touched.
@@ -99,10 +85,6 @@ def repair(
     }  # fmt: skip
     settings = {key: value for key, value in given.items() if value is not None}
     library.Settings(**settings)  # now, not after minutes of training
-    request = o.PairRequest(
-        pair, model, weights, data, width, channels, size, mean, std, epochs, compress, engine,
-        weight_bits, amount, fine_tune_epochs, fine_tune_lr, device,
-    )  # fmt: skip
     if corpus is not None:
         Corpus(corpus)
     with live() as report:

@@ -8,40 +8,37 @@ from typing import Annotated
 import typer
 
 from compd.cli import options as o
+from compd.cli.request import PairRequest, takes_pair
 
 __all__ = ["train"]
 
 
+@takes_pair(
+    "pair", "compress", "engine", "weight_bits", "activation_bits", "amount", "fine_tune_epochs",
+    "fine_tune_lr",
+)  # fmt: skip
 def train(
+    request: PairRequest,
     out: Annotated[Path, typer.Option("--out", help="Where to write the weights (.safetensors).")],
-    model: o.Model = None,
-    data: o.Data = None,
-    weights: o.Weights = None,
-    width: o.Width = None,
-    channels: o.Channels = 3,
-    size: o.Size = None,
-    mean: o.Mean = None,
-    std: o.Std = None,
-    epochs: o.Epochs = None,
     lr: Annotated[float | None, typer.Option("--lr", help="Peak learning rate.")] = None,
     batch: o.Batch = None,
     random_seed: Annotated[int, typer.Option("--random-seed", help="Of weights and order.")] = 0,
-    device: o.Device = "auto",
     threads: o.Threads = None,
 ) -> int:
     """Train an original; run the same command again to go on after an interruption."""
     from compd.cli.display import live
     from compd.cli.render import percent, print_facts
-    from compd.data import Splits, load_data
     from compd.original import train_original
 
     o.use_threads(threads)
-    splits = Splits(load_data(data or "digits", channels=channels, size=size))
+    model, data = request.model or "resnet18", request.data or "digits"
+    splits = request.splits()
     with live() as report:
         result = train_original(
-            model or "resnet18", splits, out, weights=weights, width=width,
-            mean=o.floats(mean, "mean"), std=o.floats(std, "std"), epochs=epochs, lr=lr,
-            batch=batch, seed=random_seed, device=device, report=report,
+            model, splits, out, weights=request.weights, width=request.width,
+            mean=o.floats(request.mean, "mean"), std=o.floats(request.std, "std"),
+            epochs=request.epochs, lr=lr, batch=batch, seed=random_seed, device=request.device,
+            report=report,
         )  # fmt: skip
     print_facts(
         "",
@@ -49,8 +46,7 @@ def train(
             ("weights", str(out)),
             ("accuracy", f"{percent(result.accuracy)} (rows {result.rows['test']})"),
             ("trained on", f"rows {result.rows['train']}, watched on {result.rows['selection']}"),
-            ("next", f"compd fuzz --model {model or 'resnet18'} --weights {out} "
-                     f"--data {data or 'digits'}"),
+            ("next", f"compd fuzz --model {model} --weights {out} --data {data}"),
         ],
     )  # fmt: skip
     return 0

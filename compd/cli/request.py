@@ -1,0 +1,199 @@
+"""The options that say which pair, as one argument of a command."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Any, get_type_hints
+
+from compd.cli import options as o
+from compd.errors import CompdError, unknown
+
+if TYPE_CHECKING:
+    from compd.compress import Compression
+    from compd.data import Splits
+    from compd.pair import Pair
+    from compd.progress import Report
+    from compd.training import TrainConfig
+
+__all__ = ["PairRequest", "takes_pair"]
+
+# settings of compressions whose options are named otherwise
+_OPTION_OF = {"epochs": "fine-tune-epochs", "lr": "fine-tune-lr"}
+
+
+@dataclass(frozen=True)
+class PairRequest:
+    """What the command line says about the pair: a directory, or how to build one."""
+
+    model: o.Model = None
+    weights: o.Weights = None
+    data: o.Data = None
+    pair: o.PairDir = None
+    compress: o.CompressKind = None
+    engine: o.Engine = None
+    width: o.Width = None
+    channels: o.Channels = 3
+    size: o.Size = None
+    mean: o.Mean = None
+    std: o.Std = None
+    epochs: o.Epochs = None
+    weight_bits: o.WeightBits = None
+    activation_bits: o.ActivationBits = None
+    amount: o.Amount = None
+    fine_tune_epochs: o.FineTuneEpochs = None
+    fine_tune_lr: o.FineTuneLr = None
+    device: o.Device = "auto"
+
+    def splits(self, pair: Pair | None = None) -> Splits:
+        """Open the data: the one named, else the pair's own, else digits."""
+        from compd.data import Splits, load_data
+
+        if pair is None:
+            return Splits(load_data(self.data or "digits", channels=self.channels, size=self.size))
+        model = pair.spec.model
+        splits = Splits(
+            load_data(self.data or pair.spec.data, channels=model.channels, size=self.size)
+        )
+        if len(splits.dataset.classes) != len(model.classes):
+            raise CompdError(
+                f"expected data with the pair's {len(model.classes)} classes, got "
+                f"{len(splits.dataset.classes)} in data={self.data or pair.spec.data!r}"
+            )
+        return splits
+
+    def open(self, report: Report) -> tuple[Pair, Splits]:
+        """Load or build the pair, and open the data."""
+        from compd.build import build_pair
+        from compd.pair import Pair
+        from compd.storage import check_cache
+
+        check_cache()
+        if self.pair is not None:
+            self._reject_with_pair()
+            pair = Pair.load(self.pair, engine=self.engine, device=self.device)
+            return pair, self.splits(pair)
+        splits = self.splits()
+        pair = build_pair(
+            self.model or "resnet18",
+            data=splits,
+            data_name=self.data or "digits",
+            weights=self.weights,
+            width=self.width,
+            mean=o.floats(self.mean, "mean"),
+            std=o.floats(self.std, "std"),
+            compress=self.compression(),
+            engine=self.engine,
+            training=self._training(splits),
+            device=self.device,
+            report=report,
+        )
+        return pair, splits
+
+    def open_like(self, made_with: Mapping[str, Any], report: Report) -> tuple[Pair, Splits]:
+        """Build the pair that a corpus names, on the data and the engine of this request."""
+        from compd.build import build_pair
+        from compd.compress import config_from_json
+        from compd.compress.int8 import ENGINES
+        from compd.spec import ModelSpec
+
+        try:
+            spec = ModelSpec.from_json(made_with["model"])
+            config = config_from_json(made_with["compress"])
+            engine = str(made_with["engine"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise CompdError(
+                f"expected the corpus to say how its pair was made, got {error!r}; name the pair "
+                "with --pair DIR or --model"
+            ) from error
+        splits = replace(self, channels=spec.channels, size=self.size).splits()
+        pair = build_pair(
+            spec.model, data=splits, weights=self.weights, width=spec.width, mean=spec.mean,
+            std=spec.std, compress=config,
+            engine=self.engine or (engine if engine in ENGINES else None),
+            training=self._training(splits), device=self.device, report=report,
+        )  # fmt: skip
+        return pair, splits
+
+    def _training(self, splits: Splits) -> TrainConfig:
+        from compd.original import default_training
+
+        training = default_training(splits)
+        return training if self.epochs is None else replace(training, epochs=self.epochs)
+
+    def compression(self) -> Compression:
+        """The compression's configuration."""
+        from compd.compress import COMPRESSIONS
+
+        kind = self.compress or "qat"
+        if kind not in COMPRESSIONS:
+            raise unknown("compress", kind, COMPRESSIONS)
+        given: dict[str, Any] = {
+            "weight_bits": self.weight_bits,
+            "activation_bits": self.activation_bits,
+            "amount": self.amount,
+            "epochs": self.fine_tune_epochs,
+            "lr": self.fine_tune_lr,
+        }
+        given = {key: value for key, value in given.items() if value is not None}
+        config = COMPRESSIONS[kind]
+        for key in given:
+            takers = [
+                name for name, c in COMPRESSIONS.items() if key in {f.name for f in fields(c)}
+            ]
+            if kind not in takers:
+                option = _OPTION_OF.get(key, key.replace("_", "-"))
+                raise CompdError(
+                    f"expected --{option} with --compress {' or '.join(takers)}, got "
+                    f"compress={kind!r}"
+                )
+        return config(**given)
+
+    def _reject_with_pair(self) -> None:
+        clashes = {
+            "model": self.model, "weights": self.weights, "width": self.width, "mean": self.mean,
+            "std": self.std, "epochs": self.epochs, "compress": self.compress,
+            "weight-bits": self.weight_bits, "activation-bits": self.activation_bits,
+            "amount": self.amount,
+            "fine-tune-epochs": self.fine_tune_epochs, "fine-tune-lr": self.fine_tune_lr,
+        }  # fmt: skip
+        for name, value in clashes.items():
+            if value is not None:
+                raise CompdError(
+                    f"expected --pair or --{name}, got both (--{name} {value}); the pair's "
+                    "directory decides that"
+                )
+
+
+def takes_pair(*without: str) -> Callable[[Callable[..., int]], Callable[..., int]]:
+    """Give a command the options of a pair; they come to it as its argument ``request``.
+
+    Args:
+        without: fields of :class:`PairRequest` that the command has no option for.
+    """
+    hints = get_type_hints(PairRequest, include_extras=True)
+    options = [
+        inspect.Parameter(
+            field.name, inspect.Parameter.KEYWORD_ONLY, default=field.default,
+            annotation=hints[field.name],
+        )
+        for field in fields(PairRequest)
+        if field.name not in without
+    ]  # fmt: skip
+
+    def decorate(command: Callable[..., int]) -> Callable[..., int]:
+        @functools.wraps(command)
+        def run(**given: Any) -> int:
+            request = PairRequest(**{option.name: given.pop(option.name) for option in options})
+            return command(request, **given)
+
+        signature = inspect.signature(command, eval_str=True)
+        own = [p.replace(kind=p.KEYWORD_ONLY) for p in signature.parameters.values()]
+        parameters = [*options, *(p for p in own if p.name != "request")]
+        run.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+        run.__annotations__ = {p.name: p.annotation for p in parameters}
+        return run
+
+    return decorate
