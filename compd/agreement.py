@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 
+import torch.nn.functional as F
 from torch import Tensor
 
 from compd.data import Splits
@@ -14,7 +15,7 @@ from compd.progress import Progress, Report, silent
 from compd.runtimes import FloatRuntime
 from compd.storage import cache_dir, config_hash, disk_errors, write_atomic
 
-__all__ = ["Agreement", "evaluate", "strays"]
+__all__ = ["Agreement", "divergence", "evaluate", "strays"]
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,18 @@ class Agreement:
     deployed_accuracy: float
     natural_disagreement: float  # original against deployed; ties agree
     shadow_deployed_disagreement: float | None
+
+
+def divergence(logits: Tensor, answers: Tensor) -> Tensor:
+    """Mean Kullback-Leibler divergence of a model from the original, in nats; differentiable.
+
+    Args:
+        logits: of the model, float (N, K).
+        answers: the original's logits, float (N, K).
+    """
+    return F.kl_div(
+        logits.log_softmax(1), answers.log_softmax(1), log_target=True, reduction="batchmean"
+    )
 
 
 def strays(logits: Tensor, labels: Tensor) -> Tensor:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import torch.nn.functional as F
 from torch import Tensor
 
-from compd.agreement import strays
+from compd.agreement import divergence, strays
 from compd.data import Split
 from compd.models.inputs import predict
 from compd.pair import Pair
@@ -62,10 +61,6 @@ def measure_clean(before: Pair, after: Pair, heldout: Split) -> Clean:
     def share(where: Tensor) -> Share:
         return Share.count_of(int(where.sum()), n)
 
-    def divergence(who: str) -> float:
-        answers, own = logits["original"].log_softmax(1), logits[who].log_softmax(1)
-        return float(F.kl_div(own, answers, log_target=True, reduction="batchmean"))
-
     return Clean(
         rows=heldout.rows,
         images=n,
@@ -86,6 +81,6 @@ def measure_clean(before: Pair, after: Pair, heldout: Split) -> Clean:
         stubborn=share(differed & differs),
         new=share(~differed & differs),
         p_value=mcnemar(int((differed & ~differs).sum()), int((~differed & differs).sum())),
-        kl_before=divergence("before"),
-        kl_after=divergence("after"),
+        kl_before=float(divergence(logits["before"], logits["original"])),
+        kl_after=float(divergence(logits["after"], logits["original"])),
     )  # fmt: skip

@@ -36,7 +36,8 @@ _TRY = 2  # steps that are timed to plan a round
 class Rounds:
     """A repair that goes on from ``state``; :meth:`run` changes the state until it is done."""
 
-    pair: Pair  # as it was before
+    start: Pair  # as it was before
+    pair: Pair  # what training starts from
     bench: Bench  # its shadow is replaced each round
     selection: Split
     settings: Settings
@@ -57,7 +58,7 @@ class Rounds:
         state = self.state
         self._spent, self._begun = state.seconds, time.perf_counter()
         if not state.seen:
-            self._look(self.pair)
+            self._look(self.start)
             state.best = state.shadow = _copied(self.pair.shadow)
             self._save()
         while not self._done():
@@ -79,7 +80,6 @@ class Rounds:
     def _train_(self, shadow: nn.Module, number: int) -> bool:
         """Train for a round, or for what is left of it; returns False if the loss diverged."""
         state, config = self.state, self.settings.method
-        assert state.shadow is not None
         if state.optimiser is None:
             shadow.load_state_dict(state.shadow)
             state.step, state.steps, state.first_loss = 0, self._plan(number), 0.0
@@ -132,7 +132,7 @@ class Rounds:
     def _look(self, pair: Pair) -> None:
         begun = time.perf_counter()
         seen = look_at(
-            pair, self.selection, self.settings, len(self.state.seen), start=self.pair,
+            pair, self.selection, self.settings, len(self.state.seen), start=self.start,
             stop=self.stop,
             report=self.report,
         )  # fmt: skip

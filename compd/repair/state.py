@@ -23,8 +23,8 @@ class State:
 
     key: str  # of all that determines the repair
     seen: list[Seen] = field(default_factory=list)  # rounds so far; the first is the start
-    best: Tensors | None = None  # the shadow of the best round
-    shadow: Tensors | None = None  # the shadow in training; None before the first step of all
+    best: Tensors = field(default_factory=dict)  # the shadow of the best round
+    shadow: Tensors = field(default_factory=dict)  # the shadow in training
     optimiser: Tensors | None = None  # None between rounds
     step: int = 0  # of the round in training
     steps: int = 0  # that this round has, fixed at its start

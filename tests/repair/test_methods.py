@@ -12,11 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny import tiny_pair, tiny_splits
 
+from compd.agreement import divergence
 from compd.compress import Ptq
 from compd.models.inputs import to_input
 from compd.pair import Pair
 from compd.repair.methods import METHODS, Bench, Distil, Walk, loss_of, method
-from compd.repair.methods.base import divergence, leads
+from compd.repair.methods.base import leads
 from compd.repair.methods.walk import walk
 
 Refuses = Callable[..., Any]
@@ -86,7 +87,7 @@ def test_equal_models_have_nothing_to_learn(config: Distil | Walk) -> None:
     pair = tiny_pair(Ptq())
     bench = bench_of(pair)
     bench.shadow = copy.deepcopy(pair.original).requires_grad_(True)
-    assert abs(float(loss_of(config, bench, draw()))) < 1e-6
+    assert abs(loss_of(config, bench, draw()).item()) < 1e-6
 
 
 def test_divergence_is_that_of_the_definition() -> None:
@@ -105,7 +106,7 @@ def test_an_empty_corpus_leaves_room_for_training_images() -> None:
 def test_unknown_methods_and_settings_are_refused(refuses: Refuses) -> None:
     with refuses("method", "walc", "walk"):
         method("walc")
-    with refuses("setting", "pushes"):
+    with refuses("pushes", "distil"):
         method("walk", pushes=3)
     for bad in ({"lr": 0.0}, {"steps": 0}, {"batch": 1}, {"optimiser": "lion"}, {"clean": 0.99}):
         with refuses(next(iter(bad))):

@@ -6,14 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from compd.errors import CompdError
 from compd.models.inputs import to_input
 from compd.training.augment import crop_and_mirror
 
-__all__ = ["Bench", "Schedule", "divergence", "leads"]
+__all__ = ["Bench", "Schedule", "lattice", "leads"]
 
 
 @dataclass(frozen=True)
@@ -27,6 +26,7 @@ class Schedule:
     stored: float = 0.1  # share of a batch that comes from the corpus
     clean: float = 0.3  # share that is clean training images; the rest is found anew
     scales: bool = False  # whether to learn the scales of int8 activations with the weights
+    finer: bool = False  # whether 7-bit activations get the eighth bit, from the weights
 
     def __post_init__(self) -> None:
         if not 0 < self.lr < 100 or self.batch < 2 or (self.steps is not None and self.steps < 1):
@@ -99,13 +99,6 @@ class Bench:
 
     def _input(self, images: Tensor) -> Tensor:
         return to_input(images, self.device)
-
-
-def divergence(logits: Tensor, answers: Tensor) -> Tensor:
-    """Mean Kullback-Leibler divergence from the original's answers, in nats."""
-    return F.kl_div(
-        logits.log_softmax(1), answers.log_softmax(1), log_target=True, reduction="batchmean"
-    )
 
 
 def leads(logits: Tensor, labels: Tensor) -> Tensor:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from compd.repair.methods.base import Bench, Schedule, divergence, lattice
+from compd.agreement import divergence
+from compd.repair.methods.base import Bench, Schedule, lattice
 
 __all__ = ["Distil", "distil_loss"]
 
