@@ -2,45 +2,49 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny import CPU, SIZE, tiny_original, tiny_splits
-from torch import nn
+from torch import Tensor, nn
 
 from compd.repair.attacks import fgsm, pgd
 
 
-def test_fgsm_is_that_of_the_adversarial_robustness_toolbox() -> None:
+def by_art(
+    attack: str, model: nn.Module, images: Tensor, labels: Tensor, **settings: Any
+) -> Tensor:
+    """The Adversarial Robustness Toolbox's result on the lattice: float (N, C, H, W), levels."""
     attacks = pytest.importorskip("art.attacks.evasion", reason="needs compd[dev]")
     estimators = pytest.importorskip("art.estimators.classification")
-    model, split = tiny_original(), tiny_splits().heldout
-    images, labels = split.images[:64], split.labels[:64]
-    theirs = estimators.PyTorchClassifier(
+    classifier = estimators.PyTorchClassifier(
         model, nn.CrossEntropyLoss(), (3, SIZE, SIZE), 3, clip_values=(0.0, 1.0)
     )
-    x = images.numpy().astype(np.float32) / 255
+    moved = getattr(attacks, attack)(classifier, **settings).generate(
+        images.numpy().astype(np.float32) / 255, labels.numpy()
+    )
+    return torch.from_numpy(moved * 255).round()
+
+
+def test_fgsm_is_that_of_the_adversarial_robustness_toolbox() -> None:
+    model, split = tiny_original(), tiny_splits().heldout
+    images, labels = split.images[:64], split.labels[:64]
     for eps, ours in fgsm(model, images, labels, (2, 8, 16), device=CPU).items():
-        attack = attacks.FastGradientMethod(theirs, eps=eps / 255)
-        expected = torch.from_numpy(attack.generate(x, labels.numpy()) * 255).round()
+        expected = by_art("FastGradientMethod", model, images, labels, eps=eps / 255)
         assert float((ours.float() != expected).double().mean()) < 1e-3  # signs of gradients near 0
 
 
 def test_pgd_is_that_of_the_adversarial_robustness_toolbox() -> None:
-    attacks = pytest.importorskip("art.attacks.evasion", reason="needs compd[dev]")
-    estimators = pytest.importorskip("art.estimators.classification")
     model, split = tiny_original(), tiny_splits().heldout
     images, labels = split.images[:64], split.labels[:64]
-    theirs = estimators.PyTorchClassifier(
-        model, nn.CrossEntropyLoss(), (3, SIZE, SIZE), 3, clip_values=(0.0, 1.0)
-    )
-    attack = attacks.ProjectedGradientDescentPyTorch(
-        theirs, eps=8 / 255, eps_step=2 / 255, max_iter=10, verbose=False
-    )
-    x = images.numpy().astype(np.float32) / 255
-    expected = torch.from_numpy(attack.generate(x, labels.numpy()) * 255).round()
+    expected = by_art(
+        "ProjectedGradientDescentPyTorch", model, images, labels, eps=8 / 255, eps_step=2 / 255,
+        max_iter=10, verbose=False,
+    )  # fmt: skip
     ours = pgd(model, images, labels, 8, steps=10, device=CPU)
     assert float((ours.float() != expected).double().mean()) < 0.01
 
