@@ -11,11 +11,11 @@ from typing import Any
 
 from compd.agreement import divergence
 from compd.cached import torch_version
-from compd.compress.finer import finer
+from compd.compress.starts import starts
 from compd.corpus import Corpus
 from compd.data import Splits, load_data
 from compd.errors import CompdError
-from compd.models.inputs import predict, to_input
+from compd.models.inputs import predict
 from compd.pair import Pair, check_pair_target
 from compd.progress import Report, silent
 from compd.repair.material import Material, material_of
@@ -115,7 +115,7 @@ def repair(
         shadow.load_state_dict(state.best)
         fixed = with_shadow(base, shadow)
         if base is not pair:
-            notes.append("activations have 8 bits now and weights 7; no kernel saturates at that")
+            notes.append(f"started from {base.spec.compress}, which was nearer to the original")
     else:
         notes.append(
             "no round was better than the start, which is handed back; try a lower --lr, more "
@@ -164,21 +164,23 @@ def _checked(
 
 
 def _base(pair: Pair, splits: Splits, settings: Settings) -> Pair:
-    """What training starts from: the pair, or the same weights on a finer grid if that is nearer.
+    """What training starts from: the pair, or what is nearer to the original.
 
     How near is measured on the calibration rows.
     """
-    images = splits.calibration.images
-    example = to_input(images[:1])
-    compress = pair.spec.compress
-    moved = finer(compress, pair.shadow, pair.original, example) if settings.method.finer else None
-    if moved is None:
+    if not settings.method.restart:
         return pair
-    config, shadow = moved
-    other = Pair(replace(pair.spec, compress=config), pair.original, shadow, device=pair.device)
+    images = splits.calibration.images
     answers = predict(pair.reference.run, images)
-    here, there = (divergence(predict(p.deployed.run, images), answers) for p in (pair, other))
-    return other if there < here else pair
+
+    def distance(one: Pair) -> float:
+        return float(divergence(predict(one.deployed.run, images), answers))
+
+    others = (
+        Pair(replace(pair.spec, compress=config), pair.original, shadow, device=pair.device)
+        for config, shadow in starts(pair.spec.compress, pair.shadow, pair.original, images)
+    )
+    return min((pair, *others), key=distance)
 
 
 def _bench(pair: Pair, splits: Splits, material: Material, settings: Settings) -> Bench:

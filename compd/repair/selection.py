@@ -85,6 +85,8 @@ def best_of(seen: Sequence[Seen], settings: Settings) -> int:
     Returns:
         The position; 0, the start, if no round is better.
     """
+    if settings.keep == "last":
+        return len(seen) - 1
     fit = [
         i
         for i, one in enumerate(seen)

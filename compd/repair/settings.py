@@ -8,9 +8,11 @@ from typing import Any
 from compd.errors import CompdError, unknown
 from compd.repair.methods import METHODS, Schedule, Walk
 
-__all__ = ["SEARCHES", "Settings"]
+__all__ = ["KEEP", "SEARCHES", "Settings"]
 
 SEARCHES = ("boundary, severe", "boundary, first", "diva", "pgd", "compd", "blackbox")
+
+KEEP = ("best", "last")
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,7 @@ class Settings:
     seconds: float | None = None  # budget of wall time for the rounds; the verdict comes after
     patience: int = 3  # rounds that bring nothing after which to stop
     target: float | None = 0.02  # stop when at most this share of seeds reaches severity 0.2
+    keep: str = "best"  # by the selection rows; or "last": whatever the last round came to
     max_accuracy_drop: float = 0.001  # of a round that may be kept, on the selection split
     seeds: int = 100  # selection images that each round's search starts from
     eps: int | None = None  # bound of the searches, levels of 255; None for the corpus's own
@@ -51,6 +54,8 @@ class Settings:
                 f"rounds={self.rounds}, patience={self.patience}, seeds={self.seeds}, "
                 f"verdict_seeds={self.verdict_seeds}, limit={self.limit}"
             )
+        if self.keep not in KEEP:
+            raise unknown("keep", self.keep, KEEP)
         if self.seconds is not None and not self.seconds > 0:
             raise CompdError(f"expected a positive time, got time={self.seconds}")
         if self.eps is not None and not 1 <= self.eps <= 255:

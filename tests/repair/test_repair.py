@@ -120,19 +120,18 @@ def test_what_ships_is_what_the_shadow_says(
 
 
 def test_nothing_trains_on_selection_or_heldout_rows(
-    make_corpus: MakeCorpus, tmp_path: Path, one_thread: None, monkeypatch: pytest.MonkeyPatch
+    make_corpus: MakeCorpus, tmp_path: Path, one_thread: None
 ) -> None:
-    for module in ("rounds", "run"):  # keep the last round, whatever these rows say of it
-        monkeypatch.setattr(f"compd.repair.{module}.best_of", lambda seen, _: len(seen) - 1)
     pair, corpus = make_corpus()
+    how = {**QUICK, "keep": "last"}  # whatever these rows say of it
     hashes = []
     for i, splits in enumerate((tiny_splits(), poisoned("heldout"), poisoned("selection"))):
-        result = repair(pair, corpus, out=tmp_path / str(i), **{**QUICK, "splits": splits})
+        result = repair(pair, corpus, out=tmp_path / str(i), **{**how, "splits": splits})
         assert result.best_round == 1
         hashes.append(model_hash(Pair.load(result.pair).shadow))
     assert len(set(hashes)) == 1
     poisoned_train = repair(
-        pair, corpus, out=tmp_path / "train", **{**QUICK, "splits": poisoned("train")}
+        pair, corpus, out=tmp_path / "train", **{**how, "splits": poisoned("train")}
     )
     assert model_hash(Pair.load(poisoned_train.pair).shadow) != hashes[0]
 
@@ -217,6 +216,7 @@ def test_the_mildest_round_that_loses_nothing_is_kept(
 ) -> None:
     seen = [Seen(i, a, 0.1, f, n, 1.0, 1.0, s) for i, (a, f, n, s) in enumerate(rounds)]
     assert best_of(seen, Settings()) == best
+    assert best_of(seen, Settings(keep="last")) == len(rounds) - 1
 
 
 def test_the_time_budget_ends_the_rounds(make_corpus: MakeCorpus, tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ class Schedule:
     stored: float = 0.1  # share of a batch that comes from the corpus
     clean: float = 0.3  # share that is clean training images; the rest is found anew
     scales: bool = False  # whether to learn the scales of int8 activations with the weights
-    finer: bool = False  # whether 7-bit activations get the eighth bit, from the weights
+    restart: bool = False  # whether to start from what calibration alone brings nearer
 
     def __post_init__(self) -> None:
         if not 0 < self.lr < 100 or self.batch < 2 or (self.steps is not None and self.steps < 1):

@@ -25,7 +25,7 @@ class Walk(Schedule):
     clean: float = 0.1
     mixed: float = 0.4  # share of a batch that is blends of two training images
     scales: bool = True
-    finer: bool = True
+    restart: bool = True
     walk: int = 3  # gradients an image
     levels: float = 1.5  # of 255, by which a step widens the gap
     eps: int | None = None  # levels of 255; None for the bound of the searches

@@ -1,0 +1,73 @@
+"""Where a repair may start from: the shadow as it is, or one that rounding hurts less.
+
+**The eighth bit for activations instead of weights.** An AVX2 kernel adds two products of an
+activation and a weight in 16 bits. It cannot overflow with activations of 7 bits and weights of 8
+(2 x 127 x 128 = 32,512), which is PyTorch's default, nor with activations of 8 and weights of 7
+(2 x 255 x 64 = 32,640). A weight is rounded once, and training makes up for it, but an activation
+is rounded anew in each image.
+
+**The original's own weights, calibrated anew.** Quantisation-aware training on labels leads away
+from the original. Where rounding to 8 bits costs little, these weights are nearer to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import singledispatch
+
+import torch
+from torch import Tensor, nn
+
+from compd.compress.configs import COMPRESSIONS, Compression, Prune, Ptq, Qat
+from compd.compress.int8 import calibrate_, freeze_ranges_
+from compd.compress.shadows import empty_shadow
+from compd.errors import unknown
+from compd.models.inputs import to_input
+
+__all__ = ["starts"]
+
+
+@singledispatch
+def starts(
+    config: Compression, shadow: nn.Module, original: nn.Module, images: Tensor
+) -> Iterator[tuple[Compression, nn.Module]]:
+    """Shadows to start from instead of the one given, with their configurations.
+
+    Args:
+        config: what the shadow was made with.
+        shadow: with frozen ranges; not changed.
+        original: the original it was made from; not changed.
+        images: uint8 (N, C, H, W) to calibrate with.
+
+    Yields:
+        Pairs of a configuration and a shadow, on the CPU, in eval mode; none for pruned models.
+    """
+    raise unknown("compress", type(config).__name__, COMPRESSIONS)
+
+
+@starts.register(Qat)
+@starts.register(Ptq)
+def _(
+    config: Qat | Ptq, shadow: nn.Module, original: nn.Module, images: Tensor
+) -> Iterator[tuple[Compression, nn.Module]]:
+    finer = config
+    if (config.weight_bits, config.activation_bits) == (8, 7):
+        finer = replace(config, weight_bits=7, activation_bits=8)
+        moved = empty_shadow(finer, original, to_input(images[:1]))
+        moved.load_state_dict({key: value.cpu() for key, value in shadow.state_dict().items()})
+        with torch.no_grad():
+            freeze_ranges_(moved)
+        yield finer, moved
+    fresh = empty_shadow(finer, original, to_input(images[:1]))
+    calibrate_(fresh, images)
+    with torch.no_grad():
+        freeze_ranges_(fresh)
+    yield finer, fresh
+
+
+@starts.register
+def _(
+    config: Prune, shadow: nn.Module, original: nn.Module, images: Tensor
+) -> Iterator[tuple[Compression, nn.Module]]:
+    yield from ()
