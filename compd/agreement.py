@@ -15,7 +15,7 @@ from compd.progress import Progress, Report, silent
 from compd.runtimes import FloatRuntime
 from compd.storage import cache_dir, config_hash, disk_errors, write_atomic
 
-__all__ = ["Agreement", "divergence", "evaluate", "strays"]
+__all__ = ["Agreement", "divergence", "divergences", "evaluate", "strays"]
 
 
 @dataclass(frozen=True)
@@ -38,9 +38,15 @@ def divergence(logits: Tensor, answers: Tensor) -> Tensor:
         logits: of the model, float (N, K).
         answers: the original's logits, float (N, K).
     """
-    return F.kl_div(
-        logits.log_softmax(1), answers.log_softmax(1), log_target=True, reduction="batchmean"
+    return divergences(logits, answers).mean()
+
+
+def divergences(logits: Tensor, answers: Tensor) -> Tensor:
+    """The same for each image: float (N,)."""
+    apart = F.kl_div(
+        logits.log_softmax(1), answers.log_softmax(1), log_target=True, reduction="none"
     )
+    return apart.sum(1)
 
 
 def strays(logits: Tensor, labels: Tensor) -> Tensor:

@@ -49,12 +49,14 @@ def print_repair(result: RepairResult) -> None:
     )  # fmt: skip
     _print_table(
         "Rounds, on the selection rows",
-        ("", "mean severity", "≥ 0.2", "effective", "accuracy", "natural disagreement"),
+        ("", "mean severity", "≥ 0.2", "effective", "accuracy", "natural disagreement",
+         "of the way"),
         [
             (
                 "start" if seen.round == 0 else f"round {seen.round}",
                 f"{seen.severity:.4f}", percent(seen.severe), percent(seen.effective),
                 percent(seen.accuracy), percent(seen.natural),
+                f"{seen.blend:.0%}" if seen.round else "",
             )
             for seen in result.seen
         ],

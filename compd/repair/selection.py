@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from compd.agreement import strays
 from compd.data import Split
@@ -15,23 +15,41 @@ from compd.progress import Report, silent
 from compd.repair.intervals import mcnemar
 from compd.repair.settings import Settings
 
-__all__ = ["Seen", "best_of", "look_at"]
+__all__ = ["Seen", "Untouched", "best_of", "bound_of_looks", "look_at", "look_untouched"]
 
 _WORTH = 0.02  # of the start's mean severity, by which a round has to be milder at least
+_FULL = 0.9  # mean severity at which a search no longer tells a bad pair from a worse one
 
 
 @dataclass(frozen=True)
-class Seen:
-    """A pair on the selection split."""
+class Untouched:
+    """A pair on clean selection images."""
 
-    round: int  # 0: the start
     accuracy: float  # of the deployed model
-    natural: float  # share of clean images on which it differs from the original
+    natural: float  # share of images on which it differs from the original
     fixed: int  # of these images: differed at the start, agree now
     new: int  # agreed at the start, differ now
+
+    def keeps(self, start: Untouched, settings: Settings) -> bool:
+        """Whether accuracy and natural agreement are what they were at the start.
+
+        Agreement is, unless new disagreements outnumber the fixed ones by more than chance
+        (McNemar's test at 0.1): these are few images.
+        """
+        return self.accuracy >= start.accuracy - settings.max_accuracy_drop - 1e-9 and (
+            self.new <= self.fixed or mcnemar(self.fixed, self.new) > 0.1
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Seen(Untouched):
+    """A pair on the selection split, searched anew."""
+
+    round: int  # 0: the start
     effective: float  # share of the fresh search's seeds with a deviation
     severe: float  # share with severity of at least 0.2
     severity: float  # mean over all seeds of the worst of each; 0 where none was found
+    blend: float = 1.0  # share of the trained weights; the rest: what the round started from
 
 
 def look_at(
@@ -41,16 +59,25 @@ def look_at(
     number: int,
     *,
     start: Pair,
+    eps: int | None,
     stop: threading.Event | None = None,
     report: Report = silent,
 ) -> Seen:
-    """Measure a pair, and search it anew: each round from the same seeds with the same draws."""
-    original = predict(pair.reference.run, selection.images).argmax(1)
-    deployed = predict(pair.deployed.run, selection.images)
-    differs = strays(deployed, original)
-    differed = strays(predict(start.deployed.run, selection.images), original)
+    """Measure a pair, and search it anew: each round from the same seeds with the same draws.
+
+    Args:
+        pair: what to measure.
+        selection: the selection split.
+        settings: how many seeds, and the random seed.
+        number: of the round.
+        start: what natural disagreement is compared with.
+        eps: bound of the search, levels of 255.
+        stop: ends the search early.
+        report: told of progress.
+    """
+    untouched = look_untouched(pair, selection, start=start)
     campaign = fuzz(
-        pair, selection, strategy=Boundary(), goal="severe", eps=settings.eps,
+        pair, selection, strategy=Boundary(), goal="severe", eps=eps,
         limit=settings.seeds, random_seed=settings.random_seed + 1, stop=stop,
         report=report,
     )  # fmt: skip
@@ -60,23 +87,43 @@ def look_at(
     seeds = max(1, campaign.summary().seeds)
     return Seen(
         round=number,
-        accuracy=float((deployed.argmax(1) == selection.labels).double().mean()),
-        natural=float(differs.double().mean()),
-        fixed=int((differed & ~differs).sum()),
-        new=int((differs & ~differed).sum()),
+        **asdict(untouched),
         effective=len(worst) / seeds,
         severe=sum(severity >= 0.2 for severity in worst.values()) / seeds,
         severity=sum(worst.values()) / seeds,
     )
 
 
+def look_untouched(pair: Pair, selection: Split, *, start: Pair) -> Untouched:
+    """Measure a pair on the images as they are."""
+    original = predict(pair.reference.run, selection.images).argmax(1)
+    deployed = predict(pair.deployed.run, selection.images)
+    differs = strays(deployed, original)
+    differed = strays(predict(start.deployed.run, selection.images), original)
+    return Untouched(
+        accuracy=float((deployed.argmax(1) == selection.labels).double().mean()),
+        natural=float(differs.double().mean()),
+        fixed=int((differed & ~differs).sum()),
+        new=int((differs & ~differed).sum()),
+    )
+
+
+def bound_of_looks(seen: Seen, eps: int | None) -> int | None:
+    """A smaller bound to search within, where the start is as severe as can be; None if it is not.
+
+    Args:
+        seen: the start, searched within ``eps``.
+        eps: levels of 255; None for no bound.
+    """
+    if seen.severity < _FULL or eps == 1:
+        return None
+    return max(1, (eps or 16) // 2)
+
+
 def best_of(seen: Sequence[Seen], settings: Settings) -> int:
     """The round to keep: the mildest of those that keep accuracy and natural agreement.
 
     It has to be milder than the start by more than the draws of a search are worth.
-
-    Agreement is kept unless new disagreements outnumber the fixed ones by more than chance
-    (McNemar's test at 0.1): these are few images.
 
     Args:
         seen: the start, then the rounds.
@@ -91,7 +138,6 @@ def best_of(seen: Sequence[Seen], settings: Settings) -> int:
         i
         for i, one in enumerate(seen)
         if (i == 0 or one.severity <= (1 - _WORTH) * seen[0].severity)
-        and one.accuracy >= seen[0].accuracy - settings.max_accuracy_drop - 1e-9
-        and (one.new <= one.fixed or mcnemar(one.fixed, one.new) > 0.1)
+        and one.keeps(seen[0], settings)
     ]
     return min(fit, key=lambda i: (seen[i].severity, i))

@@ -100,7 +100,7 @@ def test_an_empty_corpus_leaves_room_for_training_images() -> None:
     bench = bench_of(tiny_pair(Ptq()), count=0)
     assert len(bench.deviations(5, draw())) == 0
     for name in METHODS:
-        assert float(loss_of(method(name, batch=16), bench, draw())) >= 0
+        assert loss_of(method(name, batch=16), bench, draw()).item() >= 0
 
 
 def test_unknown_methods_and_settings_are_refused(refuses: Refuses) -> None:

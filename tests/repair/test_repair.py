@@ -214,7 +214,12 @@ def test_if_nothing_is_better_the_start_comes_back(make_corpus: MakeCorpus, tmp_
 def test_the_mildest_round_that_loses_nothing_is_kept(
     rounds: list[tuple[float, int, int, float]], best: int
 ) -> None:
-    seen = [Seen(i, a, 0.1, f, n, 1.0, 1.0, s) for i, (a, f, n, s) in enumerate(rounds)]
+    seen = [
+        Seen(
+            round=i, accuracy=a, natural=0.1, fixed=f, new=n, effective=1.0, severe=1.0, severity=s
+        )
+        for i, (a, f, n, s) in enumerate(rounds)
+    ]  # fmt: skip
     assert best_of(seen, Settings()) == best
     assert best_of(seen, Settings(keep="last")) == len(rounds) - 1
 

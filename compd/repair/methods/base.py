@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -41,6 +42,10 @@ class Schedule:
                 "expected stored and clean to be shares of a batch, got "
                 f"stored={self.stored}, clean={self.clean}"
             )
+
+    def hopeless(self, classes: int) -> float:
+        """A loss that only a model has whose answers are worth no more than guesses."""
+        return math.log(classes)
 
     def steps_for(self, images: int) -> int:
         """Steps of a round with so many training images."""

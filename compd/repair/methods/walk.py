@@ -8,11 +8,12 @@ to it and widen the gap.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
-from compd.agreement import divergence
+from compd.agreement import divergences
 from compd.repair.methods.base import Bench, Schedule, lattice, leads
 
 __all__ = ["Walk", "walk_loss"]
@@ -22,24 +23,32 @@ __all__ = ["Walk", "walk_loss"]
 class Walk(Schedule):
     """KL to the original's full output, on clean, mixed, stored and walked images."""
 
-    clean: float = 0.1
-    mixed: float = 0.4  # share of a batch that is blends of two training images
+    lr: float = 5e-4
+    clean: float = 0.35
+    mixed: float = 0.3  # share of a batch that is blends of two training images
     scales: bool = True
     restart: bool = True
     walk: int = 3  # gradients an image
     levels: float = 1.5  # of 255, by which a step widens the gap
+    cap: float = 1.0  # nats; an image's divergence counts as less the more it exceeds this
+
+    def hopeless(self, classes: int) -> float:
+        """As everywhere, but capped."""
+        return _capped(super().hopeless(classes), self.cap)
+
     eps: int | None = None  # levels of 255; None for the bound of the searches
 
 
 def walk_loss(config: Walk, bench: Bench, draw: torch.Generator) -> Tensor:
-    """Mean divergence over clean, mixed, stored and walked images of one batch."""
+    """Mean capped divergence over clean, mixed, stored and walked images of one batch."""
     stored = bench.deviations(int(config.stored * config.batch), draw)
     clean = bench.clean(int(config.clean * config.batch), draw)
     mixed = bench.mixed(int(config.mixed * config.batch), draw)
     home = bench.clean(max(0, config.batch - len(stored) - len(clean) - len(mixed)), draw)
     walked = walk(config, bench, home) if len(home) else home
     x = torch.cat([clean, mixed, stored, walked])
-    return divergence(bench.shadow(x), bench.answers(x))
+    # Where a pruned network cannot follow at all, it should not give up what it can.
+    return _capped(divergences(bench.shadow(x), bench.answers(x)), config.cap).mean()
 
 
 def walk(config: Walk, bench: Bench, home: Tensor) -> Tensor:
@@ -85,6 +94,13 @@ def walk(config: Walk, bench: Bench, home: Tensor) -> Tensor:
         step = along.sign() * config.levels / 255 - _per_image(to_boundary) * total.sign()
         x = lattice(x + step, home, eps)
     return x
+
+
+Value = TypeVar("Value", float, Tensor)
+
+
+def _capped(divergence: Value, cap: float) -> Value:
+    return divergence / (1 + divergence / cap)
 
 
 def _unit(gradient: Tensor) -> Tensor:
