@@ -24,7 +24,7 @@ from compd.models import model_hash
 from compd.pair import Pair
 from compd.progress import Progress
 from compd.repair import Distil, Paper, RepairResult, Walk, plan, repair
-from compd.repair.selection import Seen, best_of
+from compd.repair.selection import Seen, best_of, bound_of_looks
 from compd.repair.settings import Settings
 from compd.storage import cache_dir
 
@@ -103,6 +103,40 @@ def test_masks_hold_exactly(make_corpus: MakeCorpus, tmp_path: Path, method: Any
         if isinstance(was, nn.BatchNorm2d):
             assert torch.equal(was.running_mean, now.running_mean)
     assert changed > 0 or result.best_round == 0
+
+
+def test_a_round_that_costs_accuracy_goes_back_towards_its_start(
+    make_corpus: MakeCorpus, tmp_path: Path, one_thread: None
+) -> None:
+    pair, corpus = make_corpus(Prune(epochs=1))
+    rough = {**QUICK, "method": Walk(steps=40, batch=32, lr=0.1), "keep": "last"}
+    start, end = repair(pair, corpus, out=tmp_path / "all", **rough).seen
+    assert end.blend == 1
+    assert end.accuracy < start.accuracy
+    careful = {**rough, "keep": "best", "max_accuracy_drop": 0.0}
+    start, part = repair(pair, corpus, out=tmp_path / "part", **careful).seen
+    assert part.blend in (0.75, 0.5, 0.25)
+    assert part.accuracy >= start.accuracy
+    blended = Pair.load(tmp_path / "part").shadow.state_dict()
+    trained = Pair.load(tmp_path / "all").shadow.state_dict()
+    for name, before in pair.shadow.state_dict().items():
+        if before.is_floating_point():
+            between = torch.lerp(before, trained[name], part.blend)
+            torch.testing.assert_close(blended[name], between)
+
+
+@pytest.mark.parametrize(
+    ("severity", "eps", "smaller"),
+    [(0.5, 8, None), (0.95, 8, 4), (0.95, 3, 1), (0.95, 1, None), (0.95, None, 8)],
+)
+def test_rounds_are_told_apart_within_a_bound_that_is_not_too_easy(
+    severity: float, eps: int | None, smaller: int | None
+) -> None:
+    seen = Seen(
+        round=0, accuracy=1.0, natural=0.0, fixed=0, new=0, effective=1.0, severe=1.0,
+        severity=severity,
+    )  # fmt: skip
+    assert bound_of_looks(seen, eps) == smaller
 
 
 @pytest.mark.parametrize("config", [Ptq(), Ptq(weight_bits=4), Qat(), Prune(epochs=1)])
