@@ -25,6 +25,7 @@ from compd.data import Splits
 from compd.fuzz import Boundary, fuzz
 from compd.pair import Pair
 from compd.repair import RepairResult, repair
+from compd.repair import method as repair_method
 
 MEASURES: dict[str, Callable[[RepairResult], tuple[float, float]]] = {
     "accuracy, %": lambda r: (100 * r.accuracy_before, 100 * r.accuracy_after),
@@ -80,7 +81,7 @@ def severe_shares(pair: Pair, splits: Splits, eps: int, limit: int) -> tuple[flo
 def main() -> None:
     options = bench.arguments(
         __doc__ or "", pairs="int8,pruned", methods="walk,distil,paper", seconds=240.0, rounds=2,
-        seeds=300, eps=8, engine="fbgemm", out="",
+        seeds=300, eps=8, engine="fbgemm", out="", lr=0.0,
         **{"keep-last": "paper", "random-seeds": "0,1,2", "verdict-seeds": 100},
     )  # fmt: skip
     splits = bench.splits_of(options)
@@ -92,11 +93,13 @@ def main() -> None:
             corpus = corpus_of(pair, splits, Path(folder) / "corpus", options.seeds, options.eps)
             rows = []
             for method in options.methods.split(","):
+                lr = options.lr or None if method != "paper" else None  # that one is published
+                how = repair_method(method, lr=lr)
                 results, smaller = [], []
                 for seed in map(int, options.random_seeds.split(",")):
                     out = Path(folder) / f"{method}-{seed}"
                     result = repair(
-                        pair, corpus, out=out, splits=splits, method=method,
+                        pair, corpus, out=out, splits=splits, method=how,
                         seconds=options.seconds, rounds=options.rounds, eps=options.eps,
                         target=None, random_seed=seed, verdict_seeds=options.verdict_seeds,
                         keep="last" if method in options.keep_last.split(",") else "best",

@@ -85,11 +85,11 @@ def repair(
     }  # fmt: skip
     settings = {key: value for key, value in given.items() if value is not None}
     library.Settings(**settings)  # now, not after minutes of training
-    if corpus is not None:
-        Corpus(corpus)
+    store = None if corpus is None else Corpus(corpus)
     with live() as report:
         built, splits = request.open(report)
-        store = Corpus(corpus or default_corpus(built))
+        if store is None:
+            store = Corpus(default_corpus(built))
         if dry_run:
             print_plan(library.plan(built, store, splits=splits, **settings))
             return 0

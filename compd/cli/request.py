@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 __all__ = ["PairRequest", "takes_pair"]
 
+_MODEL, _DATA = "resnet18", "digits"
+_WITH_PAIR = ("pair", "data", "engine", "channels", "size", "device")  # options that --pair allows
 # settings of compressions whose options are named otherwise
 _OPTION_OF = {"epochs": "fine-tune-epochs", "lr": "fine-tune-lr"}
 
@@ -47,12 +49,22 @@ class PairRequest:
     fine_tune_lr: o.FineTuneLr = None
     device: o.Device = "auto"
 
+    @property
+    def model_name(self) -> str:
+        """The model named, or the default."""
+        return self.model or _MODEL
+
+    @property
+    def data_name(self) -> str:
+        """The data named, or the default."""
+        return self.data or _DATA
+
     def splits(self, pair: Pair | None = None) -> Splits:
         """Open the data: the one named, else the pair's own, else digits."""
         from compd.data import Splits, load_data
 
         if pair is None:
-            return Splits(load_data(self.data or "digits", channels=self.channels, size=self.size))
+            return Splits(load_data(self.data_name, channels=self.channels, size=self.size))
         model = pair.spec.model
         splits = Splits(
             load_data(self.data or pair.spec.data, channels=model.channels, size=self.size)
@@ -77,9 +89,9 @@ class PairRequest:
             return pair, self.splits(pair)
         splits = self.splits()
         pair = build_pair(
-            self.model or "resnet18",
+            self.model_name,
             data=splits,
-            data_name=self.data or "digits",
+            data_name=self.data_name,
             weights=self.weights,
             width=self.width,
             mean=o.floats(self.mean, "mean"),
@@ -152,15 +164,9 @@ class PairRequest:
         return config(**given)
 
     def _reject_with_pair(self) -> None:
-        clashes = {
-            "model": self.model, "weights": self.weights, "width": self.width, "mean": self.mean,
-            "std": self.std, "epochs": self.epochs, "compress": self.compress,
-            "weight-bits": self.weight_bits, "activation-bits": self.activation_bits,
-            "amount": self.amount,
-            "fine-tune-epochs": self.fine_tune_epochs, "fine-tune-lr": self.fine_tune_lr,
-        }  # fmt: skip
-        for name, value in clashes.items():
-            if value is not None:
+        for field in fields(self):
+            name, value = field.name.replace("_", "-"), getattr(self, field.name)
+            if field.name not in _WITH_PAIR and value is not None:
                 raise CompdError(
                     f"expected --pair or --{name}, got both (--{name} {value}); the pair's "
                     "directory decides that"

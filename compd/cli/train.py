@@ -31,7 +31,7 @@ def train(
     from compd.original import train_original
 
     o.use_threads(threads)
-    model, data = request.model or "resnet18", request.data or "digits"
+    model, data = request.model_name, request.data_name
     splits = request.splits()
     with live() as report:
         result = train_original(

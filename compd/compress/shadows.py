@@ -17,10 +17,11 @@ from compd.compress.configs import COMPRESSIONS, Compression, Prune, Ptq, Qat
 from compd.compress.int8 import calibrate_, freeze_ranges_, new_shadow, simulate_
 from compd.data import Splits
 from compd.errors import CompdError, unknown
+from compd.models.inputs import to_input
 from compd.progress import Progress, Report, silent
 from compd.training import TrainConfig, fit_
 
-__all__ = ["RECIPE", "empty_shadow", "make_shadow"]
+__all__ = ["RECIPE", "calibrated_shadow", "empty_shadow", "make_shadow"]
 
 # Raised when the same configuration makes another shadow than before: caches hold none of the old.
 RECIPE = 2
@@ -99,11 +100,9 @@ def _(
     del checkpoint  # seconds of work
     images = splits.calibration.images
     report(Progress("calibrating", 0, len(images)))
-    shadow = empty_shadow(config, original, _example(splits))
-    calibrate_(shadow, images)
-    freeze_ranges_(shadow)
+    shadow = calibrated_shadow(config, original, images)
     report(Progress("calibrating", len(images), len(images)))
-    return shadow.to(device).eval()
+    return shadow.to(device)
 
 
 @make_shadow.register
@@ -131,6 +130,23 @@ def _(
     )  # fmt: skip
     for convolution in convolutions:
         prune.remove(convolution, "weight")  # type: ignore[no-untyped-call]
+    return shadow.eval()
+
+
+def calibrated_shadow(config: Qat | Ptq, original: nn.Module, images: Tensor) -> nn.Module:
+    """The original on the integer grid of a configuration, calibrated and not trained.
+
+    Args:
+        config: bits and observers.
+        original: float pixels in 0..1 to logits; not changed.
+        images: uint8 (N, C, H, W) to set ranges with.
+
+    Returns:
+        A shadow with frozen ranges, on the CPU, in eval mode.
+    """
+    shadow = empty_shadow(config, original, to_input(images[:1]))
+    calibrate_(shadow, images)
+    freeze_ranges_(shadow)
     return shadow.eval()
 
 

@@ -16,12 +16,11 @@ from collections.abc import Iterator
 from dataclasses import replace
 from functools import singledispatch
 
-import torch
 from torch import Tensor, nn
 
 from compd.compress.configs import COMPRESSIONS, Compression, Prune, Ptq, Qat
-from compd.compress.int8 import calibrate_, freeze_ranges_
-from compd.compress.shadows import empty_shadow
+from compd.compress.int8 import freeze_ranges_
+from compd.compress.shadows import calibrated_shadow, empty_shadow
 from compd.errors import unknown
 from compd.models.inputs import to_input
 
@@ -56,14 +55,9 @@ def _(
         finer = replace(config, weight_bits=7, activation_bits=8)
         moved = empty_shadow(finer, original, to_input(images[:1]))
         moved.load_state_dict({key: value.cpu() for key, value in shadow.state_dict().items()})
-        with torch.no_grad():
-            freeze_ranges_(moved)
+        freeze_ranges_(moved)
         yield finer, moved
-    fresh = empty_shadow(finer, original, to_input(images[:1]))
-    calibrate_(fresh, images)
-    with torch.no_grad():
-        freeze_ranges_(fresh)
-    yield finer, fresh
+    yield finer, calibrated_shadow(finer, original, images)
 
 
 @starts.register

@@ -28,7 +28,6 @@ class Tuning:
     prepare_: Callable[[nn.Module], None] = _nothing  # before the first step
     after_step_: Callable[[nn.Module], None] = _nothing
     finish_: Callable[[nn.Module], None] = _nothing  # then it can be deployed
-    blended_: Callable[[nn.Module], None] = _nothing  # after weights and ranges of two were mixed
 
 
 @singledispatch
@@ -92,7 +91,5 @@ def _settle_and_freeze_(shadow: nn.Module) -> None:
     freeze_ranges_(shadow)
 
 
-_QUANTISED = Tuning(prepare_=_follow_weights_, finish_=freeze_ranges_, blended_=freeze_ranges_)
-_QUANTISED_AND_SCALES = Tuning(
-    prepare_=_follow_and_learn_, finish_=_settle_and_freeze_, blended_=freeze_ranges_
-)
+_QUANTISED = Tuning(prepare_=_follow_weights_, finish_=freeze_ranges_)
+_QUANTISED_AND_SCALES = Tuning(prepare_=_follow_and_learn_, finish_=_settle_and_freeze_)

@@ -17,7 +17,7 @@ from compd.data import Split
 from compd.pair import Pair
 from compd.progress import Progress, Report, silent
 from compd.repair.methods import Bench, Schedule, loss_of
-from compd.repair.selection import best_of, bound_of_looks, look_at, look_untouched
+from compd.repair.selection import Untouched, Watch, best_of, bound_of_looks, look_at
 from compd.repair.settings import Settings
 from compd.repair.state import State, save_state
 
@@ -29,7 +29,7 @@ _CLIP = 5.0  # norm of a gradient, at most
 _FEWEST = 10  # steps that are worth a round
 _SMALLEST = 1e-2  # what a tensor of zeros counts as, which could not move otherwise
 _CALMER = 4.0  # by which the learning rate falls after a round that brought nothing
-_BLENDS = (1.0, 0.75, 0.5, 0.25)  # shares of the trained weights to try, in turn
+_BLENDS = (0.75, 0.5, 0.25)  # shares of the trained weights to try, in turn
 _TRY = 2  # steps that are timed to plan a round
 
 
@@ -58,6 +58,7 @@ class Rounds:
         """
         state = self.state
         self._spent, self._begun = state.seconds, time.perf_counter()
+        self._watch = Watch.of(self.start, self.selection)
         if not state.seen:
             self._look_at_start()
             state.best = state.shadow = _copied(self.pair.shadow)
@@ -66,8 +67,8 @@ class Rounds:
             number = len(state.seen)
             shadow: nn.Module = copy.deepcopy(self.pair.shadow)
             if self._train_(shadow, number):
-                shadow, blend = self._blended(shadow)
-                self._look(with_shadow(self.pair, shadow), blend)
+                shadow, untouched, blend = self._blended(shadow)
+                self._look(with_shadow(self.pair, shadow), untouched, blend)
             else:
                 state.notes.append(f"round {number} diverged after {state.step} steps")
                 state.seen.append(replace(state.seen[0], round=number, severity=1.0))
@@ -120,37 +121,37 @@ class Rounds:
         shadow.requires_grad_(False)
         return True
 
-    def _blended(self, trained: nn.Module) -> tuple[nn.Module, float]:
+    def _blended(self, trained: nn.Module) -> tuple[nn.Module, Untouched, float]:
         """Go back towards what the round started from until accuracy and agreement are kept.
 
         Between fine-tuned weights and those before often lie better ones than either (WiSE-FT,
         Wortsman et al., CVPR 2022). Looks at clean selection images only.
 
         Returns:
-            The model and its share of the trained weights; all of them if no blend will do.
+            The model, what it is worth on these images, and its share of the trained weights; all
+            of them if no blend will do.
         """
-        if self.settings.keep == "last":
-            return trained, 1.0
+        whole = self._watch.untouched(with_shadow(self.pair, trained))
+        if self.settings.keep == "last" or self._keeps(whole):
+            return trained, whole, 1.0
         before, after = self.state.best, _copied(trained)
         tuning = tuning_of(self.pair.spec.compress, self.pair.shadow)
         for share in _BLENDS:
-            blend = trained if share == 1 else copy.deepcopy(trained)
-            if share < 1:
-                blend.load_state_dict(
-                    {
-                        key: torch.lerp(before[key], value, share)
-                        if value.is_floating_point()
-                        else value
-                        for key, value in after.items()
-                    }
-                )
-                tuning.blended_(blend)
-            pair = with_shadow(self.pair, blend)
-            untouched = look_untouched(pair, self.selection, start=self.start)
             self._check_stop()
-            if untouched.keeps(self.state.seen[0], self.settings):
-                return blend, share
-        return trained, 1.0
+            blend = copy.deepcopy(trained)
+            mixed = {
+                key: torch.lerp(before[key], value, share) if value.is_floating_point() else value
+                for key, value in after.items()
+            }
+            blend.load_state_dict(mixed)
+            tuning.finish_(blend)  # ranges follow the weights
+            untouched = self._watch.untouched(with_shadow(self.pair, blend))
+            if self._keeps(untouched):
+                return blend, untouched, share
+        return trained, whole, 1.0
+
+    def _keeps(self, untouched: Untouched) -> bool:
+        return untouched.keeps(self.state.seen[0], self.settings)
 
     def _plan(self, number: int) -> int:
         """Steps of a round. With a budget of time, the rounds that are left share what is left."""
@@ -169,16 +170,17 @@ class Rounds:
         """Search the start, within a bound at which it can still get better or worse."""
         state = self.state
         state.eps = self.settings.eps
-        self._look(self.start)
+        untouched = self._watch.untouched(self.start)
+        self._look(self.start, untouched)
         while (smaller := bound_of_looks(state.seen[0], state.eps)) is not None:
             state.eps = smaller
             state.seen.clear()
-            self._look(self.start)
+            self._look(self.start, untouched)
 
-    def _look(self, pair: Pair, blend: float = 1.0) -> None:
+    def _look(self, pair: Pair, untouched: Untouched, blend: float = 1.0) -> None:
         begun = time.perf_counter()
         seen = look_at(
-            pair, self.selection, self.settings, len(self.state.seen), start=self.start,
+            pair, untouched, self.selection, self.settings, len(self.state.seen),
             eps=self.state.eps, stop=self.stop, report=self.report,
         )  # fmt: skip
         self._check_stop()

@@ -6,6 +6,8 @@ import threading
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
+from torch import Tensor
+
 from compd.agreement import strays
 from compd.data import Split
 from compd.fuzz import Boundary, fuzz
@@ -15,9 +17,10 @@ from compd.progress import Report, silent
 from compd.repair.intervals import mcnemar
 from compd.repair.settings import Settings
 
-__all__ = ["Seen", "Untouched", "best_of", "bound_of_looks", "look_at", "look_untouched"]
+__all__ = ["Seen", "Untouched", "Watch", "best_of", "bound_of_looks", "look_at"]
 
 _WORTH = 0.02  # of the start's mean severity, by which a round has to be milder at least
+_WIDEST = 16  # levels of 255; wider bounds are as good as none for the search of a look
 _FULL = 0.9  # mean severity at which a search no longer tells a bad pair from a worse one
 
 
@@ -52,30 +55,56 @@ class Seen(Untouched):
     blend: float = 1.0  # share of the trained weights; the rest: what the round started from
 
 
+@dataclass(frozen=True)
+class Watch:
+    """The clean selection images, and what the start says to them."""
+
+    selection: Split
+    answers: Tensor  # int64 (N,): the original's labels
+    differed: Tensor  # bool (N,): where the start differs from them
+
+    @classmethod
+    def of(cls, start: Pair, selection: Split) -> Watch:
+        """Ask the original and the start."""
+        answers = predict(start.reference.run, selection.images).argmax(1)
+        differed = strays(predict(start.deployed.run, selection.images), answers)
+        return cls(selection, answers, differed)
+
+    def untouched(self, pair: Pair) -> Untouched:
+        """Measure a pair on these images as they are."""
+        deployed = predict(pair.deployed.run, self.selection.images)
+        differs = strays(deployed, self.answers)
+        return Untouched(
+            accuracy=float((deployed.argmax(1) == self.selection.labels).double().mean()),
+            natural=float(differs.double().mean()),
+            fixed=int((self.differed & ~differs).sum()),
+            new=int((differs & ~self.differed).sum()),
+        )
+
+
 def look_at(
     pair: Pair,
+    untouched: Untouched,
     selection: Split,
     settings: Settings,
     number: int,
     *,
-    start: Pair,
     eps: int | None,
     stop: threading.Event | None = None,
     report: Report = silent,
 ) -> Seen:
-    """Measure a pair, and search it anew: each round from the same seeds with the same draws.
+    """Search a pair anew: each round from the same seeds with the same draws.
 
     Args:
-        pair: what to measure.
+        pair: what to search.
+        untouched: the same pair on clean selection images.
         selection: the selection split.
         settings: how many seeds, and the random seed.
         number: of the round.
-        start: what natural disagreement is compared with.
         eps: bound of the search, levels of 255.
         stop: ends the search early.
         report: told of progress.
     """
-    untouched = look_untouched(pair, selection, start=start)
     campaign = fuzz(
         pair, selection, strategy=Boundary(), goal="severe", eps=eps,
         limit=settings.seeds, random_seed=settings.random_seed + 1, stop=stop,
@@ -94,20 +123,6 @@ def look_at(
     )
 
 
-def look_untouched(pair: Pair, selection: Split, *, start: Pair) -> Untouched:
-    """Measure a pair on the images as they are."""
-    original = predict(pair.reference.run, selection.images).argmax(1)
-    deployed = predict(pair.deployed.run, selection.images)
-    differs = strays(deployed, original)
-    differed = strays(predict(start.deployed.run, selection.images), original)
-    return Untouched(
-        accuracy=float((deployed.argmax(1) == selection.labels).double().mean()),
-        natural=float(differs.double().mean()),
-        fixed=int((differed & ~differs).sum()),
-        new=int((differs & ~differed).sum()),
-    )
-
-
 def bound_of_looks(seen: Seen, eps: int | None) -> int | None:
     """A smaller bound to search within, where the start is as severe as can be; None if it is not.
 
@@ -117,7 +132,7 @@ def bound_of_looks(seen: Seen, eps: int | None) -> int | None:
     """
     if seen.severity < _FULL or eps == 1:
         return None
-    return max(1, (eps or 16) // 2)
+    return max(1, min(eps or _WIDEST, _WIDEST) // 2)
 
 
 def best_of(seen: Sequence[Seen], settings: Settings) -> int:

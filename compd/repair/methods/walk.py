@@ -18,6 +18,8 @@ from compd.repair.methods.base import Bench, Schedule, lattice, leads
 
 __all__ = ["Walk", "walk_loss"]
 
+Value = TypeVar("Value", float, Tensor)
+
 
 @dataclass(frozen=True)
 class Walk(Schedule):
@@ -94,9 +96,6 @@ def walk(config: Walk, bench: Bench, home: Tensor) -> Tensor:
         step = along.sign() * config.levels / 255 - _per_image(to_boundary) * total.sign()
         x = lattice(x + step, home, eps)
     return x
-
-
-Value = TypeVar("Value", float, Tensor)
 
 
 def _capped(divergence: Value, cap: float) -> Value:
