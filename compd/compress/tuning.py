@@ -28,6 +28,9 @@ class Tuning:
     prepare_: Callable[[nn.Module], None] = _nothing  # before the first step
     after_step_: Callable[[nn.Module], None] = _nothing
     finish_: Callable[[nn.Module], None] = _nothing  # then it can be deployed
+    # Whether to go no further than needed: what a pruned network learns near the boundary it pays
+    # for elsewhere, which rows that the original was trained on do not show.
+    sparing: bool = False
 
 
 @singledispatch
@@ -70,7 +73,7 @@ def _(config: Prune, shadow: nn.Module, *, scales: bool = False) -> Tuning:
             for name, mask in masks.items():
                 model.get_parameter(name).mul_(mask)
 
-    return Tuning(after_step_=hold_)
+    return Tuning(after_step_=hold_, sparing=True)
 
 
 def _follow_weights_(shadow: nn.Module) -> None:

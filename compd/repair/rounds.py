@@ -7,6 +7,7 @@ import math
 import threading
 import time
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 
 import torch
@@ -17,7 +18,7 @@ from compd.data import Split
 from compd.pair import Pair
 from compd.progress import Progress, Report, silent
 from compd.repair.methods import Bench, Schedule, loss_of
-from compd.repair.selection import Untouched, Watch, best_of, bound_of_looks, look_at
+from compd.repair.selection import Deviations, Untouched, Watch, best_of, bound_of_looks, look_at
 from compd.repair.settings import Settings
 from compd.repair.state import State, save_state
 
@@ -30,6 +31,8 @@ _FEWEST = 10  # steps that are worth a round
 _SMALLEST = 1e-2  # what a tensor of zeros counts as, which could not move otherwise
 _CALMER = 4.0  # by which the learning rate falls after a round that brought nothing
 _BLENDS = (0.75, 0.5, 0.25)  # shares of the trained weights to try, in turn
+_SPARING = (0.5, 0.75)  # the same of a sparing repair: no further than needed
+_LEFT = 0.25  # share of the start's deviations that a sparing repair leaves at most
 _TRY = 2  # steps that are timed to plan a round
 
 
@@ -125,30 +128,48 @@ class Rounds:
         """Go back towards what the round started from until accuracy and agreement are kept.
 
         Between fine-tuned weights and those before often lie better ones than either (WiSE-FT,
-        Wortsman et al., CVPR 2022). Looks at clean selection images only.
+        Wortsman et al., CVPR 2022). A sparing repair first goes from there to here, until most of
+        the start's deviations are gone.
 
         Returns:
-            The model, what it is worth on these images, and its share of the trained weights; all
-            of them if no blend will do.
+            The model, what it is worth on clean selection images, and its share of the trained
+            weights; all of them if no blend will do.
         """
-        whole = self._watch.untouched(with_shadow(self.pair, trained))
-        if self.settings.keep == "last" or self._keeps(whole):
-            return trained, whole, 1.0
-        before, after = self.state.best, _copied(trained)
         tuning = tuning_of(self.pair.spec.compress, self.pair.shadow)
+        whole = self._watch.untouched(with_shadow(self.pair, trained))
+        last = self.settings.keep == "last"
+        for share in () if last or not tuning.sparing else _SPARING:
+            pair, untouched = self._blend(trained, share, tuning)
+            if self._keeps(untouched) and self._deviations.left(pair) <= _LEFT:
+                return pair.shadow, untouched, share
+        if last or self._keeps(whole):
+            return trained, whole, 1.0
         for share in _BLENDS:
-            self._check_stop()
-            blend = copy.deepcopy(trained)
-            mixed = {
-                key: torch.lerp(before[key], value, share) if value.is_floating_point() else value
-                for key, value in after.items()
-            }
-            blend.load_state_dict(mixed)
-            tuning.finish_(blend)  # ranges follow the weights
-            untouched = self._watch.untouched(with_shadow(self.pair, blend))
+            pair, untouched = self._blend(trained, share, tuning)
             if self._keeps(untouched):
-                return blend, untouched, share
+                return pair.shadow, untouched, share
         return trained, whole, 1.0
+
+    def _blend(
+        self, trained: nn.Module, share: float, tuning: Tuning
+    ) -> tuple[Pair, Untouched]:  # fmt: skip
+        """The pair with so much of the trained weights, and what it is worth."""
+        self._check_stop()
+        before, blend = self.state.best, copy.deepcopy(trained)
+        mixed = {
+            key: torch.lerp(before[key], value, share) if value.is_floating_point() else value
+            for key, value in _copied(trained).items()
+        }
+        blend.load_state_dict(mixed)
+        tuning.finish_(blend)  # ranges follow the weights
+        pair = with_shadow(self.pair, blend)
+        return pair, self._watch.untouched(pair)
+
+    @cached_property
+    def _deviations(self) -> Deviations:
+        return Deviations.of(
+            self.start, self.selection, self.settings, self.state.eps, self.stop, self.report
+        )
 
     def _keeps(self, untouched: Untouched) -> bool:
         return untouched.keeps(self.state.seen[0], self.settings)

@@ -6,18 +6,19 @@ import threading
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
+import torch
 from torch import Tensor
 
 from compd.agreement import strays
 from compd.data import Split
-from compd.fuzz import Boundary, fuzz
+from compd.fuzz import Boundary, Campaign, fuzz
 from compd.models.inputs import predict
 from compd.pair import Pair
 from compd.progress import Report, silent
 from compd.repair.intervals import mcnemar
 from compd.repair.settings import Settings
 
-__all__ = ["Seen", "Untouched", "Watch", "best_of", "bound_of_looks", "look_at"]
+__all__ = ["Deviations", "Seen", "Untouched", "Watch", "best_of", "bound_of_looks", "look_at"]
 
 _WORTH = 0.02  # of the start's mean severity, by which a round has to be milder at least
 _WIDEST = 16  # levels of 255; wider bounds are as good as none for the search of a look
@@ -82,6 +83,31 @@ class Watch:
         )
 
 
+@dataclass(frozen=True)
+class Deviations:
+    """What a search of the start found on the selection split."""
+
+    images: Tensor  # uint8 (N, C, H, W)
+    labels: Tensor  # int64 (N,): the original's, for their seeds
+
+    @classmethod
+    def of(
+        cls, start: Pair, selection: Split, settings: Settings, eps: int | None,
+        stop: threading.Event | None = None, report: Report = silent,
+    ) -> Deviations:  # fmt: skip
+        """Search the start as each look does."""
+        found = list(_search(start, selection, settings, eps, stop, report))
+        labels = torch.tensor([finding.seed_label for finding in found], dtype=torch.int64)
+        images = [finding.image for finding in found]
+        return cls(torch.stack(images) if images else selection.images[:0], labels)
+
+    def left(self, pair: Pair) -> float:
+        """Share of them on which a pair still leaves the original's answer."""
+        if not len(self.images):
+            return 0.0
+        return float(strays(predict(pair.deployed.run, self.images), self.labels).double().mean())
+
+
 def look_at(
     pair: Pair,
     untouched: Untouched,
@@ -105,11 +131,7 @@ def look_at(
         stop: ends the search early.
         report: told of progress.
     """
-    campaign = fuzz(
-        pair, selection, strategy=Boundary(), goal="severe", eps=eps,
-        limit=settings.seeds, random_seed=settings.random_seed + 1, stop=stop,
-        report=report,
-    )  # fmt: skip
+    campaign = _search(pair, selection, settings, eps, stop, report)
     worst: dict[str, float] = {}
     for finding in campaign:
         worst[finding.seed_row] = max(worst.get(finding.seed_row, 0.0), finding.severity)
@@ -121,6 +143,17 @@ def look_at(
         severe=sum(severity >= 0.2 for severity in worst.values()) / seeds,
         severity=sum(worst.values()) / seeds,
     )
+
+
+def _search(
+    pair: Pair, selection: Split, settings: Settings, eps: int | None,
+    stop: threading.Event | None, report: Report,
+) -> Campaign:  # fmt: skip
+    return fuzz(
+        pair, selection, strategy=Boundary(), goal="severe", eps=eps,
+        limit=settings.seeds, random_seed=settings.random_seed + 1, stop=stop,
+        report=report,
+    )  # fmt: skip
 
 
 def bound_of_looks(seen: Seen, eps: int | None) -> int | None:
