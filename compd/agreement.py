@@ -24,9 +24,9 @@ class Agreement:
 
     images: int
     rows: str
-    original_accuracy: float
-    shadow_accuracy: float | None  # None if there is no shadow
-    deployed_accuracy: float
+    original_accuracy: float | None  # None if the images are not labelled
+    shadow_accuracy: float | None  # None if there is no shadow, either
+    deployed_accuracy: float | None
     natural_disagreement: float  # original against deployed; ties agree
     shadow_deployed_disagreement: float | None
 
@@ -96,12 +96,15 @@ def evaluate(pair: Pair, splits: Splits, *, batch: int = 256, report: Report = s
     def share(hits: Tensor) -> float:
         return float(hits.double().mean())
 
+    def accuracy(labels: Tensor | None) -> float | None:
+        return share(labels == test.labels) if labels is not None and test.labelled else None
+
     result = Agreement(
         images=len(test),
         rows=test.rows,
-        original_accuracy=share(original == test.labels),
-        shadow_accuracy=None if shadow is None else share(shadow == test.labels),
-        deployed_accuracy=share(deployed == test.labels),
+        original_accuracy=accuracy(original),
+        shadow_accuracy=accuracy(shadow),
+        deployed_accuracy=accuracy(deployed),
         natural_disagreement=share(strays(answers[1], original)),
         shadow_deployed_disagreement=(
             None if shadow is None else share(strays(answers[1], shadow))

@@ -17,7 +17,7 @@ from compd.errors import CompdError
 from compd.machine import cpu_flags, versions
 from compd.models import model_hash
 from compd.models.tensors import load_tensors_, tensors_to_bytes
-from compd.runtimes import FloatRuntime, Runtime, check_engine, deploy
+from compd.runtimes import FileRuntime, FloatRuntime, Runtime, check_engine, deploy
 from compd.spec import PairSpec
 from compd.storage import disk_errors, write_atomic
 
@@ -34,27 +34,32 @@ class Pair:
 
     Args:
         spec: how they were made.
-        original: float pixels in 0..1 to logits.
+        original: float pixels in 0..1 to logits; None if it can only be run, as ``reference``.
         shadow: the same, differentiable stand-in of the deployed model; None if there is none, and
             then only searches without gradients can be run.
         device: where original and shadow run; int8 kernels run on the CPU.
         deployed: the model that judges; made from the shadow if None.
+        reference: what the original answers with; ``original`` itself if None.
+        notes: what a user should know of how the pair came to be.
 
     Raises:
-        CompdError: if there is neither a shadow nor a deployed model.
+        CompdError: if there is neither a shadow nor a deployed model, or no original.
     """
 
     def __init__(
         self,
         spec: PairSpec,
-        original: nn.Module,
+        original: nn.Module | None,
         shadow: nn.Module | None,
         *,
         device: torch.device,
         deployed: Runtime | None = None,
+        reference: Runtime | None = None,
+        notes: tuple[str, ...] = (),
     ) -> None:
+        self.notes = notes
         self.device = device
-        self.original = _own(original, device)
+        self._original = None if original is None else _own(original, device)
         self._shadow = None if shadow is None else _own(shadow, device)
         self.deployed = (
             deploy(spec.compress, self.shadow, engine=spec.engine, device=device)
@@ -62,12 +67,26 @@ class Pair:
             else deployed
         )
         self.spec = replace(spec, engine=self.deployed.engine)  # pruned models have no int8 engine
-        self.reference: Runtime = FloatRuntime(self.original, device)
+        self.reference: Runtime = reference or FloatRuntime(self.original, device)
 
     @property
     def has_shadow(self) -> bool:
-        """Whether there is a differentiable stand-in of the deployed model."""
-        return self._shadow is not None
+        """Whether there are gradients: of the original, and of a stand-in of the deployed model."""
+        return self._shadow is not None and self._original is not None
+
+    @property
+    def original(self) -> nn.Module:
+        """The original, differentiable.
+
+        Raises:
+            CompdError: if it can only be run.
+        """
+        if self._original is None:
+            raise CompdError(
+                "expected an original with gradients, got one that can only be run; a search "
+                "without gradients needs none: --strategy blackbox"
+            )
+        return self._original
 
     @property
     def shadow(self) -> nn.Module:
@@ -98,7 +117,7 @@ class Pair:
         """SHA-256 of the numbers of each of the models."""
         shadow = {"shadow": model_hash(self.shadow)} if self.has_shadow else {}
         return {
-            "original": model_hash(self.original),
+            "original": self.reference.content_hash,
             **shadow,
             "deployed": self.deployed.content_hash,
         }
@@ -108,6 +127,8 @@ class Pair:
         return {
             **versions(),
             "engine": self.deployed.engine,
+            **_facts("reference", self.reference),
+            **_facts("deployed", self.deployed),
             "device": _device_name(self.device),
             "threads": torch.get_num_threads(),
             "cpu_capability": torch.backends.cpu.get_cpu_capability(),
@@ -132,6 +153,11 @@ class Pair:
             CompdError: if the directory holds something else, or cannot be written, or if there is
                 no shadow to make the deployed model from again.
         """
+        if isinstance(self.deployed, FileRuntime):
+            raise CompdError(
+                f"expected a pair that compd can build again, got {self.deployed.path.name!r} "
+                "as its deployed model; name that file with --deployed whenever the pair is used"
+            )
         config = directory / "pair.json"
         check_pair_target(directory)
         with disk_errors(directory):
@@ -245,6 +271,15 @@ def _device_name(device: torch.device) -> str:
     if device.type != "cuda":
         return device.type
     return f"{torch.cuda.get_device_name(device)}, CUDA {torch.version.cuda}"
+
+
+def _facts(role: str, runtime: Runtime) -> dict[str, Any]:
+    """What a file's runtime says of itself."""
+    if not isinstance(runtime, FileRuntime):
+        return {}
+    return {f"{role}_{key}": value for key, value in runtime.facts.items()} | {
+        f"{role}_input": json.dumps(runtime.format.to_json(), sort_keys=True)
+    }
 
 
 def _own(module: nn.Module, device: torch.device) -> nn.Module:

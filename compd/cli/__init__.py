@@ -15,9 +15,13 @@ import warnings
 import typer
 
 from compd import __version__
+from compd.cli.check import check
+from compd.cli.compare import compare
 from compd.cli.compress import compress
 from compd.cli.corpus import corpus
+from compd.cli.export import export
 from compd.cli.fuzz import fuzz
+from compd.cli.inputs import export_inputs
 from compd.cli.repair import repair
 from compd.cli.train import train
 from compd.errors import CompdError, CompdWarning
@@ -39,6 +43,10 @@ app.command("fuzz")(fuzz)
 app.command("repair")(repair)
 app.command("train")(train)
 app.command("compress")(compress)
+app.command("export-inputs")(export_inputs)
+app.command("check")(check)
+app.command("compare")(compare)
+app.command("export")(export)
 app.add_typer(corpus, name="corpus")
 
 

@@ -8,12 +8,12 @@ from typing import Annotated
 import typer
 
 from compd.cli import options as o
-from compd.cli.request import PairRequest, takes_pair
+from compd.cli.request import FILE_OPTIONS, PairRequest, takes_pair
 
 __all__ = ["compress"]
 
 
-@takes_pair("pair")
+@takes_pair("pair", *FILE_OPTIONS)
 def compress(
     request: PairRequest,
     out: Annotated[Path, typer.Option("--out", help="Directory for the pair.")],

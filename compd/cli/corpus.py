@@ -183,6 +183,9 @@ def show_stats(directory: o.CorpusDir = None, json: o.JsonFile = None) -> int:
     if json is not None:
         write_json(json, {"corpus": str(store.directory), **asdict(numbers)})
     flips = "  ".join(f"{flip}: {count}" for flip, count in list(numbers.flips.items())[:12])
+    trusts = "  ".join(
+        f"{name or 'not replayed'}: {count}" for name, count in numbers.trusts.items()
+    )
     print_facts(
         "",
         [
@@ -197,6 +200,7 @@ def show_stats(directory: o.CorpusDir = None, json: o.JsonFile = None) -> int:
             ("distance", "–" if numbers.l2_mean is None else
                          f"Linf at most {numbers.linf_max}/255, L2 per pixel {numbers.l2_mean}"),
             ("flips", flips or "–"),
+            ("trust", trusts or "–"),
             *_minimised(numbers.cut),
             ("strategies", "  ".join(f"{k}: {v}" for k, v in numbers.strategies.items()) or "–"),
         ],

@@ -61,6 +61,14 @@ def fuzz(
     ] = "effective",
     random_seed: Annotated[int, typer.Option("--random-seed", help="Of all draws.")] = 0,
     corpus: o.CorpusDir = None,
+    confirm: Annotated[
+        bool, typer.Option("--confirm/--no-confirm", help="Replay what was found in other ways.")
+    ] = True,
+    confirm_on: Annotated[
+        str | None,
+        typer.Option("--confirm-on", help="Further engines or files: x86,onednn,model.onnx."),
+    ] = None,
+    allow_float: o.AllowFloat = False,
     json: o.JsonFile = None,
     batch: o.Batch = None,
     threads: o.Threads = None,
@@ -71,7 +79,10 @@ def fuzz(
     from compd.cli.display import live
     from compd.cli.files import check_json_target, default_corpus, write_json
     from compd.cli.render import print_campaign, warn_if_untrained
+    from compd.cli.render_check import print_check
     from compd.corpus import Corpus, collect
+    from compd.engines import runtimes_of
+    from compd.preflight import check
     from compd.report import campaign_report
 
     o.use_threads(threads)
@@ -85,15 +96,30 @@ def fuzz(
         Corpus(corpus, create=True)  # now, not after minutes of training
     with live() as report:
         built, splits = request.open(report)
+        look = None
+        if request.deployed is not None:  # what compd made itself is what it says
+            look = check(built, splits, allow_float=allow_float, report=report)
+            look.raise_if_faulty()
+    if look is not None:
+        print_check(look, notes=built.notes)
+    with live() as report:
         agreement = evaluate(built, splits, report=report)
         stop = threading.Event()
         campaign = search.Campaign(built, splits.seeds, settings, stop=stop, report=report)
+        replays = (
+            search.Confirm(
+                built, batch=campaign.batch, others=runtimes_of(built, confirm_on, request.wish())
+            )
+            if confirm
+            else None
+        )
         where = corpus or default_corpus(built)
         store = Corpus(where, create=True)
         with first_interrupt_sets(stop):
-            stored = sum(collect(campaign, store))
+            stored = sum(collect(campaign, store, confirm=replays))
     rows = {"seeds": splits.seeds.rows, "test": agreement.rows, **built.spec.rows}
-    result = campaign_report(campaign, agreement, rows=rows, corpus=str(where), stored=stored)
+    result = campaign_report(campaign, agreement, rows=rows, corpus=str(where), stored=stored,
+                             trust=replays.counts if replays is not None else None)  # fmt: skip
     warn_if_untrained(agreement.original_accuracy, len(built.classes))
     print_campaign(result, _next_steps(where, result.seeds_effective, result.settings["strategy"]))
     if json is not None:

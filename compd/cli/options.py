@@ -13,10 +13,11 @@ import typer
 from compd.errors import CompdError
 
 __all__ = [
-    "ActivationBits", "Amount", "Batch", "Channels", "CompressKind", "CorpusDir", "Data",
-    "Device", "Engine", "Epochs", "FineTuneEpochs", "FineTuneLr", "JsonFile", "Mean", "Model",
-    "PairDir", "Size", "Std", "Threads", "WeightBits", "Weights", "Width", "floats",
-    "use_threads",
+    "ActivationBits", "AllowFloat", "Amount", "Batch", "Bgr", "Channels", "CompressKind",
+    "CorpusDir", "Data", "Deployed", "DeployedInput", "Device", "Engine", "Epochs",
+    "FineTuneEpochs", "FineTuneLr", "JsonFile", "Labels", "Layout", "Mean", "Model", "Original",
+    "Output", "PairDir", "Range", "Size", "Std", "Threads", "WeightBits", "Weights", "Width",
+    "floats", "use_threads",
 ]  # fmt: skip
 
 Model = Annotated[
@@ -77,6 +78,41 @@ PairDir = Annotated[
 ]
 CorpusDir = Annotated[Path | None, typer.Option("--corpus", help="The corpus's directory.")]
 JsonFile = Annotated[Path | None, typer.Option("--json", help="Also write the result as JSON.")]
+Original = Annotated[
+    Path | None,
+    typer.Option("--original", help="The float model's file (.onnx, .tflite, .xml), not of a zoo."),
+]
+Deployed = Annotated[
+    Path | None,
+    typer.Option(
+        "--deployed",
+        help="The file that ships: .onnx, .tflite, .xml, or .jsonl of recorded outputs. With "
+        "--original, or instead of the deployed model of --pair or --model.",
+    ),
+]
+Labels = Annotated[
+    Path | None, typer.Option("--labels", help="Text file: one class name a line, in order.")
+]
+Layout = Annotated[
+    str | None, typer.Option("--layout", help="NCHW or NHWC, where a file does not tell.")
+]
+Range = Annotated[
+    str | None, typer.Option("--range", help="What levels 0 and 255 become: 0,1; 0,255; or -1,1.")
+]
+Bgr = Annotated[bool, typer.Option("--bgr", help="The files take blue first.")]
+Output = Annotated[
+    str | None, typer.Option("--output", help="logits or probs, where a file does not tell.")
+]
+DeployedInput = Annotated[
+    str | None,
+    typer.Option(
+        "--deployed-input",
+        help="What holds for the deployed file alone: 'layout=NHWC range=-1,1 bgr'.",
+    ),
+]
+AllowFloat = Annotated[
+    bool, typer.Option("--allow-float", help="The deployed file is meant to be float32.")
+]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1, …")]
 Threads = Annotated[
     int | None, typer.Option("--threads", help="CPU threads. Default: all that we may use.")

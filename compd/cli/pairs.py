@@ -25,9 +25,12 @@ def open_pair_of(store: Corpus, request: PairRequest, report: Report) -> Pair:
     """
     if request.pair is not None and request.engine is None:
         request = replace(request, engine=_engine_of(store))
-    if request.pair is not None or request.model is not None:
+    named = (request.pair, request.model, request.original)
+    if any(name is not None for name in named):
         return request.open(report)[0]
-    return _own_pair(store, request, report)
+    file = request.deployed
+    pair = _own_pair(store, request.without_files(), report, other=file is not None)
+    return pair if file is None else request.with_deployed(pair)
 
 
 def _engine_of(store: Corpus) -> str | None:
@@ -38,8 +41,15 @@ def _engine_of(store: Corpus) -> str | None:
     return next(iter(engines)) if len(engines) == 1 and engines < {*ENGINES} else None
 
 
-def _own_pair(store: Corpus, request: PairRequest, report: Report) -> Pair:
-    """Build the pair that a corpus was made with, and see to it that it is the same one."""
+def _own_pair(store: Corpus, request: PairRequest, report: Report, *, other: bool = False) -> Pair:
+    """Build the pair that a corpus was made with, and see to it that it is the same one.
+
+    Args:
+        store: the corpus.
+        request: what else is said of the pair.
+        report: told of progress.
+        other: whether another deployed model will take its place, so that it need not be the same.
+    """
     from compd.errors import CompdError
 
     if not len(store):
@@ -60,7 +70,7 @@ def _own_pair(store: Corpus, request: PairRequest, report: Report) -> Pair:
             f"{len(made_with)} pairs"
         )
     pair, _ = replace(request, data=request.data or first.seed_data).open_like(first.pair, report)
-    if pair.hashes["deployed"] not in made_with:
+    if pair.hashes["deployed"] not in made_with and not other:
         raise CompdError(
             f"expected the pair that {str(store.directory)!r} was made with, got another (built "
             "from its settings, with other weights); name it with --pair DIR, or --model, "

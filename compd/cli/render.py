@@ -17,9 +17,9 @@ def percent(value: float | None) -> str:
     return "–" if value is None else f"{100 * value:.2f} %"
 
 
-def warn_if_untrained(accuracy: float, classes: int) -> None:
+def warn_if_untrained(accuracy: float | None, classes: int) -> None:
     """Say so if the original does no better than guessing: what is found then means nothing."""
-    if accuracy < 1.5 / classes:
+    if accuracy is not None and accuracy < 1.5 / classes:
         Console(stderr=True).print(
             f"compd: warning: the original is right on {percent(accuracy)} of the test rows, which "
             f"is about chance with {classes} classes; give it --weights, or: compd train",
@@ -80,6 +80,7 @@ def print_campaign(report: CampaignReport, next_steps: Sequence[str]) -> None:
         ("distance", distance),
         ("cost", f"{report.seconds:.1f} s, {report.gradients_per_seed:g} gradients and "
                  f"{report.forwards_per_seed:g} forwards a seed"),
+        ("replayed", ", ".join(f"{n} {name}" for name, n in report.trust.items()) or "–"),
         ("corpus", f"{report.corpus} ({report.stored} new)"),
     ]  # fmt: skip
     if report.stopped != "done":

@@ -10,12 +10,12 @@ import typer
 
 from compd.cli import options as o
 from compd.cli.interrupt import first_interrupt_sets
-from compd.cli.request import PairRequest, takes_pair
+from compd.cli.request import FILE_OPTIONS, PairRequest, takes_pair
 
 __all__ = ["repair"]
 
 
-@takes_pair()
+@takes_pair(*FILE_OPTIONS)
 def repair(
     request: PairRequest,
     corpus: o.CorpusDir = None,

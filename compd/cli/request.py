@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, get_type_hints
 
@@ -16,12 +16,25 @@ if TYPE_CHECKING:
     from compd.data import Splits
     from compd.pair import Pair
     from compd.progress import Report
+    from compd.runtimes import Wish
     from compd.training import TrainConfig
 
-__all__ = ["PairRequest", "takes_pair"]
+__all__ = ["FILE_OPTIONS", "PairRequest", "takes_pair"]
 
 _MODEL, _DATA = "resnet18", "digits"
+# options of files that somebody else made
+FILE_OPTIONS = (
+    "original",
+    "deployed",
+    "labels",
+    "layout",
+    "range",
+    "bgr",
+    "output",
+    "deployed_input",
+)
 _WITH_PAIR = ("pair", "data", "engine", "channels", "size", "device")  # options that --pair allows
+_WITH_FILES = ("data", "size", "mean", "std", "device", *FILE_OPTIONS)
 # settings of compressions whose options are named otherwise
 _OPTION_OF = {"epochs": "fine-tune-epochs", "lr": "fine-tune-lr"}
 
@@ -48,6 +61,14 @@ class PairRequest:
     fine_tune_epochs: o.FineTuneEpochs = None
     fine_tune_lr: o.FineTuneLr = None
     device: o.Device = "auto"
+    original: o.Original = None
+    deployed: o.Deployed = None
+    labels: o.Labels = None
+    layout: o.Layout = None
+    range: o.Range = None
+    bgr: o.Bgr = False
+    output: o.Output = None
+    deployed_input: o.DeployedInput = None
 
     @property
     def model_name(self) -> str:
@@ -83,8 +104,14 @@ class PairRequest:
         from compd.storage import check_cache
 
         check_cache()
+        if self.original is not None:
+            return self._open_files(report)
+        if self.deployed is not None:
+            pair, splits = self.without_files().open(report)
+            return self.with_deployed(pair), splits
+        self._reject_without_files()
         if self.pair is not None:
-            self._reject_with_pair()
+            self._reject("pair", _WITH_PAIR)
             pair = Pair.load(self.pair, engine=self.engine, device=self.device)
             return pair, self.splits(pair)
         splits = self.splits()
@@ -163,14 +190,90 @@ class PairRequest:
                 )
         return config(**given)
 
-    def _reject_with_pair(self) -> None:
+    def _open_files(self, report: Report) -> tuple[Pair, Splits]:
+        from compd.given import pair_of_files
+
+        self._reject("original", _WITH_FILES)
+        if self.original is None or self.deployed is None or self.data is None:
+            raise CompdError(
+                "expected --original FILE --deployed FILE --data FOLDER, got only some of them"
+            )
+        return pair_of_files(
+            self.original, self.deployed, data=self.data, labels=self.labels, wish=self.wish(),
+            deployed_wish=self.deployed_wish(), size=self.size, device=self.device, report=report,
+        )  # fmt: skip
+
+    def wish(self) -> Wish:
+        """What is said of how both files take images."""
+        from compd.runtimes import Wish
+
+        return Wish(
+            self.layout, _range(self.range), o.floats(self.mean, "mean"), o.floats(self.std, "std"),
+            True if self.bgr else None, self.output,
+        )  # fmt: skip
+
+    def deployed_wish(self) -> Wish:
+        """What is said of the deployed file alone."""
+        from compd.runtimes import Wish
+
+        known = ("layout", "range", "mean", "std", "bgr", "output")
+        said: dict[str, str] = {}
+        for word in (self.deployed_input or "").split():
+            key, _, value = word.partition("=")
+            if key not in known:
+                raise unknown("word of --deployed-input", key, known)
+            said[key] = value
+        return Wish(
+            said.get("layout"), _range(said.get("range")), o.floats(said.get("mean"), "mean"),
+            o.floats(said.get("std"), "std"), said["bgr"] != "no" if "bgr" in said else None,
+            said.get("output"),
+        )  # fmt: skip
+
+    def without_files(self) -> PairRequest:
+        """The same without what is said of files."""
+        defaults: dict[str, Any] = {
+            field.name: field.default for field in fields(self) if field.name in FILE_OPTIONS
+        }
+        return replace(self, **defaults)
+
+    def with_deployed(self, pair: Pair) -> Pair:
+        """The pair with the file of this request as its deployed model."""
+        from compd.given import deployed_as
+
+        if self.deployed is None:
+            raise CompdError("expected --deployed FILE, got none")
+        # mean and std are those of the pair's original, then
+        wish = self.deployed_wish().over(replace(self, mean=None, std=None).wish())
+        return deployed_as(pair, self.deployed, wish)
+
+    def _reject_without_files(self) -> None:
+        defaults = {field.name: field.default for field in fields(self)}
+        for name in FILE_OPTIONS:
+            if getattr(self, name) != defaults[name]:
+                option = name.replace("_", "-")
+                raise CompdError(
+                    f"expected --{option} with the files that it is said of (--original and "
+                    f"--deployed, or --deployed alone), got --{option} without"
+                )
+
+    def _reject(self, option: str, allowed: Collection[str]) -> None:
+        """Raise if anything else is given that ``option`` already decides."""
         for field in fields(self):
             name, value = field.name.replace("_", "-"), getattr(self, field.name)
-            if field.name not in _WITH_PAIR and value is not None:
+            if field.name not in allowed and value != field.default:
                 raise CompdError(
-                    f"expected --pair or --{name}, got both (--{name} {value}); the pair's "
-                    "directory decides that"
+                    f"expected --{option} or --{name}, got both (--{name} {value}); --{option} "
+                    "decides that"
                 )
+
+
+def _range(text: str | None) -> tuple[float, float] | None:
+    ends = o.floats(text, "range")
+    if ends is None:
+        return None
+    if len(ends) != 2:
+        raise CompdError(f"expected range as low,high (0,255), got range={text!r}")
+    return ends[0], ends[1]
 
 
 def takes_pair(*without: str) -> Callable[[Callable[..., int]], Callable[..., int]]:

@@ -8,14 +8,14 @@ from typing import Annotated
 import typer
 
 from compd.cli import options as o
-from compd.cli.request import PairRequest, takes_pair
+from compd.cli.request import FILE_OPTIONS, PairRequest, takes_pair
 
 __all__ = ["train"]
 
 
 @takes_pair(
     "pair", "compress", "engine", "weight_bits", "activation_bits", "amount", "fine_tune_epochs",
-    "fine_tune_lr",
+    "fine_tune_lr", *FILE_OPTIONS,
 )  # fmt: skip
 def train(
     request: PairRequest,

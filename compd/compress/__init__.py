@@ -3,6 +3,7 @@
 from compd.compress.configs import (
     COMPRESSIONS,
     Compression,
+    Given,
     Prune,
     Ptq,
     Qat,
@@ -16,6 +17,7 @@ __all__ = [
     "COMPRESSIONS",
     "RECIPE",
     "Compression",
+    "Given",
     "Prune",
     "Ptq",
     "Qat",

@@ -11,6 +11,7 @@ from compd.errors import CompdError, unknown
 __all__ = [
     "COMPRESSIONS",
     "Compression",
+    "Given",
     "Prune",
     "Ptq",
     "Qat",
@@ -68,6 +69,21 @@ class Prune:
         _check_fine_tuning(self.epochs, self.lr, self.batch)
 
 
+@dataclass(frozen=True)
+class Given:
+    """Compressed by somebody else's toolchain: two files, and what stands in for the deployed one.
+
+    ``shadow`` is ``converted`` (the deployed file as a differentiable graph), ``quantised`` (the
+    original, quantised here), ``original`` (its gradient alone) or ``none``.
+    """
+
+    uses: ClassVar[tuple[str, ...]] = ()
+
+    original: str = ""  # name of the file
+    deployed: str = ""
+    shadow: str = "none"
+
+
 def _check_bits(weights: int, activations: int, *, fewest: int) -> None:
     if not fewest <= weights <= 8:
         raise CompdError(f"expected weight_bits in {fewest}..8, got weight_bits={weights}")
@@ -85,14 +101,16 @@ def _check_fine_tuning(epochs: int, lr: float, batch: int) -> None:
         )
 
 
-Compression = Qat | Ptq | Prune
+Compression = Qat | Ptq | Prune | Given
 
+# What compd can do itself.
 COMPRESSIONS: Mapping[str, type[Compression]] = {"qat": Qat, "ptq": Ptq, "prune": Prune}
+_KINDS: Mapping[str, type[Compression]] = {**COMPRESSIONS, "given": Given}
 
 
 def kind_of(config: Compression) -> str:
     """The name under which a configuration is registered."""
-    return next(name for name, kind in COMPRESSIONS.items() if isinstance(config, kind))
+    return next(name for name, kind in _KINDS.items() if isinstance(config, kind))
 
 
 def config_to_json(config: Compression) -> dict[str, Any]:
@@ -107,9 +125,9 @@ def config_from_json(data: Mapping[str, Any]) -> Compression:
         CompdError: if the kind is unknown or a field is missing, extra or of another type.
     """
     kind = str(data.get("kind"))
-    if kind not in COMPRESSIONS:
-        raise unknown("compress", kind, COMPRESSIONS)
-    wanted = {f.name: type(f.default) for f in fields(COMPRESSIONS[kind])}
+    if kind not in _KINDS:
+        raise unknown("compress", kind, _KINDS)
+    wanted = {f.name: type(f.default) for f in fields(_KINDS[kind])}
     values = {key: value for key, value in data.items() if key != "kind"}
     if values.keys() != wanted.keys() or any(
         isinstance(values[key], bool) or not isinstance(values[key], (wanted[key], int))
@@ -119,4 +137,4 @@ def config_from_json(data: Mapping[str, Any]) -> Compression:
             f"expected {kind} settings {', '.join(wanted)}, got "
             f"{', '.join(f'{key}={value!r}' for key, value in values.items())}"
         )
-    return COMPRESSIONS[kind](**values)
+    return _KINDS[kind](**values)

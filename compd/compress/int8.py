@@ -1,4 +1,4 @@
-"""With :mod:`compd.compress.graph` all that touches ``torch.ao.quantization`` (deprecated there).
+"""With ``graph`` and ``explicit`` all that touches ``torch.ao.quantization`` (deprecated there).
 
 A shadow is the FX graph of the original with BatchNorm folded into convolutions and with
 fake-quantisation *in its forward pass*: 8-bit (or narrower) weights per output channel, symmetric;

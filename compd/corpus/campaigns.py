@@ -11,14 +11,21 @@ from compd.corpus.store import Corpus
 from compd.fuzz.campaign import Campaign
 from compd.fuzz.findings import Finding
 from compd.fuzz.strategies import STRATEGIES
+from compd.fuzz.trust import Confirm
 
 __all__ = ["collect"]
 
 _EVERY = 0.3  # seconds: a write waits for the disk, but not the search for it
+_CONFIRM_EVERY = 3.0  # seconds: replays of few findings cost as much as those of a batch
 
 
-def collect(campaign: Campaign, corpus: Corpus) -> Iterator[int]:
+def collect(campaign: Campaign, corpus: Corpus, *, confirm: Confirm | None = None) -> Iterator[int]:
     """Run a campaign and store what it finds, about once a second, and at its end however it ends.
+
+    Args:
+        campaign: not run yet.
+        corpus: to store it in.
+        confirm: replays what was found before it is stored; None stores it as it is.
 
     Yields:
         How many entries each write added; they are on the disk by then.
@@ -49,7 +56,8 @@ def collect(campaign: Campaign, corpus: Corpus) -> Iterator[int]:
 
     waiting: list[Finding] = []
     writing: Future[int] | None = None
-    due = time.monotonic() + _EVERY
+    every = _EVERY if confirm is None else _CONFIRM_EVERY
+    due = time.monotonic() + every
     with ThreadPoolExecutor(1) as disk:  # writes wait for the disk, not for the processor
         try:
             for findings in campaign.steps():
@@ -57,9 +65,13 @@ def collect(campaign: Campaign, corpus: Corpus) -> Iterator[int]:
                 if waiting and time.monotonic() >= due and (writing is None or writing.done()):
                     if writing is not None:
                         yield writing.result()
+                    if confirm is not None:
+                        waiting = confirm(waiting)
                     writing, waiting = disk.submit(store, waiting), []
-                    due = time.monotonic() + _EVERY
+                    due = time.monotonic() + every
         finally:
+            if confirm is not None:
+                waiting = confirm(waiting)
             last = disk.submit(store, waiting)
         if writing is not None:
             yield writing.result()

@@ -20,7 +20,7 @@ from compd.corpus.fields import (
     whole,
 )
 from compd.errors import CompdError
-from compd.fuzz.findings import Answer, Finding
+from compd.fuzz.findings import Answer, Finding, Trust
 from compd.fuzz.judge import Verdict
 
 __all__ = ["Minimised", "Record", "image_file", "seed_file"]
@@ -57,7 +57,7 @@ class Record:
     seed_data: str  # the data set
     seed_row: str  # for example "test[12]"
     seed_label: int  # the original's answer to the seed
-    true_label: int
+    true_label: int | None  # None: nobody labelled the seed
     verdict: Verdict
     original: Answer
     deployed: Answer
@@ -73,6 +73,7 @@ class Record:
     fingerprint: Mapping[str, Any]
     pair: Mapping[str, Any] = field(default_factory=dict)  # how to build the models again
     minimised: Minimised | None = None  # set by minimisation
+    trust: Trust | None = None  # what it depends on; None: it was not replayed
 
     @property
     def flip(self) -> str:
@@ -92,6 +93,7 @@ class Record:
             deployed=finding.deployed, severity=finding.severity, linf=finding.linf,
             l2=finding.l2, psnr=finding.psnr, strategy=strategy, eps=eps, norm=norm,
             step=finding.step, random_seed=random_seed, fingerprint=fingerprint, pair=pair,
+            trust=finding.trust,
         )  # fmt: skip
 
     def to_line(self) -> str:
@@ -120,6 +122,8 @@ class Record:
             "pair": dict(self.pair),
             "fingerprint": dict(self.fingerprint),
         }
+        if self.trust is not None:
+            content["trust"] = str(self.trust)
         if self.minimised is not None:
             content["minimised"] = _minimised_json(self.minimised)
         return json.dumps(content, separators=(", ", ": "), allow_nan=False)
@@ -142,7 +146,9 @@ class Record:
                 seed_data=text(source["data"]),
                 seed_row=text(source["row"]),
                 seed_label=integer(source["label"]),
-                true_label=integer(source["true_label"]),
+                true_label=(
+                    None if source["true_label"] is None else integer(source["true_label"])
+                ),
                 verdict=Verdict(content["verdict"]),
                 original=_answer(content["original"]),
                 deployed=_answer(content["deployed"]),
@@ -158,6 +164,7 @@ class Record:
                 fingerprint=mapping(content["fingerprint"]),
                 pair=mapping(content["pair"]),
                 minimised=_minimised(content.get("minimised")),
+                trust=None if content.get("trust") is None else Trust(content["trust"]),
             )
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             what = f"{type(error).__name__}: {' '.join(str(error).split())[:80]}"

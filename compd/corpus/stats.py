@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -73,6 +73,7 @@ class CorpusStats:
     flips: dict[str, int]  # most frequent first
     strategies: dict[str, int]
     pairs: int  # different deployed models
+    trusts: dict[str, int] = field(default_factory=dict)  # of the effective ones; "": not replayed
     rows: tuple[RowsUsed, ...] = ()  # of all entries' seeds
     cut: Cut | None = None  # None: nothing here was minimised
 
@@ -96,6 +97,7 @@ def stats(records: Iterable[Record]) -> CorpusStats:
         flips=dict(Counter(record.flip for record in effective).most_common()),
         strategies=dict(Counter(str(r.strategy.get("name")) for r in entries).most_common()),
         pairs=len({str(record.fingerprint.get("deployed_sha256")) for record in entries}),
+        trusts=dict(Counter(str(r.trust or "") for r in effective).most_common()),
         rows=rows_used(entries),
         cut=cut_of(entries),
     )

@@ -4,17 +4,29 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from compd.data.dataset import Dataset, Part, Split, Splits, part_of
+from compd.data.dataset import UNKNOWN, Dataset, Part, Split, Splits, part_of
 from compd.data.digits import digits
 from compd.data.folder import image_folder, looks_like_folder
 from compd.data.hub import from_hub
+from compd.data.naming import named_for
 from compd.data.parquet import parquet_files, read_parquet
 from compd.errors import CompdError
 
-__all__ = ["Dataset", "Part", "Split", "Splits", "load_data", "part_of"]
+__all__ = [
+    "UNKNOWN",
+    "Dataset",
+    "Part",
+    "Split",
+    "Splits",
+    "load_data",
+    "named_for",
+    "part_of",
+]
 
 
-def load_data(spec: str, *, channels: int = 3, size: int | None = None) -> Dataset:
+def load_data(
+    spec: str, *, channels: int = 3, size: int | None = None, unlabelled: bool = False
+) -> Dataset:
     """Open a data set by name.
 
     Args:
@@ -22,6 +34,7 @@ def load_data(spec: str, *, channels: int = 3, size: int | None = None) -> Datas
             Hugging Face dataset name.
         channels: 3 for RGB, 1 for grey.
         size: scale images to this height and width; None keeps theirs (digits: 32).
+        unlabelled: whether a folder of images without class subfolders will do.
 
     Raises:
         CompdError: if nothing can be read there.
@@ -34,7 +47,7 @@ def load_data(spec: str, *, channels: int = 3, size: int | None = None) -> Datas
         return digits(channels=channels, size=size)
     path = Path(spec)
     if looks_like_folder(path):
-        return image_folder(path, channels=channels, size=size)
+        return image_folder(path, channels=channels, size=size, unlabelled=unlabelled)
     files = parquet_files(spec)
     if files:
         parent = path if path.is_dir() else files[0].parent

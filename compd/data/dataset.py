@@ -16,7 +16,9 @@ from torch import Tensor
 
 from compd.errors import CompdError
 
-__all__ = ["Dataset", "Part", "Split", "Splits", "part_of"]
+__all__ = ["UNKNOWN", "Dataset", "Part", "Split", "Splits", "part_of"]
+
+UNKNOWN = -1  # label of an image that nobody labelled
 
 _SHUFFLE_SEED = 0  # fixed: the splits of a data set are a property of its files
 
@@ -26,7 +28,7 @@ class Part:
     """One stored part of a data set, in the order in which splits are cut from it."""
 
     images: Tensor  # uint8 (N, C, H, W)
-    labels: Tensor  # int64 (N,)
+    labels: Tensor  # int64 (N,); all UNKNOWN where nobody labelled the images
     index: Tensor  # int64 (N,): the row of each image in its source
     shuffled: bool  # whether that order differs from the source's
 
@@ -101,12 +103,17 @@ class Split:
     source: str  # "train", "test" or "all"
     start: int  # positions start..stop of the part's order
     images: Tensor  # uint8 (N, C, H, W)
-    labels: Tensor  # int64 (N,)
+    labels: Tensor  # int64 (N,); all UNKNOWN where nobody labelled the images
     index: Tensor  # int64 (N,): rows in the source
     shuffled: bool
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    @property
+    def labelled(self) -> bool:
+        """Whether somebody labelled the images."""
+        return bool(len(self)) and int(self.labels[0]) != UNKNOWN
 
     @property
     def rows(self) -> str:
@@ -126,15 +133,23 @@ class Splits:
     With a test part of its own, ``seeds`` is its first half and ``heldout`` its second (COMPD,
     section 4.1); otherwise both are carved out of the only part, as are all others.
     Calibration and selection are the last rows of the training rows.
+
+    Args:
+        dataset: to cut.
+        trains: whether anything is trained on it. If not, there are two splits only: a quarter (at
+            most 512 rows, of a training part if there is one) for calibration, the rest seeds.
     """
 
-    def __init__(self, dataset: Dataset) -> None:
+    def __init__(self, dataset: Dataset, *, trains: bool = True) -> None:
         self.dataset = dataset
+        self._trains = trains
 
     @cached_property
     def _cuts(self) -> dict[str, tuple[Part, str, int, int]]:
         part, source = self.dataset.train, "train"
         total = len(part.labels)
+        if not self._trains:
+            return self._two_cuts()
         cuts = {}
         if "test" not in self.dataset.loaders:
             source = "all"
@@ -155,8 +170,24 @@ class Splits:
         }
         return cuts
 
+    def _two_cuts(self) -> dict[str, tuple[Part, str, int, int]]:
+        part, test = self.dataset.train, self.dataset.test
+        total = len(part.labels)
+        calibration = min(512, max(1, total // 4))
+        if test is not None:
+            return {
+                "calibration": (part, "train", 0, calibration),
+                "seeds": (test, "test", 0, len(test.labels)),
+            }
+        return {
+            "calibration": (part, "all", total - calibration, total),
+            "seeds": (part, "all", 0, total - calibration),
+        }
+
     def _split(self, name: str) -> Split:
-        if name in ("seeds", "heldout") and self.dataset.test is not None:
+        if not self._trains and name not in self._cuts:
+            raise CompdError(f"expected a data set that something is trained on, for its {name}")
+        if self._trains and name in ("seeds", "heldout") and self.dataset.test is not None:
             part, source = self.dataset.test, "test"
             half = len(part.labels) // 2
             start, stop = (0, half) if name == "seeds" else (half, len(part.labels))
@@ -205,8 +236,11 @@ class Splits:
         return self._split("heldout")
 
     def test(self) -> Split:
-        """Seeds and held-out rows together: what accuracies are measured on, and nothing else."""
-        seeds, heldout = self.seeds, self.heldout
+        """Seeds and held-out rows (if any) together: what accuracies are measured on."""
+        seeds = self.seeds
+        if not self._trains:
+            return seeds
+        heldout = self.heldout
         return Split(
             self.dataset.name,
             "test",

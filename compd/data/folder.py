@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from compd.data.dataset import Dataset, Part, part_of
+from compd.data.dataset import UNKNOWN, Dataset, Part, part_of
 from compd.data.decode import decode_all
 from compd.errors import CompdError
 
@@ -24,13 +24,16 @@ def looks_like_folder(path: Path) -> bool:
     return path.is_dir() and not any(path.rglob("*.parquet"))
 
 
-def image_folder(path: Path, *, channels: int = 3, size: int | None = None) -> Dataset:
+def image_folder(
+    path: Path, *, channels: int = 3, size: int | None = None, unlabelled: bool = False
+) -> Dataset:
     """Read ``path/CLASS/*.png`` or ``path/{train,test}/CLASS/*.png``.
 
     Args:
         path: the folder.
         channels: 3 for RGB, 1 for grey.
         size: scale each image to this height and width; None demands that all have one size.
+        unlabelled: whether ``path/*.png`` will do, where there are fewer than two subfolders.
 
     Raises:
         CompdError: if there are no images, fewer than two classes, or an unreadable image.
@@ -47,7 +50,11 @@ def image_folder(path: Path, *, channels: int = 3, size: int | None = None) -> D
             if child.is_dir() and not _hidden(child)
         )
     )
-    files = {name: _files(root, classes) for name, root in roots.items()}
+    if unlabelled and len(classes) < 2:
+        classes = ("unlabelled",)
+        files = {"train": [(file, UNKNOWN) for file in _images(path)]}
+    else:
+        files = {name: _files(root, classes) for name, root in roots.items()}
     for name, found in files.items():
         if not found:
             raise CompdError(
@@ -55,7 +62,7 @@ def image_folder(path: Path, *, channels: int = 3, size: int | None = None) -> D
                 f"data={str(roots[name])!r} (no {', '.join(sorted(_SUFFIXES)[:4])} … in any "
                 "subfolder); put images under CLASS/NAME.png"
             )
-    if len(classes) < 2:
+    if len(classes) < 2 and not unlabelled:
         raise CompdError(
             f"expected at least two class subfolders, got {len(classes)} in {str(path)!r} "
             f"({', '.join(classes)})"
@@ -92,10 +99,13 @@ def _hidden(path: Path) -> bool:
 
 
 def _files(root: Path, classes: Sequence[str]) -> list[tuple[Path, int]]:
+    return [(file, label) for label, name in enumerate(classes) for file in _images(root / name)]
+
+
+def _images(root: Path) -> list[Path]:
     return [
-        (file, label)
-        for label, name in enumerate(classes)
-        for file in sorted((root / name).rglob("*"))
+        file
+        for file in sorted(root.rglob("*"))
         if file.suffix.lower() in _SUFFIXES and file.is_file() and not _hidden(file)
     ]
 
@@ -109,4 +119,7 @@ def _load(
         channels=channels,
         size=size,
     )
-    return part_of(images, torch.tensor([label for _, label in files]), classes, where)
+    labels = torch.tensor([label for _, label in files])
+    if classes == 1:
+        return Part(images, labels, torch.arange(len(labels)), False)
+    return part_of(images, labels, classes, where)

@@ -2,7 +2,7 @@
 
 from compd.fuzz.bounds import Bound
 from compd.fuzz.campaign import Campaign, fuzz
-from compd.fuzz.findings import Answer, Finding, Summary
+from compd.fuzz.findings import Answer, Finding, Summary, Trust
 from compd.fuzz.judge import Judge, Judgement, Verdict
 from compd.fuzz.settings import Settings
 from compd.fuzz.strategies import (
@@ -15,6 +15,7 @@ from compd.fuzz.strategies import (
     Pgd,
     strategy,
 )
+from compd.fuzz.trust import Confirm
 
 __all__ = [
     "STRATEGIES",
@@ -24,6 +25,7 @@ __all__ = [
     "Boundary",
     "Campaign",
     "Compd",
+    "Confirm",
     "Dflare",
     "Diva",
     "Finding",
@@ -32,6 +34,7 @@ __all__ = [
     "Pgd",
     "Settings",
     "Summary",
+    "Trust",
     "Verdict",
     "fuzz",
     "strategy",

@@ -80,7 +80,7 @@ class Campaign:
         if not len(seeds):
             raise CompdError("expected at least one seed image, got an empty split")
         self.pair = pair
-        self.notes: list[str] = []  # what the campaign decided by itself
+        self.notes = list(pair.notes)  # of the pair, and what the campaign decided by itself
         name = STRATEGIES.name_of(settings.strategy)
         if STRATEGIES[name].gradients and not pair.has_shadow:
             self.notes.append(

@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 import numpy as np
 from torch import Tensor
 
 from compd.fuzz.judge import Answers, Judgement, Verdict
 
-__all__ = ["Answer", "Finding", "Summary", "Tally"]
+__all__ = ["Answer", "Finding", "Summary", "Tally", "Trust"]
+
+
+class Trust(StrEnum):
+    """What a finding depends on."""
+
+    STABLE = "stable"  # it held in all replays
+    FLAKY = "flaky"  # not in each of several equal replays
+    BATCH = "batch-dependent"  # not on its own
+    OPTIMISATION = "optimisation-dependent"  # not with the runtime's optimisation off
+    ENGINE = "engine-dependent"  # not on each of the engines given
 
 
 @dataclass(frozen=True)
@@ -48,7 +59,7 @@ class Finding:
     seed_sha256: str
     seed_row: str  # for example "test[12]"
     seed_label: int  # the original's answer to the seed
-    true_label: int  # what the data set says
+    true_label: int | None  # what the data set says; None if it does not
     verdict: Verdict
     original: Answer
     deployed: Answer
@@ -57,6 +68,7 @@ class Finding:
     l2: float  # root mean square over pixels and channels, values in 0..1
     psnr: float | None  # decibels; None if nothing changed
     step: int  # candidates of this seed that were judged in earlier proposals
+    trust: Trust | None = None  # None: not replayed
 
 
 @dataclass(frozen=True)

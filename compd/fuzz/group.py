@@ -68,7 +68,7 @@ class Group:
             seed_sha256=self.hashes[seed],
             seed_row=split.row(row),
             seed_label=int(self.labels[seed]),
-            true_label=int(split.labels[row]),
+            true_label=int(split.labels[row]) if split.labelled else None,
             verdict=judgement.verdict(i),
             original=Answer.of(judgement.original, i, classes),
             deployed=Answer.of(judgement.deployed, i, classes),

@@ -26,6 +26,7 @@ from compd.repair.selection import best_of
 from compd.repair.settings import Settings
 from compd.repair.state import load_state
 from compd.repair.verdict import verdict_on
+from compd.runtimes import FileRuntime
 from compd.storage import cache_dir, check_cache, config_hash, disk_errors
 
 __all__ = ["Plan", "plan", "repair"]
@@ -153,6 +154,11 @@ def _checked(
         raise CompdError(
             "expected a pair with a shadow to train, got one without; a deployed model alone "
             "cannot be repaired: make a pair of its original with: compd compress"
+        )
+    if isinstance(pair.deployed, FileRuntime):
+        raise CompdError(
+            "expected a pair whose deployed model compd makes of its shadow, got "
+            f"{pair.deployed.path.name!r}; repair the pair without --deployed, and export it again"
         )
     check_cache()
     if splits is None:

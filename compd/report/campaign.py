@@ -23,9 +23,9 @@ class CampaignReport:
     compress: str
     engine: str
     strategy: str
-    original_accuracy: float
+    original_accuracy: float | None
     shadow_accuracy: float | None
-    deployed_accuracy: float
+    deployed_accuracy: float | None
     shadow_deployed_disagreement: float | None
     natural_disagreement: float
     seeds: int
@@ -46,6 +46,7 @@ class CampaignReport:
     stopped: str
     notes: tuple[str, ...]
     stored: int
+    trust: Mapping[str, int]  # what was found depends on: "stable" -> how many
     corpus: str
     settings: Mapping[str, Any]
     rows: Mapping[str, str]
@@ -57,7 +58,13 @@ class CampaignReport:
 
 
 def campaign_report(
-    campaign: Campaign, agreement: Agreement, *, rows: Mapping[str, str], corpus: str, stored: int
+    campaign: Campaign,
+    agreement: Agreement,
+    *,
+    rows: Mapping[str, str],
+    corpus: str,
+    stored: int,
+    trust: Mapping[str, int] | None = None,
 ) -> CampaignReport:
     """Put together what a campaign did.
 
@@ -67,6 +74,7 @@ def campaign_report(
         rows: split name -> rows used, for all splits that took part.
         corpus: where the findings lie.
         stored: how many entries the campaign added there.
+        trust: how many findings depend on what; None if they were not replayed.
     """
     spec, settings, summary = campaign.pair.spec, campaign.settings, campaign.summary()
     return CampaignReport(
@@ -82,6 +90,7 @@ def campaign_report(
         natural_disagreement=agreement.natural_disagreement,
         **asdict(summary),
         stored=stored,
+        trust=dict(trust or {}),
         corpus=corpus,
         settings={
             "width": spec.model.width,

@@ -2,6 +2,18 @@
 
 from compd.runtimes.base import Runtime
 from compd.runtimes.deploy import check_engine, deploy
+from compd.runtimes.files import FileRuntime, open_file
+from compd.runtimes.formats import Format, Wish
 from compd.runtimes.torch_runtimes import FloatRuntime, Int8Runtime
 
-__all__ = ["FloatRuntime", "Int8Runtime", "Runtime", "check_engine", "deploy"]
+__all__ = [
+    "FileRuntime",
+    "FloatRuntime",
+    "Format",
+    "Int8Runtime",
+    "Runtime",
+    "Wish",
+    "check_engine",
+    "deploy",
+    "open_file",
+]

@@ -10,7 +10,7 @@ __all__ = ["Runtime"]
 
 
 class Runtime(Protocol):
-    """A deployed model in the runtime that ships it."""
+    """A model in the runtime that ships it."""
 
     @property
     def engine(self) -> str:

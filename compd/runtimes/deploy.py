@@ -7,7 +7,7 @@ from functools import singledispatch
 import torch
 from torch import nn
 
-from compd.compress import COMPRESSIONS, Compression, Prune, Ptq, Qat
+from compd.compress import COMPRESSIONS, Compression, Given, Prune, Ptq, Qat
 from compd.compress.int8 import ENGINES
 from compd.errors import CompdError, unknown
 from compd.runtimes.base import Runtime
@@ -24,7 +24,7 @@ def check_engine(config: Compression, engine: str) -> None:
     """
     if engine not in ENGINES:
         raise unknown("engine", engine, ENGINES)
-    if isinstance(config, Prune) or (isinstance(config, Ptq) and config.weight_bits < 7):
+    if isinstance(config, Prune | Given) or (isinstance(config, Ptq) and config.weight_bits < 7):
         raise CompdError(
             f"expected no engine for {config}, whose deployed model has no int8 kernels here, got "
             f"engine={engine!r}; leave --engine out"

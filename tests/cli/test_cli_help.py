@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 Run = Callable[..., Any]
-COMMANDS = ["fuzz", "train", "compress", "corpus", "corpus list", "corpus show"]
+COMMANDS = ["fuzz", "train", "compress", "export", "corpus", "corpus list", "corpus show"]
 COMMANDS += ["corpus verify", "corpus stats", "corpus minimise"]
 
 _HELP = """

@@ -52,7 +52,11 @@ class Task:
     def __post_init__(self) -> None:
         self.blind = torch.zeros(len(self.images), dtype=torch.bool)  # seeds without a gradient
         self.steps = torch.zeros(len(self.images), dtype=torch.int64)  # gradients of each seed
-        self.original = steady(self.pair.original)  # float pixels (N, C, H, W) -> logits (N, K)
+
+    @cached_property
+    def original(self) -> Callable[[Tensor], Any]:
+        """Float pixels (N, C, H, W) -> logits (N, K)."""
+        return steady(self.pair.original)
 
     @cached_property
     def shadow(self) -> Callable[[Tensor], Any]:

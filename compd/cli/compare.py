@@ -1,0 +1,70 @@
+"""``compd compare``: the same images on several runtimes."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from compd.cli import options as o
+from compd.cli.pairs import open_pair_of
+from compd.cli.request import PairRequest, takes_pair
+
+__all__ = ["compare"]
+
+_SHOWN = 8
+
+
+@takes_pair()
+def compare(
+    request: PairRequest,
+    runtimes: Annotated[
+        str,
+        typer.Option(
+            "--runtimes",
+            help="Two or more with commas: original, deployed, shadow, plain (no optimisation), "
+            "saturating (as CPUs without VNNI add), x86, fbgemm, onednn, qnnpack, or files.",
+        ),
+    ],
+    corpus: o.CorpusDir = None,
+    seeds: Annotated[
+        int | None, typer.Option("--seeds", help="Clean images, without --corpus. Default: 1000.")
+    ] = None,
+    json: o.JsonFile = None,
+    batch: o.Batch = None,
+    threads: o.Threads = None,
+) -> int:
+    """Replay a corpus, or clean images, on several runtimes: where do their answers part?"""
+    import torch
+
+    import compd.compare as library
+    from compd.cli.display import live
+    from compd.cli.files import check_json_target, write_json
+    from compd.cli.render_compare import print_comparison
+    from compd.corpus import Corpus
+    from compd.engines import runtimes_of
+
+    o.use_threads(threads)
+    check_json_target(json)
+    with live() as report:
+        labels = None
+        if corpus is not None:
+            store = Corpus(corpus)
+            pair = open_pair_of(store, request, report)
+            records = list(store)
+            images = torch.stack([store.image(record) for record in records])
+            labels = torch.tensor([record.seed_label for record in records])
+            names = [record.sha256[:12] for record in records]
+        else:
+            pair, splits = request.open(report)
+            split = splits.seeds
+            count = min(len(split), 1000 if seeds is None else seeds)
+            images, names = split.images[:count], [split.row(i) for i in range(count)]
+        opened = runtimes_of(pair, runtimes, request.wish())
+        result = library.compare(
+            opened, images, names, labels=labels, batch=batch or 64, report=report
+        )
+    print_comparison(result, pair.classes, None if corpus is None else str(corpus), _SHOWN)
+    if json is not None:
+        write_json(json, result.to_json())
+    return 0

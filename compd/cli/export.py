@@ -1,0 +1,94 @@
+"""``compd export``: one model of a pair as an artifact of another runtime."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from compd.cli import options as o
+from compd.cli.request import FILE_OPTIONS, PairRequest, takes_pair
+
+__all__ = ["export"]
+
+# Named here too, since help has to come without importing torch; a test compares.
+_TARGETS = (
+    "onnx, onnx-qdq, onnx-ptq, openvino, openvino-ptq, litert, litert-float16, litert-int8, "
+    "litert-ptq, coreml-float16, coreml-linear8, coreml-palette8, safetensors"
+)
+
+
+@takes_pair(*FILE_OPTIONS)
+def export(
+    request: PairRequest,
+    to: Annotated[
+        str,
+        typer.Option(
+            "--to",
+            help=f"{_TARGETS}. onnx-qdq, openvino and litert-int8 carry the pair's own scales; "
+            "those with ptq are the runtime's own quantiser.",
+        ),
+    ],
+    out: Annotated[
+        Path, typer.Option("--out", help="The file, .onnx, .xml, .tflite, .zip or .safetensors.")
+    ],
+    of: Annotated[
+        str | None,
+        typer.Option(
+            "--of",
+            help="original or deployed. Default: deployed if the target can hold it.",
+        ),
+    ] = None,
+    activations: Annotated[
+        str | None, typer.Option("--activations", help="onnx-ptq: uint8 or int8. Default: uint8.")
+    ] = None,
+    reduce_range: Annotated[
+        bool | None,
+        typer.Option("--reduce-range/--full-range", help="onnx-ptq: 7 bits of weights, or 8."),
+    ] = None,
+    per_channel: Annotated[
+        bool | None,
+        typer.Option("--per-channel/--per-tensor", help="onnx-ptq: scales of the weights."),
+    ] = None,
+    preset: Annotated[
+        str | None,
+        typer.Option("--preset", help="openvino-ptq: performance or mixed. Default: performance."),
+    ] = None,
+    json: o.JsonFile = None,
+    threads: o.Threads = None,
+) -> int:
+    """Write one model of a pair as a file that another runtime opens."""
+    from dataclasses import asdict
+
+    from compd.cli.display import live
+    from compd.cli.files import check_json_target, write_json
+    from compd.cli.render import print_facts
+    from compd.export import check_export_target
+    from compd.export import export as export_pair
+
+    o.use_threads(threads)
+    check_json_target(json)
+    check_export_target(to, out)
+    with live() as report:
+        pair, splits = request.open(report)
+        done = export_pair(
+            pair, to, out, of=of, splits=splits, report=report, activations=activations,
+            reduce_range=reduce_range, per_channel=per_channel, preset=preset,
+        )  # fmt: skip
+    if json is not None:
+        write_json(json, {**asdict(done), "pair": pair.spec.to_json()})
+    print_facts(
+        "",
+        [
+            ("model", f"{done.of} of {pair.spec.label}"),
+            *(("file", f"{file} ({done.sizes[file]:,} bytes, SHA-256 {sha256})")
+              for file, sha256 in done.sha256.items()),
+            ("input", done.input),
+            ("output", done.output),
+            *([("calibrated on", f"rows {done.rows}")] if done.rows else []),
+            *(("note", note) for note in done.notes),
+            ("not measured", "whether it answers as the deployed PyTorch model does"),
+        ],
+    )  # fmt: skip
+    return 0

@@ -1,0 +1,46 @@
+"""``compd export-inputs``: images to run on a device that we cannot reach."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from compd.cli import options as o
+
+__all__ = ["export_inputs"]
+
+
+def export_inputs(
+    out: Annotated[Path, typer.Option("--out", help="Folder for the images and inputs.jsonl.")],
+    corpus: o.CorpusDir = None,
+    seeds: Annotated[
+        bool, typer.Option("--seeds/--no-seeds", help="The entries' seeds, too.")
+    ] = True,
+) -> int:
+    """Write a corpus's images and the list by which their outputs come back."""
+    from compd.cli.files import find_corpus
+    from compd.cli.render import print_facts
+    from compd.corpus import Corpus
+    from compd.corpus.inputs import LIST
+    from compd.corpus.inputs import export_inputs as write
+    from compd.errors import CompdError
+
+    store = Corpus(find_corpus(corpus))
+    images = [store.image(record) for record in store]
+    if seeds:
+        images += [store.seed_image(record) for record in store]
+    if not images:
+        raise CompdError(f"expected entries to export, got an empty corpus: {store.directory}")
+    count = write(images, out)
+    print_facts(
+        "",
+        [
+            ("images", f"{count} of {len(store)} entries{' and their seeds' if seeds else ''}"),
+            ("list", str(out / LIST)),
+            ("on the device", 'run each, and write {"sha256": …, "logits": […]} a line'),
+            ("then", f"compd corpus verify --corpus {store.directory} --deployed outputs.jsonl"),
+        ],
+    )
+    return 0

@@ -1,0 +1,59 @@
+"""What a look at a pair says, for people."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from compd.cli.render import percent, print_facts
+from compd.preflight import FileFacts, Preflight
+
+__all__ = ["print_check"]
+
+_SHADOWS = {
+    "own": "the model that the deployed one is made of",
+    "converted": "the deployed file, converted to torch",
+    "quantised": "the original, quantised here",
+    "original": "the original itself",
+    "none": "nothing: no gradients",
+}
+_KINDS = 6  # operators named
+
+
+def print_check(look: Preflight, notes: Sequence[str] = ()) -> None:
+    """Print one screen."""
+    rows: list[tuple[str, str]] = []
+    for file in look.files:
+        rows.append((file.role, f"{file.name}, {file.engine}, sha256 {file.sha256[:12]}…"))
+        rows.append(("", file.input))
+        if file.census:
+            rows.append(("", _census(file)))
+    images = f"{look.images} (rows {look.rows}), {look.classes_answered} classes answered"
+    rows.append(("clean images", images))
+    if look.original_accuracy is not None:
+        rows.append(
+            ("accuracy", f"original {percent(look.original_accuracy)}, deployed "
+                         f"{percent(look.deployed_accuracy)}")
+        )  # fmt: skip
+    rows.append(("natural disagreement", percent(look.natural_disagreement)))
+    shadow = _SHADOWS[look.shadow]
+    if look.shadow_disagreement is not None and look.shadow_error is not None:
+        shadow += (
+            f"; {percent(look.shadow_disagreement)} of labels differ from the deployed model, "
+            f"logits by {percent(look.shadow_error)} of their spread"
+        )
+    rows.append(("shadow", shadow))
+    rows += [("note", note) for note in notes]
+    rows += [("warning", warning) for warning in look.warnings]
+    print_facts("", rows)
+
+
+def _census(file: FileFacts) -> str:
+    share = file.int8_share
+    parts = []
+    for kind, found in sorted(file.census.items(), key=lambda item: -sum(item[1].values())):
+        most = sorted(found.items(), key=lambda item: (-item[1], item[0]))
+        names = ", ".join(f"{name} {count}" for name, count in most[:_KINDS])
+        more = f", {len(most) - _KINDS} more kinds" if len(most) > _KINDS else ""
+        parts.append(f"{sum(found.values())} in {kind} ({names}{more})")
+    whole = "" if share is None else f"{percent(share)} of operators in integers: "
+    return whole + "; ".join(parts)

@@ -1,0 +1,242 @@
+"""Whether two models are what they are said to be, before anything is searched."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from compd.agreement import strays
+from compd.compress import Given
+from compd.data import Splits
+from compd.errors import CompdError
+from compd.models.inputs import predict
+from compd.pair import Pair
+from compd.preflight.readings import better_reading, other_order
+from compd.progress import Progress, Report, silent
+from compd.runtimes import FileRuntime, FloatRuntime, Runtime
+
+__all__ = ["FileFacts", "Preflight", "check"]
+
+_IMAGES = 500
+_WRONG = 0.3  # natural disagreement of a pair that is none
+_MANY = 0.1  # of one that is worth a look
+_LEAST = 20  # images from which on a share is worth the name
+
+
+@dataclass(frozen=True)
+class FileFacts:
+    """One of a pair's models."""
+
+    role: str  # "original" or "deployed"
+    name: str
+    engine: str
+    sha256: str
+    input: str  # how it takes images
+    census: Mapping[str, Mapping[str, int]]  # type -> operator -> how many
+
+    @property
+    def int8_share(self) -> float | None:
+        """Share of operators that compute in integers; None if the runtime does not tell."""
+        total = sum(sum(found.values()) for found in self.census.values())
+        whole = sum(sum(found.values()) for kind, found in self.census.items() if "int" in kind)
+        return whole / total if total else None
+
+
+@dataclass(frozen=True)
+class Preflight:
+    """What a look at a pair says: facts, warnings, and faults that make a search pointless."""
+
+    files: tuple[FileFacts, ...]
+    images: int
+    rows: str
+    original_accuracy: float | None  # None if the images are not labelled
+    deployed_accuracy: float | None
+    natural_disagreement: float
+    classes_answered: int  # by the original on these images
+    shadow: str  # what stands in for the deployed model
+    shadow_disagreement: float | None  # share of labels; None without a shadow
+    shadow_error: float | None  # mean absolute difference of logits, in parts of their spread
+    faults: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """As a JSON object."""
+        return asdict(self)
+
+    def raise_if_faulty(self) -> None:
+        """Raise the first fault.
+
+        Raises:
+            CompdError: if there is one.
+        """
+        if self.faults:
+            raise CompdError(self.faults[0])
+
+
+def check(
+    pair: Pair, splits: Splits, *, allow_float: bool = False, report: Report = silent
+) -> Preflight:
+    """Look at a pair on clean images.
+
+    Args:
+        pair: any.
+        splits: of the images that it is searched on; the first 500 seeds are looked at.
+        allow_float: whether a deployed file without any integer operator is meant.
+        report: told of progress.
+    """
+    seeds = splits.seeds
+    images, labels = seeds.images[:_IMAGES], seeds.labels[:_IMAGES] if seeds.labelled else None
+    runs: list[Runtime] = [pair.reference, pair.deployed]
+    if pair.has_shadow:
+        runs.append(FloatRuntime(pair.shadow, pair.device, "shadow"))
+    logits = []
+    for i, runtime in enumerate(runs):
+        report(Progress("looking at the pair", i, len(runs)))
+        logits.append(predict(runtime.run, images))
+    report(Progress("looking at the pair", len(runs), len(runs)))
+    original, deployed = logits[:2]
+    answers = original.argmax(1)
+    apart = float(strays(deployed, answers).double().mean())
+    faults, warnings = [], []
+    for role, runtime, said in zip(("original", "deployed"), runs[:2], logits[:2], strict=True):
+        if isinstance(runtime, FileRuntime):
+            faults += _faults_of(role, runtime, said)
+    if not faults:
+        faults += _misread(pair, images, labels, answers, apart)
+    if isinstance(pair.spec.compress, Given):
+        faults += _uncompressed(pair, allow_float)
+    if not faults and apart >= _WRONG and len(images) >= _LEAST:
+        share = other_order(answers, deployed.argmax(1))
+        if share is not None:
+            faults.append(
+                f"expected two models with the classes in the same order, got {1 - apart:.0%} of "
+                f"{len(images)} images on which they agree, and {share:.0%} with the classes of "
+                "the deployed one renamed; compare how both were exported"
+            )
+    if not faults and len(images) >= _LEAST and len(torch.unique(answers)) == 1:
+        faults.append(
+            f"expected an original that tells images apart, got the same answer to all of "
+            f"{len(images)}; are these images that it knows?"
+        )
+    if not faults and apart >= _WRONG and len(images) >= _LEAST:
+        faults.append(
+            f"expected two models that agree on clean images, got {apart:.0%} of {len(images)} "
+            "on which they differ, read in any usual way; are they of the same network?"
+        )
+    elif apart >= _MANY:
+        warnings.append(f"the pair differs on {apart:.1%} of clean images; the search leaves these")
+    error = None if len(logits) < 3 else _logit_error(logits[2], deployed)
+    return Preflight(
+        files=(_facts("original", pair.reference), _facts("deployed", pair.deployed)),
+        images=len(images),
+        rows=seeds.rows,
+        original_accuracy=_accuracy(original, labels),
+        deployed_accuracy=_accuracy(deployed, labels),
+        natural_disagreement=apart,
+        classes_answered=len(torch.unique(answers)),
+        shadow=pair.spec.compress.shadow if isinstance(pair.spec.compress, Given) else "own",
+        shadow_disagreement=(
+            None if error is None else float(strays(deployed, logits[2].argmax(1)).double().mean())
+        ),
+        shadow_error=error,
+        faults=tuple(faults),
+        warnings=tuple(warnings),
+    )  # fmt: skip
+
+
+def _faults_of(role: str, runtime: FileRuntime, logits: Tensor) -> list[str]:
+    """What is wrong with one file's answers, whatever the other says."""
+    name = runtime.path.name
+    if not bool(torch.isfinite(logits).all()):
+        return [f"expected finite answers from the {role} {name!r}, got NaN or infinity; check "
+                "--range, --mean and --std"]  # fmt: skip
+    if runtime.format.output == "logits":
+        sums = bool((logits >= 0).all()) and bool(((logits.sum(1) - 1).abs() < 0.02).all())
+        if sums and len(logits) >= 2:
+            return [f"expected logits from the {role} {name!r}, got rows that add up to 1; pass "
+                    "--output probs"]  # fmt: skip
+    elif bool(((logits.exp().sum(1) - 1).abs() > 0.1).any()):
+        return [f"expected probabilities from the {role} {name!r}, got rows that do not add up "
+                "to 1; pass --output logits"]  # fmt: skip
+    return []
+
+
+def _misread(
+    pair: Pair, images: Tensor, labels: Tensor | None, answers: Tensor, apart: float
+) -> list[str]:
+    """Whether one of the files understands the images better when they are read otherwise."""
+    if len(images) < _LEAST:
+        return []
+    reference, deployed = pair.reference, pair.deployed
+    if isinstance(reference, FileRuntime):
+        found = better_reading(reference, images, labels=labels)
+        if found is not None:
+            return [_hint("original", reference, found.options, found.name, found.measure,
+                          found.before, found.after)]  # fmt: skip
+    if isinstance(deployed, FileRuntime) and apart >= _MANY:
+        found = better_reading(deployed, images, labels=labels, answers=answers)
+        if found is not None:
+            return [_hint("deployed", deployed, f"--deployed-input '{_keys(found.options)}'",
+                          found.name, found.measure, found.before, found.after)]  # fmt: skip
+    return []
+
+
+def _hint(
+    role: str, runtime: FileRuntime, options: str, name: str, measure: str, before: float,
+    after: float,
+) -> str:  # fmt: skip
+    if measure == "nats":
+        worth = f"its answers tell {after:.2f} nats of the images instead of {before:.2f}"
+    else:
+        worth = f"{measure} {after:.1%} instead of {before:.1%}"
+    return (
+        f"expected images as the {role} {runtime.path.name!r} was trained on them, got another "
+        f"reading: with {name} {worth}; pass {options.strip()}"
+        + (" (or --labels, if the classes are in another order)" if measure == "accuracy" else "")
+    )
+
+
+def _keys(options: str) -> str:
+    """``--range 0,255 --bgr`` as the value of ``--deployed-input``: ``range=0,255 bgr``."""
+    if options.startswith("without"):
+        return "bgr=no"
+    words = options.replace("--", "\n").split("\n")
+    return " ".join("=".join(word.split()) for word in words if word.strip())
+
+
+def _uncompressed(pair: Pair, allow_float: bool) -> list[str]:
+    if pair.reference.content_hash == pair.deployed.content_hash:
+        return ["expected two files, got the same one as original and deployed"]
+    facts = _facts("deployed", pair.deployed)
+    whole = facts.int8_share
+    if allow_float or whole is None or whole > 0:
+        return []
+    kinds = facts.census.keys() - {"float32", "float64"}
+    if kinds:  # float16, bfloat16, hybrid: compressed all the same
+        return []
+    return [f"expected a compressed file as deployed, got {facts.name!r}, whose operators are all "
+            "float32; pass --allow-float if that is meant (pruned, for example)"]  # fmt: skip
+
+
+def _logit_error(logits: Tensor, deployed: Tensor) -> float:
+    spread = float(deployed.std(1).mean())
+    centred = (logits - logits.mean(1, keepdim=True)) - (deployed - deployed.mean(1, keepdim=True))
+    return float(centred.abs().mean()) / max(spread, 1e-9)
+
+
+def _accuracy(logits: Tensor, labels: Tensor | None) -> float | None:
+    return None if labels is None else float((logits.argmax(1) == labels).double().mean())
+
+
+def _facts(role: str, runtime: Runtime) -> FileFacts:
+    if isinstance(runtime, FileRuntime):
+        return FileFacts(
+            role, runtime.path.name, runtime.engine, runtime.content_hash,
+            runtime.format.describe(), runtime.census,
+        )  # fmt: skip
+    return FileFacts(role, "a torch module", runtime.engine, runtime.content_hash,
+                     "float pixels in 0..1, NCHW, RGB", {})  # fmt: skip

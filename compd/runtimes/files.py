@@ -1,0 +1,201 @@
+"""Files made by somebody's toolchain, each run by the runtime that it is made for."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from compd.errors import CompdError
+from compd.runtimes.formats import Format, Wish
+
+__all__ = [
+    "OPENERS", "Census", "FileRuntime", "Opened", "check_file", "open_file", "sha256_of",
+    "with_classes",
+]  # fmt: skip
+
+Census = Mapping[str, Mapping[str, int]]  # type that operators compute in -> operator -> how many
+
+# Larger ones are no networks that int8 makes sense for.
+MAX_BYTES = 4 << 30
+
+
+@dataclass(frozen=True)
+class Opened:
+    """What an opener knows of a file."""
+
+    engine: str  # the runtime and where it runs: "onnxruntime-cpu"
+    format: Format
+    call: Callable[[NDArray[Any]], NDArray[Any]]  # the file's input -> its output, a batch each
+    content_hash: str
+    facts: Mapping[str, Any]  # what else can change an answer: version, threads, optimisation
+    census: Census
+    class_names: tuple[str, ...] = ()  # if the file has them
+    # Whether the runtime can be told to leave the graph as it is.
+    can_be_plain: bool = True
+
+
+class FileRuntime:
+    """A file, opened; :func:`open_file` makes one.
+
+    Args:
+        path: where it lies.
+        wish: what the user said of its input and output.
+        size: height and width where the file leaves them open.
+        optimise: whether the runtime may rewrite the graph, as it does by default.
+    """
+
+    def __init__(
+        self, path: Path, wish: Wish, *, size: int | None = None, optimise: bool = True
+    ) -> None:
+        self.path, self.wish, self._size = path, wish, size
+        self._opened = _opener(path)(path, wish, size, optimise)
+        self.engine = self._opened.engine + ("" if optimise else "-plain")
+        self.content_hash = self._opened.content_hash
+        self.format = self._opened.format
+        self.census = self._opened.census
+        self.facts: dict[str, Any] = {**self._opened.facts, "optimised": optimise}
+
+    @property
+    def can_be_plain(self) -> bool:
+        """Whether the runtime can be told to leave the graph as it is."""
+        return self._opened.can_be_plain
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Names of the classes; empty if the file does not have them."""
+        names = self._opened.class_names
+        return names if len(names) == self.format.classes else ()
+
+    def read_as(self, wish: Wish) -> FileRuntime:
+        """The same file, with what is said here of its input instead of what was said before."""
+        return FileRuntime(self.path, wish.over(self.wish), size=self._size)
+
+    def plain(self) -> FileRuntime:
+        """The same file with the runtime's optimisation off."""
+        return FileRuntime(self.path, self.wish, size=self._size, optimise=False)
+
+    def run(self, images: Tensor) -> Tensor:
+        """uint8 (N, C, H, W) -> float32 logits (N, K).
+
+        Raises:
+            CompdError: if the runtime fails.
+        """
+        x, fixed = self.format.encode(images), self.format.batch
+        if fixed is None or len(x) == 0:
+            return self.format.decode(self._call(x))
+        parts = []
+        for start in range(0, len(x), fixed):
+            part = x[start : start + fixed]
+            missing = fixed - len(part)
+            if missing:
+                part = np.concatenate([part, np.repeat(part[-1:], missing, axis=0)])
+            parts.append(self._call(part)[: fixed - missing])
+        return self.format.decode(np.concatenate(parts))
+
+    def _call(self, x: NDArray[Any]) -> NDArray[Any]:
+        try:
+            return self._opened.call(x)
+        except Exception as error:  # each runtime raises its own
+            what = " ".join(str(error).split())[:200]
+            raise CompdError(
+                f"expected {self.path.name!r} to take {x.dtype} {x.shape}, but "
+                f"{self._opened.engine} raised {type(error).__name__}: {what}"
+            ) from error
+
+
+# Suffix of the file -> where its opener is: imported with its runtime only when it is used.
+OPENERS: dict[str, str] = {
+    ".onnx": "compd.runtimes.onnx",
+    ".tflite": "compd.runtimes.litert",
+    ".xml": "compd.runtimes.openvino",
+    ".jsonl": "compd.runtimes.recorded",
+}
+
+
+def open_file(
+    path: Path | str, wish: Wish | None = None, *, size: int | None = None
+) -> FileRuntime:
+    """Open a model's file in the runtime that it is made for, told by its suffix.
+
+    Args:
+        path: .onnx, .tflite, .xml (OpenVINO), or .jsonl (outputs that were recorded elsewhere).
+        wish: what the file does not say of its input and output.
+        size: height and width of images where the file leaves them open.
+
+    Raises:
+        CompdError: if it is missing, broken, unsafe or no image classifier, or if its runtime is
+            not installed.
+    """
+    path = Path(path)
+    check_file(path)
+    return FileRuntime(path, wish or Wish(), size=size)
+
+
+def check_file(path: Path) -> None:
+    """Raise unless there is a file of a sensible size whose suffix some runtime knows."""
+    _opener(path)
+    if not path.is_file():
+        raise CompdError(f"expected a model's file, got {str(path)!r} (there is none)")
+    size = path.stat().st_size
+    if not 0 < size <= MAX_BYTES:
+        raise CompdError(
+            f"expected a model's file of 1 byte to {MAX_BYTES >> 30} GiB, got {str(path)!r} with "
+            f"{size} bytes"
+        )
+
+
+def sha256_of(*paths: Path) -> str:
+    """SHA-256 (hex) of a file; of several, that of their hashes."""
+    hashes = []
+    for path in paths:
+        with path.open("rb") as file:
+            hashes.append(hashlib.file_digest(file, "sha256").hexdigest())
+    return hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest()
+
+
+def with_classes(form: Format, call: Callable[[NDArray[Any]], NDArray[Any]], name: str) -> Format:
+    """Ask a file about an image, and learn the number of classes from its answer.
+
+    Args:
+        form: how the file takes images; its number of classes is not known yet.
+        call: runs the file.
+        name: of the file, for messages.
+
+    Raises:
+        CompdError: if the file does not run, or its answer is not one number a class.
+    """
+    shape = (form.batch or 1, form.channels, form.height, form.width)
+    try:
+        answer = np.asarray(call(form.encode(torch.full(shape, 128, dtype=torch.uint8))))
+    except Exception as error:  # each runtime raises its own
+        raise CompdError(
+            f"expected {name!r} to take images {shape} as {form.layout} {form.dtype}, but it "
+            f"raised {type(error).__name__}: {' '.join(str(error).split())[:160]}"
+        ) from error
+    if answer.ndim < 2 or len(answer) != shape[0] or answer[0].size != max(answer.shape[1:]):
+        raise CompdError(
+            f"expected one number a class from {name!r}, got an output of shape {answer.shape}; "
+            "compd tests classifiers"
+        )
+    return replace(form, classes=int(answer[0].size))
+
+
+def _opener(path: Path) -> Callable[[Path, Wish, int | None, bool], Opened]:
+    suffix = path.suffix.lower()
+    if suffix not in OPENERS:
+        raise CompdError(
+            f"expected a model's file ({', '.join(sorted(OPENERS))}), got {str(path)!r}"
+        )
+    opener: Callable[[Path, Wish, int | None, bool], Opened] = import_module(
+        OPENERS[suffix]
+    ).open_model
+    return opener

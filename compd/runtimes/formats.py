@@ -1,0 +1,245 @@
+"""How an artifact takes images and gives its answers, and how ours are turned into that.
+
+Everywhere else an image is uint8 (N, C, H, W), RGB, and an answer is logits. A file may want
+NHWC, BGR, 0 to 255, a normalisation that is not part of it, or integers with a scale of their own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from compd.errors import CompdError, unknown
+
+__all__ = ["LAYOUTS", "OUTPUTS", "Format", "Grid", "Wish", "image_shape", "range_of"]
+
+LAYOUTS = ("NCHW", "NHWC")
+OUTPUTS = ("logits", "probs")
+
+_INTEGERS = {"uint8": (0, 255), "int8": (-128, 127)}
+_FLOATS = ("float32", "float16", "float64")
+# Ranges of pixels that quantised inputs are usually made for.
+_USUAL_RANGES = ((0.0, 1.0), (-1.0, 1.0), (0.0, 255.0))
+_LEAST = 1e-12  # probability that a printed 0 counts as
+
+
+@dataclass(frozen=True)
+class Grid:
+    """What the integers of a quantised tensor stand for: ``scale * (q - zero_point)``."""
+
+    scale: float
+    zero_point: int
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What the user says of a file's input and output; None where the file is to say it.
+
+    Raises:
+        CompdError: if a value makes no sense.
+    """
+
+    layout: str | None = None
+    range: tuple[float, float] | None = None  # what the levels 0 and 255 become
+    mean: tuple[float, ...] | None = None  # subtracted after that, per channel of RGB
+    std: tuple[float, ...] | None = None
+    bgr: bool | None = None
+    output: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.layout is not None and self.layout not in LAYOUTS:
+            raise unknown("layout", self.layout, LAYOUTS)
+        if self.output is not None and self.output not in OUTPUTS:
+            raise unknown("output", self.output, OUTPUTS)
+        if self.range is not None and (len(self.range) != 2 or not self.range[0] < self.range[1]):
+            raise CompdError(f"expected range as low,high (0,255), got range={self.range}")
+        if self.std is not None and not all(value > 0 for value in self.std):
+            raise CompdError(f"expected positive numbers, got std={self.std}")
+
+    def over(self, other: Wish) -> Wish:
+        """This wish, and where it says nothing the other one."""
+        mine = {f.name: getattr(self, f.name) for f in fields(self)}
+        return replace(other, **{key: value for key, value in mine.items() if value is not None})
+
+
+@dataclass(frozen=True)
+class Format:
+    """How an artifact takes images and answers.
+
+    Raises:
+        CompdError: if a value makes no sense.
+    """
+
+    channels: int
+    height: int
+    width: int
+    classes: int
+    layout: str = "NCHW"
+    dtype: str = "float32"  # of the input tensor
+    grid: Grid | None = None  # of an integer input; None: the numbers themselves
+    range: tuple[float, float] = (0.0, 1.0)
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
+    bgr: bool = False
+    batch: int | None = None  # images a call if the file fixes that
+    output: str = "logits"
+    output_grid: Grid | None = None
+
+    def __post_init__(self) -> None:
+        if self.dtype not in (*_INTEGERS, *_FLOATS):
+            raise unknown("type of the input", self.dtype, (*_INTEGERS, *_FLOATS))
+        for name in ("mean", "std"):
+            values = getattr(self, name)
+            if values is not None and len(values) not in (1, self.channels):
+                raise CompdError(
+                    f"expected one number or {self.channels} (one a channel) for {name}, got "
+                    f"{name}={','.join(map(str, values))}"
+                )
+        if self.classes < 2:
+            raise CompdError(
+                f"expected an output of at least two classes, got classes={self.classes}"
+            )
+
+    def to_json(self) -> dict[str, Any]:
+        """As a JSON object."""
+        return asdict(self)
+
+    def describe(self) -> str:
+        """For people: ``float32 NCHW, RGB, 0..1, mean 0.5 std 0.25 -> logits``."""
+        low, high = self.range
+        parts = [f"{self.dtype} {self.layout}", "BGR" if self.bgr else "RGB", f"{low:g}..{high:g}"]
+        if self.channels == 1:
+            parts[1] = "grey"
+        for name in ("mean", "std"):
+            values = getattr(self, name)
+            if values is not None:
+                parts.append(f"{name} {','.join(f'{v:g}' for v in values)}")
+        if self.grid is not None:
+            parts.append(f"scale {self.grid.scale:g}, zero point {self.grid.zero_point}")
+        size = f"{self.channels} x {self.height} x {self.width}"
+        batch = "" if self.batch is None else f", batch {self.batch}"
+        return f"{size}, {', '.join(parts)}{batch} -> {self.classes} {self.output}"
+
+    def encode(self, images: Tensor) -> NDArray[Any]:
+        """Turn uint8 (N, C, H, W), RGB, into the file's input."""
+        low, high = self.range
+        x = images.numpy()
+        if self.bgr:
+            x = x[:, ::-1]
+        if self.dtype == "uint8" and self._takes_levels():
+            return np.ascontiguousarray(self._laid_out(x))
+        x = x.astype(np.float32) * np.float32((high - low) / 255) + np.float32(low)
+        if self.mean is not None or self.std is not None:
+            x = (x - self._per_channel(self.mean or (0.0,))) / self._per_channel(self.std or (1.0,))
+        if self.dtype in _INTEGERS:
+            grid = self.grid or Grid(1.0, 0)
+            # as the runtimes' own quantisers: half to even, then cut off
+            x = np.rint(x / np.float32(grid.scale)) + grid.zero_point
+            x = np.clip(x, *_INTEGERS[self.dtype])
+        return np.ascontiguousarray(self._laid_out(x).astype(self.dtype))
+
+    def decode(self, answers: NDArray[Any]) -> Tensor:
+        """Turn the file's output into float32 logits (N, K).
+
+        Raises:
+            CompdError: if the output has another shape.
+        """
+        flat = answers.reshape(len(answers), -1)
+        if flat.shape[1] != self.classes:
+            raise CompdError(
+                f"expected an output of {self.classes} classes an image, got shape {answers.shape}"
+            )
+        values = torch.from_numpy(np.ascontiguousarray(flat).astype(np.float32))
+        if self.output_grid is not None:
+            values = (values - self.output_grid.zero_point) * self.output_grid.scale
+        if self.output == "probs":
+            values = values.clamp_min(_LEAST).log()
+        return values
+
+    def _takes_levels(self) -> bool:
+        """Whether the integers of the input are the 256 levels themselves."""
+        (low, high), grid = self.range, self.grid or Grid(1.0, 0)
+        exact = abs((high - low) / 255 / grid.scale - 1) < 1e-4 and low == 0 == grid.zero_point
+        return exact and self.mean is None and self.std is None
+
+    def _laid_out(self, x: NDArray[Any]) -> NDArray[Any]:
+        return x.transpose(0, 2, 3, 1) if self.layout == "NHWC" else x
+
+    def _per_channel(self, values: tuple[float, ...]) -> NDArray[np.float32]:
+        if len(values) == 1:
+            values = values * self.channels
+        ordered = values[::-1] if self.bgr else values
+        return np.array(ordered, np.float32).reshape(1, -1, 1, 1)
+
+
+def image_shape(
+    shape: tuple[int | None, ...], layout: str | None, size: int | None, name: str
+) -> tuple[str, int, int, int]:
+    """Tell layout, channels, height and width from the shape of an input.
+
+    Args:
+        shape: of the input with its batch; None for what the file leaves open.
+        layout: what the user says.
+        size: height and width where the file leaves them open.
+        name: of the file, for messages.
+
+    Raises:
+        CompdError: if it is no image's, or could be either layout.
+    """
+    if len(shape) != 4:
+        raise CompdError(
+            f"expected an image input with four dimensions in {name!r}, got shape {_text(shape)}"
+        )
+    first, last = shape[1] in (1, 3), shape[3] in (1, 3)
+    if layout is None:
+        if first == last:
+            raise CompdError(
+                f"expected 1 or 3 channels, first or last, in the input of {name!r}, got shape "
+                f"{_text(shape)}, which does not tell; pass --layout NCHW or --layout NHWC"
+            )
+        layout = "NCHW" if first else "NHWC"
+    channels, height, width = (
+        (shape[1], shape[2], shape[3]) if layout == "NCHW" else (shape[3], shape[1], shape[2])
+    )
+    channels = 3 if channels is None else channels
+    height, width = height or size, width or size
+    if height is None or width is None:
+        raise CompdError(
+            f"expected --size, since {name!r} takes images of any size, got shape {_text(shape)}"
+        )
+    if channels not in (1, 3):
+        raise CompdError(
+            f"expected images with 1 or 3 channels in {name!r}, got shape {_text(shape)} read as "
+            f"{layout}; is --layout right?"
+        )
+    if height != width:
+        raise CompdError(
+            f"expected square images in {name!r}, got shape {_text(shape)} read as {layout}; compd "
+            "handles no others"
+        )
+    return layout, channels, height, width
+
+
+def range_of(dtype: str, grid: Grid | None) -> tuple[float, float]:
+    """The range of pixels that an input is most likely made for, from its type and its grid.
+
+    The usual one that the grid covers best; what the grid says is no more than that.
+    """
+    if dtype not in _INTEGERS:
+        return (0.0, 1.0)
+    low, high = _INTEGERS[dtype]
+    if grid is None:
+        return (float(low), float(high))
+    ends = np.array([(q - grid.zero_point) * grid.scale for q in (low, high)])
+    apart = [float(np.abs(ends - np.array(usual)).max() / (usual[1] - usual[0]))
+             for usual in _USUAL_RANGES]  # fmt: skip
+    return _USUAL_RANGES[int(np.argmin(apart))]
+
+
+def _text(shape: tuple[int | None, ...]) -> str:
+    return "(" + ", ".join("?" if n is None else str(n) for n in shape) + ")"

@@ -1,0 +1,119 @@
+"""ONNX files in ONNX Runtime, on the CPU."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from numpy.typing import NDArray
+
+from compd.errors import CompdError, require_extra
+from compd.models.onnx import describe, read_onnx
+from compd.models.onnx.external import all_tensors
+from compd.runtimes.files import Opened, sha256_of, with_classes
+from compd.runtimes.formats import Format, Wish, image_shape, range_of
+
+__all__ = ["open_model", "wish_of_metadata"]
+
+_FATAL_ONLY = 4
+_NUMBERS = {"range", "mean", "std"}
+_SAID = {"layout", "output", *_NUMBERS}
+_SOFTMAX = ("Softmax", "QLinearSoftmax")
+_BEHIND_SOFTMAX = ("Cast", "DequantizeLinear", "Identity", "QuantizeLinear", "Reshape")
+
+
+def open_model(path: Path, wish: Wish, size: int | None, optimise: bool) -> Opened:
+    """Open an ONNX file."""
+    ort = require_extra("onnxruntime", "onnx")
+    model = read_onnx(path)  # what a stranger's file can do wrong is found here
+    what = describe(model)
+    if len(what.outputs) != 1:
+        raise CompdError(
+            f"expected one output in {str(path)!r}, got {len(what.outputs)}; compd tests image "
+            "classifiers"
+        )
+    wish = wish.over(wish_of_metadata(what.metadata, path.name))
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    options.inter_op_num_threads = 1
+    options.log_severity_level = _FATAL_ONLY
+    if not optimise:
+        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    try:
+        session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # of classes that ONNX Runtime does not export
+        raise CompdError(
+            f"expected an ONNX file that ONNX Runtime {ort.__version__} can run, got "
+            f"{str(path)!r} ({' '.join(str(error).split())[:160]})"
+        ) from error
+    layout, channels, height, width = image_shape(what.input.shape, wish.layout, size, path.name)
+    dtype, name, output = what.input.element, what.input.name, what.outputs[0].name
+
+    def call(x: NDArray[Any]) -> NDArray[Any]:
+        answer: NDArray[Any] = session.run([output], {name: x})[0]
+        return answer
+
+    form = Format(
+        channels=channels, height=height, width=width, classes=2, layout=layout, dtype=dtype,
+        range=wish.range or range_of(dtype, None), mean=wish.mean, std=wish.std,
+        bgr=bool(wish.bgr), batch=what.input.shape[0],
+        output=wish.output or _kind_of_output(model),
+    )  # fmt: skip
+    return Opened(
+        engine="onnxruntime-cpu",
+        format=with_classes(form, call, path.name),
+        call=call,
+        content_hash=sha256_of(path, *_external(path)),
+        facts={"onnxruntime": ort.__version__, "opset": what.opset, "producer": what.producer},
+        class_names=_class_names(what.metadata),
+        census={name: found for name, found in asdict(what.census).items() if found},
+    )
+
+
+def _kind_of_output(model: Any) -> str:
+    makers = {output: node for node in model.graph.node for output in node.output}
+    node = makers.get(model.graph.output[0].name)
+    while node is not None and node.op_type in _BEHIND_SOFTMAX:
+        node = makers.get(node.input[0])
+    return "probs" if node is not None and node.op_type in _SOFTMAX else "logits"
+
+
+def _external(path: Path) -> list[Path]:
+    """Files beside an ONNX file that hold its weights; :func:`read_onnx` has looked at them."""
+    onnx = require_extra("onnx", "onnx")
+    model = onnx.load(path, load_external_data=False)
+    names = {
+        entry.value
+        for tensor in all_tensors(model)
+        for entry in tensor.external_data
+        if entry.key == "location"
+    }
+    return [path.parent / name for name in sorted(names)]
+
+
+def wish_of_metadata(metadata: Mapping[str, str], name: str) -> Wish:
+    """What a file's metadata say of its input, as ``compd export`` writes them.
+
+    Raises:
+        CompdError: if they make no sense.
+    """
+    said = {key: metadata.get(f"compd.{key}", "none") for key in _SAID}
+    given = {key: text for key, text in said.items() if text != "none"}
+    try:
+        tuples = {key: tuple(map(float, given[key].split(","))) for key in _NUMBERS & given.keys()}
+        return Wish(layout=given.get("layout"), output=given.get("output"), **tuples)  # type: ignore[arg-type]
+    except ValueError as error:
+        raise CompdError(
+            f"expected numbers in compd's own metadata in {name!r}, got {str(error)[:80]}"
+        ) from error
+
+
+def _class_names(metadata: Mapping[str, str]) -> tuple[str, ...]:
+    try:
+        return tuple(map(str, json.loads(metadata.get("compd.classes", "[]"))))
+    except (ValueError, TypeError, RecursionError):
+        return ()  # names are for people: numbers do as well

@@ -1,0 +1,92 @@
+"""OpenVINO models (IR: an .xml with its .bin beside it), on the CPU."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from compd.errors import CompdError, require_extra
+from compd.runtimes.files import Census, Opened, sha256_of, with_classes
+from compd.runtimes.formats import Format, Wish, image_shape, range_of
+
+__all__ = ["open_model"]
+
+_TYPES = {"f32": "float32", "f16": "float16", "u8": "uint8", "i8": "int8"}
+_BEHIND_SOFTMAX = ("Result", "Convert", "Reshape", "FakeQuantize")
+
+
+def open_model(path: Path, wish: Wish, size: int | None, optimise: bool) -> Opened:
+    """Open an IR; without optimisation, quantised operators are computed in float32."""
+    ov = require_extra("openvino", "openvino")
+    weights = path.with_suffix(".bin")
+    if not weights.is_file():
+        raise CompdError(
+            f"expected {weights.name} beside {str(path)!r}, as OpenVINO writes both, got none"
+        )
+    core = ov.Core()
+    try:
+        model = core.read_model(str(path))
+        if len(model.inputs) != 1 or len(model.outputs) != 1:
+            raise CompdError(
+                f"expected one input and one output in {str(path)!r}, got {len(model.inputs)} and "
+                f"{len(model.outputs)}; compd tests image classifiers"
+            )
+        # an ONNX file may run with the batch that it names, and so may what is made of it
+        settings: dict[str, Any] = {
+            "INFERENCE_NUM_THREADS": torch.get_num_threads(), "INFERENCE_PRECISION_HINT": "f32",
+        }  # fmt: skip
+        if not optimise:
+            settings["LP_TRANSFORMS_MODE"] = "NO"
+        compiled = core.compile_model(model, "CPU", settings)
+    except RuntimeError as error:
+        raise CompdError(
+            f"expected a model that OpenVINO {ov.__version__} can run, got {str(path)!r} "
+            f"({' '.join(str(error).split())[:160]})"
+        ) from error
+    sizes = model.input(0).get_partial_shape()
+    shape = tuple(int(n.get_length()) if n.is_static else None for n in sizes)
+    layout, channels, height, width = image_shape(shape, wish.layout, size, path.name)
+    dtype = _TYPES.get(model.input(0).get_element_type().get_type_name(), "?")
+
+    def call(x: NDArray[Any]) -> NDArray[Any]:
+        return np.asarray(compiled(x)[0])
+
+    form = Format(
+        channels=channels, height=height, width=width, classes=2, layout=layout, dtype=dtype,
+        range=wish.range or range_of(dtype, None), mean=wish.mean, std=wish.std,
+        bgr=bool(wish.bgr), batch=shape[0], output=wish.output or _kind_of_output(model),
+    )  # fmt: skip
+    return Opened(
+        engine="openvino-cpu",
+        format=with_classes(form, call, path.name),
+        call=call,
+        content_hash=sha256_of(path, weights),
+        facts={"openvino": ov.__version__},
+        census=_census(compiled),
+    )
+
+
+def _kind_of_output(model: Any) -> str:
+    node = model.output(0).get_node()
+    while node.get_type_name() in _BEHIND_SOFTMAX:
+        node = node.input(0).get_source_output().get_node()
+    return "probs" if node.get_type_name() == "Softmax" else "logits"
+
+
+def _census(compiled: Any) -> Census:
+    """Operators of the compiled model by the precision that they run in."""
+    counts: dict[str, Counter[str]] = {}
+    for node in compiled.get_runtime_model().get_ordered_ops():
+        facts = node.get_rt_info()
+        kind = str(facts["layerType"].astype(str)) if "layerType" in facts else node.get_type_name()
+        if kind in ("Input", "Output", "Constant", "Const", "Parameter", "Result"):
+            continue
+        precision = facts["runtimePrecision"].astype(str) if "runtimePrecision" in facts else "?"
+        name = _TYPES.get(precision, precision)
+        counts.setdefault(name, Counter())[kind] += 1
+    return {kind: dict(found) for kind, found in counts.items()}

@@ -1,0 +1,108 @@
+"""Outputs that were recorded on a device that we cannot reach.
+
+A table as JSON lines, one object an image: ``{"sha256": "…", "logits": [0.1, …]}``, where
+``sha256`` is that of the image's pixels, as ``compd export-inputs`` lists it. The first line may
+say what the others are: ``{"output": "probs", "device": "…"}``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from compd.errors import CompdError
+from compd.runtimes.files import Opened, sha256_of
+from compd.runtimes.formats import OUTPUTS, Format, Wish
+
+__all__ = ["open_model", "read_table"]
+
+_HEX = frozenset("0123456789abcdef")
+_MOST_CLASSES = 1 << 17
+_LONGEST_LINE = 1 << 24  # characters
+
+
+def open_model(path: Path, wish: Wish, size: int | None, optimise: bool) -> Opened:
+    """Read a table of recorded outputs."""
+    del optimise
+    table, header = read_table(path)
+    classes = len(next(iter(table.values())))
+
+    def look_up(images: NDArray[Any]) -> NDArray[Any]:
+        keys = [hashlib.sha256(x.transpose(1, 2, 0).tobytes()).hexdigest() for x in images]
+        missing = [key for key in keys if key not in table]
+        if missing:
+            raise KeyError(
+                f"{len(missing)} of {len(keys)} images were not recorded, the first with "
+                f"sha256 {missing[0][:16]}…; recorded outputs answer known images only: compd "
+                "corpus verify, compd compare"
+            )
+        return np.stack([table[key] for key in keys]) if keys else np.empty((0, classes))
+
+    return Opened(
+        engine=f"recorded-{header['device']}" if "device" in header else "recorded",
+        format=Format(
+            channels=3,
+            height=size or 0,
+            width=size or 0,
+            classes=classes,
+            dtype="uint8",
+            range=(0.0, 255.0),
+            output=wish.output or header.get("output", "logits"),
+        ),
+        call=look_up,
+        content_hash=sha256_of(path),
+        facts={"recorded": len(table), **header},
+        census={},
+        can_be_plain=False,
+    )
+
+
+def read_table(path: Path) -> tuple[dict[str, NDArray[np.float32]], dict[str, str]]:
+    """Read recorded outputs.
+
+    Returns:
+        Pixel hash -> float32 (K,), and what the first line says of them.
+
+    Raises:
+        CompdError: names the line that is not what it should be.
+    """
+    table: dict[str, NDArray[np.float32]] = {}
+    header: dict[str, str] = {}
+    with path.open(encoding="utf-8", errors="replace") as lines:
+        number = 0
+        while line := lines.readline(_LONGEST_LINE):
+            number += 1
+            if not line.strip():
+                continue
+            try:
+                entry = json.loads(line)
+                if number == 1 and "sha256" not in entry:
+                    header = {key: str(value)[:80] for key, value in entry.items()}
+                    if header.get("output", "logits") not in OUTPUTS:
+                        raise ValueError(f"output={header['output']!r}")
+                    continue
+                key = str(entry["sha256"]).lower()
+                if not isinstance(entry["logits"], list):
+                    raise TypeError("logits are no list")
+                logits = np.array([float(v) for v in entry["logits"]], np.float32)
+                if len(key) != 64 or not _HEX.issuperset(key):
+                    raise ValueError(f"sha256={key[:70]!r}")
+                if not 2 <= len(logits) <= _MOST_CLASSES:
+                    raise ValueError(f"{len(logits)} logits")
+                if table and len(logits) != len(next(iter(table.values()))):
+                    raise ValueError(f"{len(logits)} logits, another number than before")
+            except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+                what = f"{type(error).__name__}: {' '.join(str(error).split())[:80]}"
+                raise CompdError(
+                    'expected lines {"sha256": …, "logits": […]} of recorded outputs, got '
+                    f"something else in line {number} of {str(path)!r} ({what})"
+                ) from error
+            table[key] = logits
+    if not table:
+        raise CompdError(f"expected recorded outputs, got none in {str(path)!r}")
+    return table, header

@@ -1,0 +1,124 @@
+"""A file as a differentiable module: what a search takes gradients from."""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+from torch import Tensor, fx, nn
+
+from compd.errors import CompdError
+from compd.models.inputs import to_input
+from compd.runtimes.files import FileRuntime
+from compd.runtimes.formats import Format
+from compd.runtimes.torch_runtimes import FloatRuntime
+
+__all__ = ["as_module", "on_our_grid", "saturating"]
+
+
+def as_module(runtime: FileRuntime, *, saturate: bool = False) -> nn.Module:
+    """Convert a file to torch.
+
+    Args:
+        runtime: an ONNX file.
+        saturate: whether int8 layers add as they do on x86 CPUs without VNNI
+            (:mod:`compd.models.onnx.saturation`).
+
+    Returns:
+        Float pixels (N, C, H, W), RGB, in 0..1 to logits (N, K), in eval mode on the CPU.
+
+    Raises:
+        CompdError: if the file is of another kind, or has an operator without a counterpart.
+    """
+    if runtime.path.suffix.lower() != ".onnx":
+        raise CompdError(
+            f"expected an ONNX file to convert, got {runtime.path.name!r}; there are no gradients "
+            "through it"
+        )
+    from compd.models.onnx import read_onnx, to_module
+    from compd.models.onnx.saturation import saturating as saturated
+
+    form, model = runtime.format, read_onnx(runtime.path)
+    sides = (form.height, form.width)
+    shape = (form.channels, *sides) if form.layout == "NCHW" else (*sides, form.channels)
+    graph = to_module(saturated(model) if saturate else model, shape=shape)
+    return _AsFile(graph, form).eval()
+
+
+def on_our_grid(module: nn.Module, images: Tensor) -> nn.Module:
+    """A converted float file, rounded to 8 bits here.
+
+    Args:
+        module: from :func:`as_module`; not changed.
+        images: uint8 (N, C, H, W) to set ranges with.
+    """
+    from compd.models.onnx.quantise import quantised
+
+    if not isinstance(module, _AsFile):
+        raise TypeError(f"expected a converted file, got {type(module).__name__}")
+    made = copy.copy(module)
+    made._modules = dict(module._modules)
+    with torch.inference_mode():
+        x = module.to_input(to_input(images))
+    made.graph = quantised(module.graph, x)
+    return made.eval()
+
+
+def saturating(runtime: FileRuntime) -> FloatRuntime:
+    """A file as a CPU without VNNI would answer, emulated.
+
+    Raises:
+        CompdError: if the file is no ONNX file, or none of its layers can saturate.
+    """
+    from compd.models.onnx import read_onnx
+    from compd.models.onnx.saturation import risks
+
+    module = as_module(runtime, saturate=True)
+    if not any(risk.risky for risk in risks(read_onnx(runtime.path))):
+        raise CompdError(
+            f"expected int8 layers whose sums can saturate, got none in {runtime.path.name!r}: "
+            "its weights have 7 bits, its activations are signed, or it is not QDQ"
+        )
+    return FloatRuntime(module, torch.device("cpu"), "emulated, 16-bit sums")
+
+
+class _AsFile(nn.Module):
+    """What :meth:`Format.encode` and :meth:`Format.decode` do, around a graph, with gradients."""
+
+    mean: Tensor
+    std: Tensor
+
+    graph: fx.GraphModule
+
+    def __init__(self, graph: fx.GraphModule, form: Format) -> None:
+        super().__init__()
+        self.graph = graph
+        low, high = form.range
+        mean, std = _per_channel(form.mean, 0.0, form), _per_channel(form.std, 1.0, form)
+        # (low + x * (high - low) - mean) / std
+        self.register_buffer("mean", (mean - low) / (high - low))
+        self.register_buffer("std", std / (high - low))
+        self._nhwc, self._bgr = form.layout == "NHWC", form.bgr
+        self._probabilities, self._integers = form.output == "probs", "int" in form.dtype
+
+    def to_input(self, x: Tensor) -> Tensor:
+        """Float pixels in 0..1 as the graph takes them."""
+        if self._bgr:
+            x = x.flip(1)
+        x = (x - self.mean) / self.std
+        if self._integers:  # levels are whole numbers already; so are those of a search's steps
+            x = x + (x.round() - x).detach()
+        if self._nhwc:
+            x = x.permute(0, 2, 3, 1)
+        return x
+
+    def forward(self, x: Tensor) -> Tensor:
+        logits: Tensor = self.graph(self.to_input(x)).flatten(1)
+        return logits.clamp_min(1e-12).log() if self._probabilities else logits
+
+
+def _per_channel(values: tuple[float, ...] | None, default: float, form: Format) -> Tensor:
+    values = values or (default,)
+    if len(values) == 1:
+        values = values * form.channels
+    return torch.tensor(values[::-1] if form.bgr else values).reshape(1, -1, 1, 1)

@@ -1,0 +1,146 @@
+"""A look at a pair before a search: each mistake named, with what to pass instead."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import onnx
+import pytest
+import torch
+from tiny import tiny_pair, tiny_splits
+from tiny_files import MEAN, STD, onnx_files, photos
+
+from compd.given import pair_of_files
+from compd.preflight import Preflight, check
+from compd.preflight.readings import information
+from compd.runtimes import Wish
+
+Refuses = Callable[..., Any]
+
+BARE = Wish(mean=(MEAN,), std=(STD,))
+
+
+def look(
+    original: Path, deployed: Path, *, flat: bool = False, allow_float: bool = False,
+    deployed_wish: Wish | None = None, wish: Wish | None = None,
+) -> Preflight:  # fmt: skip
+    pair, splits = pair_of_files(
+        original, deployed, data=str(photos(flat=flat)), wish=wish, deployed_wish=deployed_wish
+    )
+    return check(pair, splits, allow_float=allow_float)
+
+
+def test_a_good_pair() -> None:
+    seen = look(*onnx_files())
+    assert seen.faults == ()
+    assert seen.warnings == ()
+    assert seen.original_accuracy is not None
+    assert seen.original_accuracy > 0.8
+    assert seen.shadow == "converted"
+    assert seen.shadow_disagreement is not None
+    assert seen.shadow_disagreement < 0.03
+    original, deployed = seen.files
+    assert original.int8_share == 0
+    assert deployed.int8_share is not None
+    assert deployed.int8_share > 0.7
+    assert Preflight(**{**seen.to_json(), "files": seen.files, "faults": (), "warnings": ()})
+
+
+def test_a_pair_of_ours() -> None:
+    seen = check(tiny_pair(), tiny_splits())
+    assert seen.faults == ()
+    assert seen.shadow == "own"
+    assert seen.natural_disagreement < 0.05
+
+
+@pytest.mark.parametrize("flat", [False, True])
+@pytest.mark.parametrize(
+    ("wish", "hint"),
+    [
+        (Wish(mean=(MEAN,), std=(STD,), bgr=True), "without --bgr"),
+        (Wish(), "normalisation"),
+        (Wish(range=(0.0, 255.0)), "--range"),
+    ],
+    ids=["BGR", "no normalisation", "0..255"],
+)
+def test_both_files_misread(refuses: Refuses, wish: Wish, hint: str, flat: bool) -> None:
+    if flat and wish.bgr:
+        return  # without labels, red read as blue makes as much sense
+    if not flat and wish == Wish():
+        return  # this small network is as right without
+    with refuses("was trained on them", "instead of", *([hint] if wish.bgr else [])):
+        look(*onnx_files(normalised=False), wish=wish, flat=flat).raise_if_faulty()
+
+
+@pytest.mark.parametrize("flat", [False, True])
+@pytest.mark.parametrize(
+    ("wish", "hint"),
+    [
+        (Wish(bgr=True), "bgr=no"),
+        (Wish(mean=(0.0,), std=(1.0,)), "normalisation"),
+        (Wish(range=(0.0, 255.0)), "--deployed-input"),
+    ],
+    ids=["BGR", "no normalisation", "0..255"],
+)
+def test_the_deployed_file_misread(refuses: Refuses, wish: Wish, hint: str, flat: bool) -> None:
+    files = onnx_files(normalised=False)
+    with refuses("the deployed 'bare.int8.onnx'", "agreement", *([hint] if wish.bgr else [])):
+        look(*files, wish=BARE, deployed_wish=wish, flat=flat).raise_if_faulty()
+
+
+def test_the_wrong_layout(refuses: Refuses) -> None:
+    with refuses("--layout", "NHWC", "whole.onnx"):
+        look(*onnx_files(), wish=Wish(layout="NHWC"))
+
+
+def test_the_same_file_twice(refuses: Refuses) -> None:
+    with refuses("the same one"):
+        look(onnx_files()[0], onnx_files()[0]).raise_if_faulty()
+
+
+def test_a_float_file_as_int8(tmp_path: Path, refuses: Refuses) -> None:
+    model = onnx.load(onnx_files()[0])
+    model.doc_string = "another file"
+    onnx.save(model, tmp_path / "float.onnx")
+    with refuses("compressed file", "float.onnx", "--allow-float"):
+        look(onnx_files()[0], tmp_path / "float.onnx").raise_if_faulty()
+    assert look(onnx_files()[0], tmp_path / "float.onnx", allow_float=True).faults == ()
+
+
+def test_classes_in_another_order(tmp_path: Path, refuses: Refuses) -> None:
+    model = onnx.load(onnx_files()[1])
+    last = model.graph.output[0].name
+    model.graph.initializer.append(
+        onnx.numpy_helper.from_array(torch.tensor([1, 2, 0]).numpy(), "order")
+    )
+    model.graph.node.append(onnx.helper.make_node("Gather", [last, "order"], ["out"], axis=1))
+    model.graph.output[0].name = "out"
+    onnx.save(model, tmp_path / "other.onnx")
+    with refuses("classes in the same order", "renamed"):
+        look(onnx_files()[0], tmp_path / "other.onnx").raise_if_faulty()
+
+
+def softmax(path: Path, out: Path) -> Path:
+    model = onnx.load(path)
+    last = model.graph.output[0].name
+    model.graph.node.append(onnx.helper.make_node("Softmax", [last], ["p"], axis=1))
+    # behind a sum with 0, so that the file does not tell
+    model.graph.initializer.append(onnx.numpy_helper.from_array(torch.zeros(1).numpy(), "nothing"))
+    model.graph.node.append(onnx.helper.make_node("Add", ["p", "nothing"], ["out"]))
+    model.graph.output[0].name = "out"
+    onnx.save(model, out)
+    return out
+
+
+def test_probabilities_taken_for_logits(tmp_path: Path, refuses: Refuses) -> None:
+    file = softmax(onnx_files()[0], tmp_path / "p.onnx")
+    with refuses("add up to 1", "--output probs", "p.onnx"):
+        look(file, onnx_files()[1]).raise_if_faulty()
+    with refuses("do not add up", "--output logits"):
+        look(*onnx_files(), wish=Wish(output="probs")).raise_if_faulty()
+
+
+def test_information() -> None:
+    assert information(torch.eye(3) * 50) == pytest.approx(1.0986, abs=1e-3)  # sure, all different
+    assert information(torch.zeros(3, 3)) == pytest.approx(0.0, abs=1e-6)  # sure of nothing
+    assert information(torch.tensor([[50.0, 0, 0]] * 3)) == pytest.approx(0.0, abs=1e-6)
