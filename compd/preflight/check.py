@@ -13,6 +13,7 @@ from compd.agreement import strays
 from compd.compress import Given
 from compd.data import Splits
 from compd.errors import CompdError
+from compd.machine import cpu_flags
 from compd.models.inputs import predict
 from compd.pair import Pair
 from compd.preflight.readings import better_reading, other_order
@@ -129,6 +130,7 @@ def check(
         )
     elif apart >= _MANY:
         warnings.append(f"the pair differs on {apart:.1%} of clean images; the search leaves these")
+    warnings += _saturation(pair.deployed)
     error = None if len(logits) < 3 else _logit_error(logits[2], deployed)
     return Preflight(
         files=(_facts("original", pair.reference), _facts("deployed", pair.deployed)),
@@ -178,7 +180,8 @@ def _misread(
             return [_hint("original", reference, found.options, found.name, found.measure,
                           found.before, found.after)]  # fmt: skip
     if isinstance(deployed, FileRuntime) and apart >= _MANY:
-        found = better_reading(deployed, images, labels=labels, answers=answers)
+        like = reference.format if isinstance(reference, FileRuntime) else None
+        found = better_reading(deployed, images, labels=labels, answers=answers, like=like)
         if found is not None:
             return [_hint("deployed", deployed, f"--deployed-input '{_keys(found.options)}'",
                           found.name, found.measure, found.before, found.after)]  # fmt: skip
@@ -220,6 +223,24 @@ def _uncompressed(pair: Pair, allow_float: bool) -> list[str]:
         return []
     return [f"expected a compressed file as deployed, got {facts.name!r}, whose operators are all "
             "float32; pass --allow-float if that is meant (pruned, for example)"]  # fmt: skip
+
+
+def _saturation(deployed: Runtime) -> list[str]:
+    """Whether the sums of an int8 file come out otherwise on other CPUs."""
+    if not isinstance(deployed, FileRuntime) or deployed.path.suffix.lower() != ".onnx":
+        return []
+    from compd.models.onnx import read_onnx
+    from compd.models.onnx.saturation import risks
+
+    layers = risks(read_onnx(deployed.path))
+    risky = sum(layer.risky > 0 for layer in layers)
+    if not risky:
+        return []
+    here = "this one has it" if {"avx512_vnni", "avx_vnni"} & {*cpu_flags()} else "as this one"
+    return [
+        f"sums of {risky} of {len(layers)} dense int8 layers can saturate on x86 CPUs without VNNI "
+        f"({here}); see what changes with: compd compare --runtimes deployed,saturating"
+    ]
 
 
 def _logit_error(logits: Tensor, deployed: Tensor) -> float:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from compd.errors import CompdError
 from compd.models.inputs import predict
-from compd.runtimes import FileRuntime, Wish
+from compd.runtimes import FileRuntime, Format, Wish
 
 __all__ = ["Reading", "better_reading", "information", "other_order"]
 
@@ -25,7 +25,8 @@ _PLAINER = {"accuracy": 0.02, "agreement": 0.02, "nats": 0.1}
 _SURE = 1e-4  # chance at which a difference between two readings counts
 _POINTS = 0.03  # by which a reading has to be right more often
 _NATS = 0.35  # by which its answers have to tell more of the images where nobody labelled them
-_AGREES = 0.2  # by which it has to agree more often with the original
+_AGREES = 0.05  # by which it has to agree more often with the original
+_MORE = 0.02  # nats by which answers have to tell more where colours alone change places
 _EXPLAINS = 0.75  # and how often
 
 
@@ -41,7 +42,12 @@ class Reading:
 
 
 def better_reading(
-    runtime: FileRuntime, images: Tensor, *, labels: Tensor | None, answers: Tensor | None = None
+    runtime: FileRuntime,
+    images: Tensor,
+    *,
+    labels: Tensor | None,
+    answers: Tensor | None = None,
+    like: Format | None = None,
 ) -> Reading | None:
     """The reading that a model does clearly better with, if there is one.
 
@@ -52,12 +58,13 @@ def better_reading(
         answers: int64 (N,): the original's labels, to look for agreement instead. None: the file is
             the original, and right where the labels say so, or else (unlabelled) where its answers
             tell most of the images.
+        like: how the original is read, which is tried first.
     """
     now = predict(runtime.run, images)
     truth = labels if answers is None else answers
     measure = "agreement" if answers is not None else "accuracy" if labels is not None else "nats"
     best: Reading | None = None
-    for name, options, wish in _others(runtime, images):
+    for name, options, wish in _others(runtime, images, like):
         try:
             then = predict(runtime.read_as(wish).run, images)
         except CompdError:
@@ -65,6 +72,10 @@ def better_reading(
         if truth is None:
             before, after = information(now), information(then)
             better = after > before + _NATS
+            if wish == Wish(bgr=not runtime.format.bgr):  # contrast is the same: surer is better
+                surer = _confidence(then) > _confidence(now)
+                gained, lost = int(surer.sum()), int((~surer).sum())
+                better = after > before + _MORE and _beyond_chance(gained, lost)
         else:
             right, would = now.argmax(1) == truth, then.argmax(1) == truth
             before, after = float(right.double().mean()), float(would.double().mean())
@@ -118,9 +129,17 @@ def _beyond_chance(gained: int, lost: int) -> bool:
     return float(binomtest(gained, gained + lost, alternative="greater").pvalue) < _SURE
 
 
-def _others(runtime: FileRuntime, images: Tensor) -> Iterator[tuple[str, str, Wish]]:
+def _others(
+    runtime: FileRuntime, images: Tensor, like: Format | None
+) -> Iterator[tuple[str, str, Wish]]:
     """Readings by name, with what to pass for each."""
     form = runtime.format
+    if like is not None and _reading(like) != _reading(form):
+        wish = Wish(
+            range=like.range, mean=like.mean or (0.0,), std=like.std or (1.0,), bgr=like.bgr
+        )
+        order = "" if like.bgr == form.bgr else " --bgr" if like.bgr else " --bgr=no"
+        yield "the original's reading", _options(wish) + order, wish
     plain = Wish(range=(0.0, 1.0), mean=(0.0,), std=(1.0,))
     if form.channels == 3:
         yield ("RGB", "without --bgr", Wish(bgr=False)) if form.bgr else (
@@ -148,6 +167,14 @@ def _others(runtime: FileRuntime, images: Tensor) -> Iterator[tuple[str, str, Wi
                 bgr = Wish(range=wish.range, mean=wish.mean, std=wish.std, bgr=not form.bgr)
                 order = "RGB" if form.bgr else "BGR"
                 yield f"{name}, {order}", f"{_options(wish)} {'' if form.bgr else '--bgr'}", bgr
+
+
+def _reading(form: Format) -> tuple[object, ...]:
+    return form.range, _or(form.mean, 0.0), _or(form.std, 1.0), form.bgr
+
+
+def _confidence(logits: Tensor) -> Tensor:
+    return logits.softmax(1).amax(1)
 
 
 def _or(values: tuple[float, ...] | None, default: float) -> tuple[float, ...]:
