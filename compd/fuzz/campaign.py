@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from compd.compress import Given
 from compd.data import Split
 from compd.errors import CompdError
 from compd.fuzz.bounds import Bound
@@ -91,6 +92,9 @@ class Campaign:
         usual = 64 if pair.device.type == "cpu" else 512
         self.batch = settings.batch or _fitting(usual, seeds.images)
         self._home, self._rival = flip_labels(settings.flip, pair.classes)
+        # Where another model's gradients stand in for the deployed one's, they may lead nowhere.
+        made = pair.spec.compress
+        self._rough = isinstance(made, Given) and made.shadow in ("quantised", "original")
         self.data = seeds.data
         self._split = seeds
         self._stop = stop or threading.Event()
@@ -136,9 +140,10 @@ class Campaign:
         if self._tally.blind:
             name = STRATEGIES.name_of(self.settings.strategy)
             taken = "blackbox took over" if STRATEGIES[name].rescued else "nothing was found there"
-            notes.append(
-                f"{self._tally.blind} seeds had a zero or non-finite gradient in {name}; {taken}"
-            )
+            why = "a zero or non-finite gradient in"
+            if self._rough:
+                why = "no deviation by the gradients of a stand-in with"
+            notes.append(f"{self._tally.blind} seeds had {why} {name}; {taken}")
         return self._tally.summary(
             set_aside=self._set_aside,
             seconds=self._ended - self._begun,
@@ -155,7 +160,8 @@ class Campaign:
         self._tally.seeds += len(chosen)
         strategy = self.settings.strategy
         blind = yield from self._run(strategy, judge, chosen, labels, (before, total))
-        self._tally.blind += int(blind.sum())
+        if STRATEGIES.of(strategy).gradients:
+            self._tally.blind += int(blind.sum())
         if blind.any() and STRATEGIES.of(strategy).rescued and not self._ended_early():
             seeing = before + int((~blind).sum())
             yield from self._run(_RESCUE, judge, chosen[blind], labels[blind], (seeing, total))
@@ -168,7 +174,8 @@ class Campaign:
         """Run one strategy on some seeds.
 
         Returns:
-            (N,) which of them it had no gradient for, and found nothing.
+            (N,) which of them it had no gradient for, or only that of a rough stand-in, and found
+            nothing.
         """
         settings, tally = self.settings, self._tally
         images = self._split.images[chosen]
@@ -217,7 +224,7 @@ class Campaign:
             self._tick()
             self._report_progress(progress[0] + len(chosen), progress[1])
             yield findings
-        return task.blind & ~group.found
+        return (task.blind | self._rough) & ~group.found
 
     def _keep(
         self, judge: Judge, group: Group, proposal: Proposal, judgement: Judgement

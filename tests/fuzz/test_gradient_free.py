@@ -40,7 +40,7 @@ class NoGradients(nn.Module):
 def blind(pair):
     """The same pair with nothing to differentiate: only what judges is left."""
     pair._shadow = NoGradients()
-    pair.original = NoGradients()
+    pair._original = NoGradients()
     return pair
 
 
