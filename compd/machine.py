@@ -7,13 +7,15 @@ import platform
 from functools import cache
 from pathlib import Path
 
-__all__ = ["cpu_count", "cpu_flags", "versions"]
+__all__ = ["cpu_count", "cpu_flags", "isa_limits", "versions"]
 
 # Flags that select integer and float kernels; the other hundred say nothing about an answer.
 _ISA = (
     "avx", "avx2", "fma", "f16c", "avx512f", "avx512bw", "avx512vl", "avx512_vnni", "avx_vnni",
     "avx512_bf16", "amx_int8", "amx_tile", "asimd", "asimddp", "i8mm", "sve",
 )  # fmt: skip
+
+_LIMITS = ("ATEN_CPU_CAPABILITY", "DNNL_MAX_CPU_ISA", "ONEDNN_MAX_CPU_ISA", "OV_MAX_CPU_ISA")
 
 
 def cpu_count() -> int:
@@ -47,6 +49,11 @@ def cpu_flags() -> tuple[str, ...]:
         return ()
     found = next((line for line in lines if line.startswith(("flags", "Features"))), "")
     return tuple(sorted(set(found.partition(":")[2].split()) & set(_ISA)))
+
+
+def isa_limits() -> str:
+    """Settings that keep libraries from the best kernels of the CPU; empty if there are none."""
+    return " ".join(f"{name}={os.environ[name]}" for name in _LIMITS if os.environ.get(name))
 
 
 @cache

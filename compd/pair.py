@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from compd.compress import empty_shadow
 from compd.errors import CompdError
-from compd.machine import cpu_flags, versions
+from compd.machine import cpu_flags, isa_limits, versions
 from compd.models import model_hash
 from compd.models.tensors import load_tensors_, tensors_to_bytes
 from compd.runtimes import FileRuntime, FloatRuntime, Runtime, check_engine, deploy
@@ -133,6 +133,7 @@ class Pair:
             "threads": torch.get_num_threads(),
             "cpu_capability": torch.backends.cpu.get_cpu_capability(),
             "cpu_flags": " ".join(cpu_flags()),
+            "isa_limits": isa_limits(),
             "batch": batch,
             **{f"{name}_sha256": value for name, value in self.hashes.items()},
         }

@@ -135,3 +135,15 @@ def test_weights_can_be_taken_from_a_pair(tmp_path):
     pair = build_pair("lenet5", data=tiny_splits(), **kwargs)
     assert state_hash(pair.original.state_dict()) == state_hash(net.state_dict())
     assert pair.spec.model.mean == pytest.approx((0.1, 0.2, 0.3))
+
+
+def test_limits_of_the_instruction_set_are_in_the_fingerprint(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("ONEDNN_MAX_CPU_ISA", raising=False)
+    pair = tiny_pair()
+    free = pair.fingerprint(batch=1)
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX2")
+    limited = pair.fingerprint(batch=1)
+    assert {key for key in free if free[key] != limited[key]} == {"isa_limits"}
+    assert limited["isa_limits"].endswith("ONEDNN_MAX_CPU_ISA=AVX2")
