@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -57,6 +58,13 @@ def _own_pair(store: Corpus, request: PairRequest, report: Report, *, other: boo
             f"expected entries to judge, got an empty corpus: {str(store.directory)!r}"
         )
     first = next(iter(store))
+    made = first.pair.get("compress")
+    if isinstance(made, Mapping) and made.get("kind") == "given":
+        raise CompdError(
+            f"expected the files that {str(store.directory)!r} was made with, got none; name them "
+            f"with --original {made.get('original')} --deployed {made.get('deployed')} --data "
+            f"{first.seed_data}, and the options that say how they are read"
+        )
     if request.data is None and first.seed_data != "digits":
         raise CompdError(
             f"expected to be told of the pair of {str(store.directory)!r}, which was made from "

@@ -37,8 +37,7 @@ class Models:
 
     def __init__(self, pair: Pair) -> None:
         self._pair = pair
-        self._original = steady(pair.original)
-        self._shadow = steady(pair.shadow)
+        self._gradients = (steady(pair.original), steady(pair.shadow)) if pair.has_shadow else None
         self.trials = 0  # images run on the deployed model
         self.forwards = 0  # of these, images that were run on the original, too
         self.gradients = 0  # images differentiated through the original and the shadow
@@ -64,18 +63,25 @@ class Models:
         return [Outcome(value) for value in outcomes.tolist()]
 
     def slopes(self, images: Tensor, original: Tensor, deployed: Tensor) -> list[Slopes]:
-        """Gradients of both models' margins between the two labels; shapes as above."""
+        """Gradients of both models' margins between the two labels; shapes as above.
+
+        Slopes only choose what to try: those of a pair without gradients are 0.
+        """
+        if self._gradients is None:
+            flat = np.zeros(images.shape[1:], np.float32)
+            return [Slopes(flat, flat, 0.0)] * len(images)
         self.gradients += len(images)
         count = len(images)
         device = self._pair.device
         labels = torch.stack([original, deployed], 1).to(device)  # (N, 2)
         # one leaf, both models side by side: one backward pass gives both gradients
         x = to_input(torch.cat([images, images]), device).requires_grad_()
-        both = [self._original(x[:count]).float(), self._shadow(x[count:]).float()]
+        original_of, shadow_of = self._gradients
+        both = [original_of(x[:count]).float(), shadow_of(x[count:]).float()]
         pairs = [logits.gather(1, labels) for logits in both]
         margins = torch.cat([pair[:, 0] - pair[:, 1] for pair in pairs])
         (gradient,) = torch.autograd.grad(margins.sum(), x)
-        # a slope that is no number says nothing, and does no harm: slopes only choose what to try
+        # a slope that is no number says nothing, and does no harm
         slopes = torch.nan_to_num(gradient / 255).cpu().contiguous().numpy()
         mean = ((margins[:count] + margins[count:]) / 2).detach().cpu().tolist()
         return [Slopes(slopes[i], slopes[count + i], mean[i]) for i in range(count)]

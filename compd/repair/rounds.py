@@ -31,7 +31,7 @@ _FEWEST = 10  # steps that are worth a round
 _SMALLEST = 1e-2  # what a tensor of zeros counts as, which could not move otherwise
 _CALMER = 4.0  # by which the learning rate falls after a round that brought nothing
 _BLENDS = (0.75, 0.5, 0.25)  # shares of the trained weights to try, in turn
-_SPARING = (0.5, 0.75)  # the same of a sparing repair: no further than needed
+_SPARING = (0.25, 0.5, 0.75)  # the same of a sparing repair: no further than needed
 _LEFT = 0.25  # share of the start's deviations that a sparing repair leaves at most
 _TRY = 2  # steps that are timed to plan a round
 

@@ -31,6 +31,9 @@ def test_from_two_files_to_a_picture(run: Run, tmp_path: Path) -> None:
     assert run("corpus", "show", "--corpus", corpus, "--out", out).code == 0
     assert Path(out).read_bytes().startswith(b"\x89PNG")
     assert run("corpus", "verify", "--corpus", corpus, *files()).code == 0
+    alone = run("corpus", "verify", "--corpus", corpus)
+    assert alone.code == 2
+    assert "--original whole.onnx --deployed whole.int8.onnx" in alone.err
     stats = run("corpus", "stats", "--corpus", corpus)
     assert "stable: " in stats.out
 
