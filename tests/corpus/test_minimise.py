@@ -280,3 +280,19 @@ def test_ties_are_no_flips(source: Path, pair: Pair) -> None:
     images = tiny_splits().seeds.images[:4]
     labels = pair.reference.run(images).argmax(1)
     assert models.outcomes(images, labels, (labels + 1) % 3) == [Outcome.SHORT] * 4
+
+
+def test_without_gradients_changes_get_smaller_too(
+    source: Path, pair: Pair, tmp_path: Path
+) -> None:
+    only_run = Pair(
+        pair.spec, None, None, device=pair.device, deployed=pair.deployed, reference=pair.reference
+    )
+    done = minimised(source, tmp_path / "small", only_run, batch=BATCH)
+    assert done.gradients == 0
+    assert done.left_out == {}
+    small = Corpus(tmp_path / "small")
+    assert all(replayed.holds for replayed in verify(small, pair))
+    cut = stats(small).cut
+    assert cut is not None
+    assert cut.pixels[1] < cut.pixels[0]
