@@ -32,8 +32,9 @@ FILE_OPTIONS = (
     "bgr",
     "output",
     "deployed_input",
+    "trust",
 )
-_WITH_PAIR = ("pair", "data", "engine", "channels", "size", "device")  # options that --pair allows
+_WITH_PAIR = ("pair", "data", "engine", "channels", "size", "device", "trust")  # beside --pair
 _WITH_FILES = ("data", "size", "mean", "std", "device", *FILE_OPTIONS)
 # settings of compressions whose options are named otherwise
 _OPTION_OF = {"epochs": "fine-tune-epochs", "lr": "fine-tune-lr"}
@@ -69,6 +70,7 @@ class PairRequest:
     bgr: o.Bgr = False
     output: o.Output = None
     deployed_input: o.DeployedInput = None
+    trust: o.Trust = False
 
     @property
     def model_name(self) -> str:
@@ -209,7 +211,7 @@ class PairRequest:
 
         return Wish(
             self.layout, _range(self.range), o.floats(self.mean, "mean"), o.floats(self.std, "std"),
-            True if self.bgr else None, self.output,
+            True if self.bgr else None, self.output, True if self.trust else None,
         )  # fmt: skip
 
     def deployed_wish(self) -> Wish:
@@ -249,6 +251,8 @@ class PairRequest:
     def _reject_without_files(self) -> None:
         defaults = {field.name: field.default for field in fields(self)}
         for name in FILE_OPTIONS:
+            if name == "trust":  # it is also said of the files of --runtimes and --confirm-on
+                continue
             if getattr(self, name) != defaults[name]:
                 option = name.replace("_", "-")
                 raise CompdError(

@@ -117,6 +117,7 @@ OPENERS: dict[str, str] = {
     ".onnx": "compd.runtimes.onnx",
     ".tflite": "compd.runtimes.litert",
     ".xml": "compd.runtimes.openvino",
+    ".pt2": "compd.runtimes.torchao",
     ".jsonl": "compd.runtimes.recorded",
 }
 
@@ -127,8 +128,9 @@ def open_file(
     """Open a model's file in the runtime that it is made for, told by its suffix.
 
     Args:
-        path: .onnx, .tflite, .xml (OpenVINO), or .jsonl (outputs that were recorded elsewhere).
-        wish: what the file does not say of its input and output.
+        path: .onnx, .tflite, .xml (OpenVINO), .pt2 (torchao), or .jsonl (outputs that were recorded
+            elsewhere).
+        wish: what the file does not say of its input and output, and whether it is trusted.
         size: height and width of images where the file leaves them open.
 
     Raises:
