@@ -89,8 +89,10 @@ class FileRuntime:
         Raises:
             CompdError: if the runtime fails.
         """
+        if len(images) == 0:
+            return torch.empty(0, self.format.classes)
         x, fixed = self.format.encode(images), self.format.batch
-        if fixed is None or len(x) == 0:
+        if fixed is None:
             return self.format.decode(self._call(x))
         parts = []
         for start in range(0, len(x), fixed):
