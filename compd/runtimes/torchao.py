@@ -25,9 +25,10 @@ _BATCH = 32  # images a call where the file leaves it open: the kernels are made
 _SOFTMAX = ("softmax", "_softmax")
 # What moves numbers and computes none.
 _PASSIVE = frozenset({
-    "clone", "contiguous", "dequantize_per_channel", "dequantize_per_tensor", "dropout", "expand",
-    "flatten", "permute", "quantize_per_channel", "quantize_per_tensor", "reshape", "squeeze", "t",
-    "transpose", "unsqueeze", "view",
+    "clone", "constant_pad_nd", "contiguous", "dequantize_per_channel", "dequantize_per_tensor",
+    "dropout", "expand", "flatten", "pad", "permute", "quantize_per_channel", "quantize_per_tensor",
+    "reshape", "select", "slice", "split", "split_with_sizes", "squeeze", "t", "transpose",
+    "unsqueeze", "view",
 })  # fmt: skip
 
 
@@ -109,6 +110,12 @@ def _image_of(program: torch.export.ExportedProgram, path: Path) -> Tensor:
 
 def _lowered(program: torch.export.ExportedProgram, example: Tensor, path: Path) -> fx.GraphModule:
     lowering = require_extra("torchao.quantization.pt2e.lowering", "torchao")
+    has_kernels: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+    if not has_kernels:  # the graph would stay as it is, in silence
+        raise CompdError(
+            f"expected a PyTorch with oneDNN for the int8 kernels of {str(path)!r}, got torch "
+            f"{torch.__version__} without"
+        )
     try:
         lowered: fx.GraphModule = lowering.lower_pt2e_quantized_to_x86(program.module(), (example,))
     except Exception as error:

@@ -147,6 +147,12 @@ def test_refused_unless_trusted(refuses: Refuses) -> None:
     assert lowered().read_as(Wish(bgr=True)).format.bgr
 
 
+def test_refused_without_kernels(monkeypatch: pytest.MonkeyPatch, refuses: Refuses) -> None:
+    monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: False)
+    with refuses("oneDNN", "tiny.pt2"):
+        open_file(quantised(), TRUSTED)
+
+
 def test_broken(tmp_path: Path, refuses: Refuses) -> None:
     whole, path = quantised().read_bytes(), tmp_path / "a.pt2"
     for content in (whole[: len(whole) // 2], b"PK\3\4 and no more", b"PK"):
