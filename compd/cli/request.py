@@ -109,6 +109,7 @@ class PairRequest:
         if self.original is not None:
             return self._open_files(report)
         if self.deployed is not None:
+            self.check_deployed()
             pair, splits = self.without_files().open(report)
             return self.with_deployed(pair), splits
         self._reject_without_files()
@@ -237,6 +238,13 @@ class PairRequest:
             field.name: field.default for field in fields(self) if field.name in FILE_OPTIONS
         }
         return replace(self, **defaults)
+
+    def check_deployed(self) -> None:
+        """Raise before a pair is trained if its file could not be opened in the end."""
+        from compd.runtimes.files import check_file
+
+        if self.deployed is not None:
+            check_file(self.deployed, self.wish())
 
     def with_deployed(self, pair: Pair) -> Pair:
         """The pair with the file of this request as its deployed model."""

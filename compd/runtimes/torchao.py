@@ -33,19 +33,10 @@ _PASSIVE = frozenset({
 
 
 def open_model(path: Path, wish: Wish, size: int | None, optimise: bool) -> Opened:
-    """Open a .pt2 file; without optimisation, quantised operators are computed in float32.
-
-    Raises:
-        CompdError: also if the user did not say that the file can be trusted.
-    """
+    """Open a .pt2 file; without optimisation, quantised operators are computed in float32."""
     with path.open("rb") as file:
         if file.read(2) != b"PK":
             raise CompdError(f"expected a file of torch.export, got {str(path)!r}")
-    if not wish.trust:
-        raise CompdError(
-            f"expected --trust for {str(path)!r}, since loading it can run code; pass it if you "
-            "know who made the file"
-        )
     with quiet():
         version = require_extra("torchao", "torchao").__version__
         program, metadata = _load(path)
