@@ -7,7 +7,7 @@ import compd
 
 ROWS = [
     {"errors"},
-    {"storage", "machine", "plugins", "progress", "images"},
+    {"storage", "machine", "plugins", "progress", "images", "quiet"},
     {"models"},
     {"data"},
     {"training"},

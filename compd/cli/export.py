@@ -15,7 +15,7 @@ __all__ = ["export"]
 # Named here too, since help has to come without importing torch; a test compares.
 _TARGETS = (
     "onnx, onnx-qdq, onnx-ptq, openvino, openvino-ptq, litert, litert-float16, litert-int8, "
-    "litert-ptq, coreml-float16, coreml-linear8, coreml-palette8, safetensors"
+    "litert-ptq, coreml-float16, coreml-linear8, coreml-palette8, torchao, safetensors"
 )
 
 
@@ -27,11 +27,12 @@ def export(
         typer.Option(
             "--to",
             help=f"{_TARGETS}. onnx-qdq, openvino and litert-int8 carry the pair's own scales; "
-            "those with ptq are the runtime's own quantiser.",
+            "those with ptq, and torchao, are the runtime's own quantiser.",
         ),
     ],
     out: Annotated[
-        Path, typer.Option("--out", help="The file, .onnx, .xml, .tflite, .zip or .safetensors.")
+        Path,
+        typer.Option("--out", help="The file, .onnx, .xml, .tflite, .zip, .pt2 or .safetensors."),
     ],
     of: Annotated[
         str | None,

@@ -16,8 +16,8 @@ __all__ = [
     "ActivationBits", "AllowFloat", "Amount", "Batch", "Bgr", "Channels", "CompressKind",
     "CorpusDir", "Data", "Deployed", "DeployedInput", "Device", "Engine", "Epochs",
     "FineTuneEpochs", "FineTuneLr", "JsonFile", "Labels", "Layout", "Mean", "Model", "Original",
-    "Output", "PairDir", "Range", "Size", "Std", "Threads", "WeightBits", "Weights", "Width",
-    "floats", "use_threads",
+    "Output", "PairDir", "Range", "Size", "Std", "Threads", "Trust", "WeightBits", "Weights",
+    "Width", "floats", "use_threads",
 ]  # fmt: skip
 
 Model = Annotated[
@@ -86,7 +86,7 @@ Deployed = Annotated[
     Path | None,
     typer.Option(
         "--deployed",
-        help="The file that ships: .onnx, .tflite, .xml, or .jsonl of recorded outputs. With "
+        help="The file that ships: .onnx, .tflite, .xml, .pt2, or .jsonl of recorded outputs. With "
         "--original, or instead of the deployed model of --pair or --model.",
     ),
 ]
@@ -110,6 +110,7 @@ DeployedInput = Annotated[
         help="What holds for the deployed file alone: 'layout=NHWC range=-1,1 bgr'.",
     ),
 ]
+Trust = Annotated[bool, typer.Option("--trust", help="Open files that can run code: .pt2.")]
 AllowFloat = Annotated[
     bool, typer.Option("--allow-float", help="The deployed file is meant to be float32.")
 ]

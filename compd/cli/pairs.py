@@ -29,6 +29,7 @@ def open_pair_of(store: Corpus, request: PairRequest, report: Report) -> Pair:
     named = (request.pair, request.model, request.original)
     if any(name is not None for name in named):
         return request.open(report)[0]
+    request.check_deployed()
     file = request.deployed
     pair = _own_pair(store, request.without_files(), report, other=file is not None)
     return pair if file is None else request.with_deployed(pair)

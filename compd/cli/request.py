@@ -32,8 +32,9 @@ FILE_OPTIONS = (
     "bgr",
     "output",
     "deployed_input",
+    "trust",
 )
-_WITH_PAIR = ("pair", "data", "engine", "channels", "size", "device")  # options that --pair allows
+_WITH_PAIR = ("pair", "data", "engine", "channels", "size", "device", "trust")  # beside --pair
 _WITH_FILES = ("data", "size", "mean", "std", "device", *FILE_OPTIONS)
 # settings of compressions whose options are named otherwise
 _OPTION_OF = {"epochs": "fine-tune-epochs", "lr": "fine-tune-lr"}
@@ -69,6 +70,7 @@ class PairRequest:
     bgr: o.Bgr = False
     output: o.Output = None
     deployed_input: o.DeployedInput = None
+    trust: o.Trust = False
 
     @property
     def model_name(self) -> str:
@@ -107,6 +109,7 @@ class PairRequest:
         if self.original is not None:
             return self._open_files(report)
         if self.deployed is not None:
+            self.check_deployed()
             pair, splits = self.without_files().open(report)
             return self.with_deployed(pair), splits
         self._reject_without_files()
@@ -209,7 +212,7 @@ class PairRequest:
 
         return Wish(
             self.layout, _range(self.range), o.floats(self.mean, "mean"), o.floats(self.std, "std"),
-            True if self.bgr else None, self.output,
+            True if self.bgr else None, self.output, True if self.trust else None,
         )  # fmt: skip
 
     def deployed_wish(self) -> Wish:
@@ -236,6 +239,13 @@ class PairRequest:
         }
         return replace(self, **defaults)
 
+    def check_deployed(self) -> None:
+        """Raise before a pair is trained if its file could not be opened in the end."""
+        from compd.runtimes.files import check_file
+
+        if self.deployed is not None:
+            check_file(self.deployed, self.wish())
+
     def with_deployed(self, pair: Pair) -> Pair:
         """The pair with the file of this request as its deployed model."""
         from compd.given import deployed_as
@@ -249,6 +259,8 @@ class PairRequest:
     def _reject_without_files(self) -> None:
         defaults = {field.name: field.default for field in fields(self)}
         for name in FILE_OPTIONS:
+            if name == "trust":  # it is also said of the files of --runtimes and --confirm-on
+                continue
             if getattr(self, name) != defaults[name]:
                 option = name.replace("_", "-")
                 raise CompdError(

@@ -21,9 +21,9 @@ from torch.fx.experimental.optimization import fuse
 
 from compd.errors import CompdError, require_extra
 from compd.export.artifact import Artifact, Plain, Source, one_line
-from compd.export.quiet import quiet
 from compd.models.factory import trace
 from compd.models.tensors import load_tensors_
+from compd.quiet import quiet
 
 __all__ = ["coreml_float16", "coreml_linear8", "coreml_palette8", "with_coreml_weights"]
 

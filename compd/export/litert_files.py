@@ -16,7 +16,7 @@ from compd.compress.explicit import explicit
 from compd.errors import CompdError, require_extra
 from compd.export.artifact import Artifact, Plain, Source, one_line
 from compd.export.litert_output import float_output
-from compd.export.quiet import quiet
+from compd.quiet import quiet
 
 __all__ = ["litert", "litert_float16", "litert_int8", "litert_ptq"]
 

@@ -11,7 +11,7 @@ from compd.compress.explicit import explicit
 from compd.errors import CompdError, require_extra
 from compd.export.artifact import Artifact, Plain, Source, one_line
 from compd.export.biases import quantise_biases_
-from compd.export.quiet import quiet
+from compd.quiet import quiet
 
 __all__ = ["float_onnx", "onnx", "onnx_qdq", "qdq_onnx", "with_metadata"]
 

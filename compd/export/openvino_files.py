@@ -10,7 +10,7 @@ from typing import Any
 from compd.errors import CompdError, require_extra
 from compd.export.artifact import Artifact, Plain, Source, one_line
 from compd.export.onnx_files import float_onnx, qdq_onnx
-from compd.export.quiet import quiet
+from compd.quiet import quiet
 
 __all__ = ["OpenvinoPtq", "openvino", "openvino_ptq"]
 

@@ -144,6 +144,7 @@ def _is_a(suffix: str, path: Path) -> bool:
     return {
         ".bin": True,  # numbers alone; its .xml says what they are
         ".zip": head[:2] == b"PK",
+        ".pt2": head[:2] == b"PK",
         ".onnx": head[:1] == b"\x08",  # the first field of a ModelProto: its IR version
         ".xml": b"<net " in head,
         ".tflite": head[4:8] == b"TFL3",

@@ -8,6 +8,7 @@ from compd.export.litert_files import litert, litert_float16, litert_int8, liter
 from compd.export.onnx_files import onnx, onnx_qdq
 from compd.export.onnx_ptq import OnnxPtq, onnx_ptq
 from compd.export.openvino_files import OpenvinoPtq, openvino, openvino_ptq
+from compd.export.torchao_files import torchao
 from compd.export.weights import safetensors
 from compd.plugins import Registry
 
@@ -45,6 +46,7 @@ TARGETS: Registry[Target] = Registry(
         "coreml-palette8": Target(
             "Core ML, 256 weights a tensor", ".zip", _FLOAT, coreml_palette8, beside=".safetensors"
         ),
+        "torchao": Target("PyTorch, int8 by torchao", ".pt2", _FLOAT, torchao, calibrates=True),
         "safetensors": Target("the numbers alone", ".safetensors", _EITHER, safetensors),
     },
 )  # fmt: skip

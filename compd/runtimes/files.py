@@ -56,6 +56,7 @@ class FileRuntime:
     def __init__(
         self, path: Path, wish: Wish, *, size: int | None = None, optimise: bool = True
     ) -> None:
+        check_file(path, wish)
         self.path, self.wish, self._size = path, wish, size
         self._opened = _opener(path)(path, wish, size, optimise)
         self.engine = self._opened.engine + ("" if optimise else "-plain")
@@ -89,8 +90,10 @@ class FileRuntime:
         Raises:
             CompdError: if the runtime fails.
         """
+        if len(images) == 0:
+            return torch.empty(0, self.format.classes)
         x, fixed = self.format.encode(images), self.format.batch
-        if fixed is None or len(x) == 0:
+        if fixed is None:
             return self.format.decode(self._call(x))
         parts = []
         for start in range(0, len(x), fixed):
@@ -117,8 +120,11 @@ OPENERS: dict[str, str] = {
     ".onnx": "compd.runtimes.onnx",
     ".tflite": "compd.runtimes.litert",
     ".xml": "compd.runtimes.openvino",
+    ".pt2": "compd.runtimes.torchao",
     ".jsonl": "compd.runtimes.recorded",
 }
+# Files whose runtime may run code that is in them while it loads them.
+_RUN_CODE = frozenset({".pt2"})
 
 
 def open_file(
@@ -127,21 +133,24 @@ def open_file(
     """Open a model's file in the runtime that it is made for, told by its suffix.
 
     Args:
-        path: .onnx, .tflite, .xml (OpenVINO), or .jsonl (outputs that were recorded elsewhere).
-        wish: what the file does not say of its input and output.
+        path: .onnx, .tflite, .xml (OpenVINO), .pt2 (torchao), or .jsonl (outputs that were recorded
+            elsewhere).
+        wish: what the file does not say of its input and output, and whether it is trusted.
         size: height and width of images where the file leaves them open.
 
     Raises:
-        CompdError: if it is missing, broken, unsafe or no image classifier, or if its runtime is
-            not installed.
+        CompdError: if it is missing, broken, unsafe, not trusted or no image classifier, or if its
+            runtime is not installed.
     """
-    path = Path(path)
-    check_file(path)
-    return FileRuntime(path, wish or Wish(), size=size)
+    return FileRuntime(Path(path), wish or Wish(), size=size)
 
 
-def check_file(path: Path) -> None:
-    """Raise unless there is a file of a sensible size whose suffix some runtime knows."""
+def check_file(path: Path, wish: Wish) -> None:
+    """Raise unless there is a file of a sensible size that some runtime knows and may open.
+
+    Raises:
+        CompdError: also if it can run code and the user did not say that it is trusted.
+    """
     _opener(path)
     if not path.is_file():
         raise CompdError(f"expected a model's file, got {str(path)!r} (there is none)")
@@ -150,6 +159,11 @@ def check_file(path: Path) -> None:
         raise CompdError(
             f"expected a model's file of 1 byte to {MAX_BYTES >> 30} GiB, got {str(path)!r} with "
             f"{size} bytes"
+        )
+    if path.suffix.lower() in _RUN_CODE and not wish.trust:
+        raise CompdError(
+            f"expected --trust for {str(path)!r}, since loading it can run code; pass it if you "
+            "know who made the file"
         )
 
 

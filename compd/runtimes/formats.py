@@ -50,6 +50,7 @@ class Wish:
     std: tuple[float, ...] | None = None
     bgr: bool | None = None
     output: str | None = None
+    trust: bool | None = None  # the file may run code while it is opened
 
     def __post_init__(self) -> None:
         if self.layout is not None and self.layout not in LAYOUTS:

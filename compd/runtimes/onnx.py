@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -16,12 +14,11 @@ from compd.models.onnx import describe, read_onnx
 from compd.models.onnx.external import all_tensors
 from compd.runtimes.files import Opened, sha256_of, with_classes
 from compd.runtimes.formats import Format, Wish, image_shape, range_of
+from compd.runtimes.metadata import class_names_of, wish_of
 
-__all__ = ["open_model", "wish_of_metadata"]
+__all__ = ["open_model"]
 
 _FATAL_ONLY = 4
-_NUMBERS = {"range", "mean", "std"}
-_SAID = {"layout", "output", *_NUMBERS}
 _SOFTMAX = ("Softmax", "QLinearSoftmax")
 _BEHIND_SOFTMAX = ("Cast", "DequantizeLinear", "Identity", "QuantizeLinear", "Reshape")
 
@@ -36,7 +33,7 @@ def open_model(path: Path, wish: Wish, size: int | None, optimise: bool) -> Open
             f"expected one output in {str(path)!r}, got {len(what.outputs)}; compd tests image "
             "classifiers"
         )
-    wish = wish.over(wish_of_metadata(what.metadata, path.name))
+    wish = wish.over(wish_of(what.metadata, path.name))
     options = ort.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     options.inter_op_num_threads = 1
@@ -69,7 +66,7 @@ def open_model(path: Path, wish: Wish, size: int | None, optimise: bool) -> Open
         call=call,
         content_hash=sha256_of(path, *_external(path)),
         facts={"onnxruntime": ort.__version__, "opset": what.opset, "producer": what.producer},
-        class_names=_class_names(what.metadata),
+        class_names=class_names_of(what.metadata),
         census={name: found for name, found in asdict(what.census).items() if found},
     )
 
@@ -93,27 +90,3 @@ def _external(path: Path) -> list[Path]:
         if entry.key == "location"
     }
     return [path.parent / name for name in sorted(names)]
-
-
-def wish_of_metadata(metadata: Mapping[str, str], name: str) -> Wish:
-    """What a file's metadata say of its input, as ``compd export`` writes them.
-
-    Raises:
-        CompdError: if they make no sense.
-    """
-    said = {key: metadata.get(f"compd.{key}", "none") for key in _SAID}
-    given = {key: text for key, text in said.items() if text != "none"}
-    try:
-        tuples = {key: tuple(map(float, given[key].split(","))) for key in _NUMBERS & given.keys()}
-        return Wish(layout=given.get("layout"), output=given.get("output"), **tuples)  # type: ignore[arg-type]
-    except ValueError as error:
-        raise CompdError(
-            f"expected numbers in compd's own metadata in {name!r}, got {str(error)[:80]}"
-        ) from error
-
-
-def _class_names(metadata: Mapping[str, str]) -> tuple[str, ...]:
-    try:
-        return tuple(map(str, json.loads(metadata.get("compd.classes", "[]"))))
-    except (ValueError, TypeError, RecursionError):
-        return ()  # names are for people: numbers do as well

@@ -1,0 +1,161 @@
+"""torch.export files (.pt2) that torchao quantised, with oneDNN's int8 kernels on the CPU."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, fx
+from torch.utils import _pytree as pytree
+
+from compd.errors import CompdError, require_extra
+from compd.quiet import quiet
+from compd.runtimes.files import Census, Opened, sha256_of, with_classes
+from compd.runtimes.formats import Format, Wish, image_shape, range_of
+from compd.runtimes.metadata import class_names_of, wish_of
+
+__all__ = ["open_model"]
+
+_METADATA = "compd.json"
+_BATCH = 32  # images a call where the file leaves it open: the kernels are made for one number
+_SOFTMAX = ("softmax", "_softmax")
+# What moves numbers and computes none.
+_PASSIVE = frozenset({
+    "clone", "constant_pad_nd", "contiguous", "dequantize_per_channel", "dequantize_per_tensor",
+    "dropout", "expand", "flatten", "pad", "permute", "quantize_per_channel", "quantize_per_tensor",
+    "reshape", "select", "slice", "split", "split_with_sizes", "squeeze", "t", "transpose",
+    "unsqueeze", "view",
+})  # fmt: skip
+
+
+def open_model(path: Path, wish: Wish, size: int | None, optimise: bool) -> Opened:
+    """Open a .pt2 file; without optimisation, quantised operators are computed in float32."""
+    with path.open("rb") as file:
+        if file.read(2) != b"PK":
+            raise CompdError(f"expected a file of torch.export, got {str(path)!r}")
+    with quiet():
+        version = require_extra("torchao", "torchao").__version__
+        program, metadata = _load(path)
+        image = _image_of(program, path)
+        wish = wish.over(wish_of(metadata, path.name))
+        shape = tuple(n if isinstance(n, int) else None for n in image.shape)
+        layout, channels, height, width = image_shape(shape, wish.layout, size, path.name)
+        batch = shape[0] or _BATCH
+        sides = (height, width)
+        one = (channels, *sides) if layout == "NCHW" else (*sides, channels)
+        example = torch.zeros(batch, *one, dtype=image.dtype)
+        graph = _lowered(program, example, path) if optimise else program.module()
+
+    def call(x: NDArray[Any]) -> NDArray[Any]:
+        with torch.inference_mode():
+            answer: Tensor = pytree.tree_leaves(graph(torch.from_numpy(x)))[0]
+            return answer.numpy()
+
+    dtype = _name_of(image.dtype)
+    form = Format(
+        channels=channels, height=height, width=width, classes=2, layout=layout, dtype=dtype,
+        range=wish.range or range_of(dtype, None), mean=wish.mean, std=wish.std,
+        bgr=bool(wish.bgr), batch=batch, output=wish.output or _kind_of_output(program),
+    )  # fmt: skip
+    return Opened(
+        engine="torchao-onednn",
+        format=with_classes(form, call, path.name),
+        call=call,
+        content_hash=sha256_of(path),
+        facts={"torchao": version},
+        census=_census(graph),
+        class_names=class_names_of(metadata),
+    )
+
+
+def _load(path: Path) -> tuple[torch.export.ExportedProgram, dict[str, str]]:
+    """The program, and what it says of itself."""
+    # registers the operators that such a file is made of
+    require_extra("torchao.quantization.pt2e", "torchao")
+    extra = {_METADATA: ""}
+    try:
+        program = torch.export.load(path, extra_files=extra)
+        said = json.loads(extra[_METADATA] or "{}")
+        return program, {str(key): str(value) for key, value in said.items()}
+    except Exception as error:  # of many classes, from zip to schema
+        raise _cannot("load", path, error) from error
+
+
+def _image_of(program: torch.export.ExportedProgram, path: Path) -> Tensor:
+    """The input as a tensor without numbers."""
+    inputs, outputs = program.graph_signature.user_inputs, program.graph_signature.user_outputs
+    if len(inputs) != 1 or len(outputs) != 1:
+        raise CompdError(
+            f"expected one input and one output in {str(path)!r}, got {len(inputs)} and "
+            f"{len(outputs)}; compd tests image classifiers"
+        )
+    values = [node.meta.get("val") for node in program.graph.nodes if node.name == inputs[0]]
+    if not values or not isinstance(values[0], Tensor):
+        raise CompdError(f"expected a tensor as input of {str(path)!r}, got {inputs[0]!r}")
+    return values[0]
+
+
+def _lowered(program: torch.export.ExportedProgram, example: Tensor, path: Path) -> fx.GraphModule:
+    lowering = require_extra("torchao.quantization.pt2e.lowering", "torchao")
+    has_kernels: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+    if not has_kernels:  # the graph would stay as it is, in silence
+        raise CompdError(
+            f"expected a PyTorch with oneDNN for the int8 kernels of {str(path)!r}, got torch "
+            f"{torch.__version__} without"
+        )
+    try:
+        lowered: fx.GraphModule = lowering.lower_pt2e_quantized_to_x86(program.module(), (example,))
+    except Exception as error:
+        raise _cannot("lower to int8 kernels", path, error) from error
+    # Int8 convolutions answer channels last, which no view can flatten. Inductor makes this change
+    # behind the passes that torchao (0.18) calls; without it a LeNet-5 does not run.
+    for node in lowered.graph.nodes:
+        if node.target is torch.ops.aten.view.default:
+            node.target = torch.ops.aten.reshape.default
+    lowered.recompile()
+    return lowered
+
+
+def _cannot(do: str, path: Path, error: Exception) -> CompdError:
+    what = f"{type(error).__name__}: {' '.join(str(error).split())[:160]}"
+    return CompdError(
+        f"expected a file that torch {torch.__version__} can {do}, got {str(path)!r} ({what})"
+    )
+
+
+def _kind_of_output(program: torch.export.ExportedProgram) -> str:
+    operators = [_operator(node)[1] for node in program.graph.nodes]
+    computing = [name for name in operators if name and name not in _PASSIVE]
+    return "probs" if computing and computing[-1] in _SOFTMAX else "logits"
+
+
+def _census(graph: fx.GraphModule) -> Census:
+    """Operators by the type that they compute in; layout and conversions do not count."""
+    counts: dict[str, Counter[str]] = {}
+    for node in graph.graph.nodes:
+        family, name = _operator(node)
+        if not name or name in _PASSIVE:
+            continue
+        if family == "onednn" and name.startswith("q"):
+            kind = "int8"
+        else:
+            made = pytree.tree_leaves(node.meta.get("val"))
+            kind = _name_of(made[0].dtype) if made and isinstance(made[0], Tensor) else "?"
+        counts.setdefault(kind, Counter())[name] += 1
+    return {kind: dict(found) for kind, found in counts.items()}
+
+
+def _operator(node: fx.Node) -> tuple[str, str]:
+    """``aten`` and ``relu`` of a call of ``torch.ops.aten.relu_.default``; empty if it is none."""
+    if not isinstance(node.target, torch._ops.OpOverload):
+        return "", ""
+    family, name, _ = str(node.target).split(".")
+    return family, name.rstrip("_")
+
+
+def _name_of(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
