@@ -9,6 +9,7 @@ from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, get_type_hints
 
 from compd.cli import options as o
+from compd.cli.wishes import wish_of, words_of
 from compd.errors import CompdError, unknown
 
 if TYPE_CHECKING:
@@ -24,16 +25,8 @@ __all__ = ["FILE_OPTIONS", "PairRequest", "takes_pair"]
 _MODEL, _DATA = "resnet18", "digits"
 # options of files that somebody else made
 FILE_OPTIONS = (
-    "original",
-    "deployed",
-    "labels",
-    "layout",
-    "range",
-    "bgr",
-    "output",
-    "deployed_input",
-    "trust",
-)
+    "original", "deployed", "labels", "layout", "range", "bgr", "output", "deployed_input", "trust",
+)  # fmt: skip
 _WITH_PAIR = ("pair", "data", "engine", "channels", "size", "device", "trust")  # beside --pair
 _WITH_FILES = ("data", "size", "mean", "std", "device", *FILE_OPTIONS)
 # settings of compressions whose options are named otherwise
@@ -208,29 +201,12 @@ class PairRequest:
 
     def wish(self) -> Wish:
         """What is said of how both files take images."""
-        from compd.runtimes import Wish
-
-        return Wish(
-            self.layout, _range(self.range), o.floats(self.mean, "mean"), o.floats(self.std, "std"),
-            True if self.bgr else None, self.output, True if self.trust else None,
-        )  # fmt: skip
+        said = {name: getattr(self, name) for name in ("layout", "range", "mean", "std", "output")}
+        return wish_of({**said, "bgr": "yes" if self.bgr else None}, trust=self.trust)
 
     def deployed_wish(self) -> Wish:
         """What is said of the deployed file alone."""
-        from compd.runtimes import Wish
-
-        known = ("layout", "range", "mean", "std", "bgr", "output")
-        said: dict[str, str] = {}
-        for word in (self.deployed_input or "").split():
-            key, _, value = word.partition("=")
-            if key not in known:
-                raise unknown("word of --deployed-input", key, known)
-            said[key] = value
-        return Wish(
-            said.get("layout"), _range(said.get("range")), o.floats(said.get("mean"), "mean"),
-            o.floats(said.get("std"), "std"), said["bgr"] != "no" if "bgr" in said else None,
-            said.get("output"),
-        )  # fmt: skip
+        return wish_of(words_of(self.deployed_input))
 
     def without_files(self) -> PairRequest:
         """The same without what is said of files."""
@@ -277,15 +253,6 @@ class PairRequest:
                     f"expected --{option} or --{name}, got both (--{name} {value}); --{option} "
                     "decides that"
                 )
-
-
-def _range(text: str | None) -> tuple[float, float] | None:
-    ends = o.floats(text, "range")
-    if ends is None:
-        return None
-    if len(ends) != 2:
-        raise CompdError(f"expected range as low,high (0,255), got range={text!r}")
-    return ends[0], ends[1]
 
 
 def takes_pair(*without: str) -> Callable[[Callable[..., int]], Callable[..., int]]:
