@@ -24,6 +24,7 @@ from compd.given import deployed_as, pair_of_files
 from compd.models.inputs import predict
 from compd.pair import Pair
 from compd.preflight import check
+from compd.runtimes import Wish
 
 # name, file, target, settings of the export
 ROWS: tuple[tuple[str, str, str, dict[str, object]], ...] = (
@@ -36,6 +37,7 @@ ROWS: tuple[tuple[str, str, str, dict[str, object]], ...] = (
     ("LiteRT int8, our QAT", "qat.tflite", "litert-int8", {}),
     ("LiteRT int8, ai-edge-quantizer", "ptq.tflite", "litert-ptq", {}),
     ("LiteRT float16", "float16.tflite", "litert-float16", {}),
+    ("torchao pt2e on oneDNN", "torchao.pt2", "torchao", {}),
 )
 
 
@@ -52,12 +54,18 @@ def pair_with(own: Pair, original: Path, file: Path, data: str) -> Pair:
     """The pair of the original's file and this one."""
     if "qat" in file.name:
         return deployed_as(own, file)
-    return pair_of_files(original, file, data=data)[0]
+    return pair_of_files(original, file, data=data, deployed_wish=Wish(trust=True))[0]
 
 
 def main() -> None:
     options = bench.arguments(
-        __doc__ or "", artifacts="", images=2000, seeds=200, eps=4, engine="fbgemm"
+        __doc__ or "",
+        artifacts="",
+        images=2000,
+        seeds=200,
+        eps=4,
+        engine="fbgemm",
+        only="",
     )
     if not options.artifacts:
         raise SystemExit("expected --artifacts DIR, for the files")
@@ -74,6 +82,8 @@ def main() -> None:
     rows = []
     for i in range(-1, len(ROWS)):
         name = ROWS[i][0] if i >= 0 else f"torch {options.engine}, our QAT"
+        if options.only not in name:
+            continue
         try:
             pair = own if i < 0 else pair_with(
                 own, original, artifact(own, splits, folder, i), str(options.data)

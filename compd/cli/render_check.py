@@ -10,7 +10,7 @@ from compd.preflight import FileFacts, Preflight
 __all__ = ["print_check"]
 
 _SHADOWS = {
-    "own": "the model that the deployed one is made of",
+    "own": "that of the pair",
     "converted": "the deployed file, converted to torch",
     "quantised": "the original, quantised here",
     "original": "the original itself",
