@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import nn
 
-from compd.compress import Compression, config_from_json, config_to_json, kind_of
+from compd.compress import Compression, Given, config_from_json, config_to_json, kind_of
 from compd.errors import CompdError
 from compd.models import Classifier, build_zoo_model, check_model, load_factory
 
@@ -87,6 +87,8 @@ class PairSpec:
         """A short name for folders: model, data, compression, engine."""
         data = Path(self.data).name or "data"
         parts = [self.model.model, data, kind_of(self.compress), self.engine]
+        if isinstance(self.compress, Given):
+            parts = [self.compress.deployed, data, self.engine]
         text = "-".join(parts)
         return "".join(c if c.isalnum() or c in "-_." else "_" for c in text)
 

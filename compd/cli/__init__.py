@@ -113,4 +113,5 @@ def _show_warning(message: Warning | str, category: type[Warning], *rest: object
 
 
 def _say(text: str) -> None:
+    sys.stdout.flush()  # what was printed before comes before
     typer.echo(f"compd: {' '.join(text.split())}", err=True)

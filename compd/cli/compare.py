@@ -43,9 +43,15 @@ def compare(
     from compd.cli.render_compare import print_comparison
     from compd.corpus import Corpus
     from compd.engines import runtimes_of
+    from compd.errors import CompdError
 
     o.use_threads(threads)
     check_json_target(json)
+    for name in ("plain", "saturating"):
+        if name in runtimes.split(",") and request.deployed is None:
+            raise CompdError(
+                f"expected --deployed FILE with --runtimes {name}, got none; it is of that file"
+            )
     with live() as report:
         labels = None
         if corpus is not None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from compd.cli import options as o
+
+if TYPE_CHECKING:
+    from compd.corpus import Corpus
 
 __all__ = ["export_inputs"]
 
@@ -40,7 +44,20 @@ def export_inputs(
             ("images", f"{count} of {len(store)} entries{' and their seeds' if seeds else ''}"),
             ("list", str(out / LIST)),
             ("on the device", 'run each, and write {"sha256": …, "logits": […]} a line'),
-            ("then", f"compd corpus verify --corpus {store.directory} --deployed outputs.jsonl"),
+            (
+                "then",
+                f"compd corpus verify --corpus {store.directory}{_files(store)} --deployed "
+                "outputs.jsonl",
+            ),
         ],
     )
     return 0
+
+
+def _files(store: Corpus) -> str:
+    """What names the original again, where a corpus was made with files."""
+    record = next(iter(store))
+    made = record.pair.get("compress")
+    if not isinstance(made, Mapping) or made.get("kind") != "given":
+        return ""
+    return f" --original {made.get('original')} --data {record.seed_data} (read as before)"

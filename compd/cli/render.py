@@ -9,7 +9,7 @@ from rich.table import Table
 
 from compd.report import CampaignReport
 
-__all__ = ["percent", "print_campaign", "print_facts", "warn_if_untrained"]
+__all__ = ["percent", "print_campaign", "print_facts", "print_table", "warn_if_untrained"]
 
 
 def percent(value: float | None) -> str:
@@ -34,16 +34,33 @@ def print_facts(title: str, rows: Sequence[tuple[str, str]]) -> None:
     table.add_column(overflow="fold")
     for name, value in rows:
         table.add_row(name, value)
+    print_table(table)
+
+
+def print_table(table: Table) -> None:
+    """Print a table; into a file or a pipe as wide as it is, without blanks at line ends."""
     console = Console()
-    if not console.is_terminal:  # a file or a pipe has no width
-        console = Console(width=200)
-    console.print(table, markup=False)
+    if console.is_terminal:
+        console.print(table, markup=False)
+        return
+    wide = Console(width=200)
+    with wide.capture() as captured:
+        wide.print(table, markup=False)
+    for line in captured.get().splitlines():
+        console.print(line.rstrip(), markup=False, highlight=False, soft_wrap=True)
+
+
+def _pair(report: CampaignReport) -> str:
+    made, width = report.settings["compress"], report.settings["width"]
+    if made["kind"] == "given":
+        return f"{made['original']} and {made['deployed']} on {report.data}, {report.engine}"
+    wide = "" if width is None else f" (width {width})"
+    return f"{report.model}{wide} on {report.data}, {report.compress}, {report.engine}"
 
 
 def print_campaign(report: CampaignReport, next_steps: Sequence[str]) -> None:
     """Print what a campaign found, and what to type next."""
     rate = report.seeds_effective / max(1, report.seeds)
-    width = "" if report.settings["width"] is None else f" (width {report.settings['width']})"
     severity = (
         "–"
         if report.severity_median is None
@@ -65,7 +82,7 @@ def print_campaign(report: CampaignReport, next_steps: Sequence[str]) -> None:
         value = report.settings["strategy"].get(name)
         aim += "" if value in (None, "none") else f", {name} {value}"
     rows = [
-        ("pair", f"{report.model}{width} on {report.data}, {report.compress}, {report.engine}"),
+        ("pair", _pair(report)),
         ("accuracy", f"original {percent(report.original_accuracy)}, deployed "
                      f"{percent(report.deployed_accuracy)} (rows {report.rows['test']})"),
         ("natural disagreement", f"{percent(report.natural_disagreement)} of clean images; "

@@ -27,7 +27,7 @@ def print_check(look: Preflight, notes: Sequence[str] = ()) -> None:
         rows.append(("", file.input))
         if file.census:
             rows.append(("", _census(file)))
-    images = f"{look.images} (rows {look.rows}), {look.classes_answered} classes answered"
+    images = f"{look.images} (rows {look.rows}), classes answered: {look.classes_answered}"
     rows.append(("clean images", images))
     if look.original_accuracy is not None:
         rows.append(
@@ -55,5 +55,5 @@ def _census(file: FileFacts) -> str:
         names = ", ".join(f"{name} {count}" for name, count in most[:_KINDS])
         more = f", {len(most) - _KINDS} more kinds" if len(most) > _KINDS else ""
         parts.append(f"{sum(found.values())} in {kind} ({names}{more})")
-    whole = "" if share is None else f"{percent(share)} of operators in integers: "
+    whole = f"{percent(share)} of operators in integers: " if share else ""
     return whole + "; ".join(parts)

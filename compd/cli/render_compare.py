@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.table import Table
 
-from compd.cli.render import print_facts
+from compd.cli.render import print_facts, print_table
 from compd.compare import Comparison
 
 __all__ = ["print_comparison"]
@@ -18,8 +18,6 @@ def print_comparison(
 ) -> None:
     """Print the matrix, and the images that the runtimes are surest to differ on."""
     console = Console()
-    if not console.is_terminal:
-        console = Console(width=200)
     what = "stored deviations" if result.deviates is not None else "clean images"
     table = Table(title=f"{result.images} {what}: on how many the column leaves the row's answer",
                   title_justify="left", box=None, pad_edge=False)  # fmt: skip
@@ -34,7 +32,7 @@ def print_comparison(
         if result.deviates is not None:
             row.append(str(result.deviates[i]))
         table.add_row(name, *row)
-    console.print(table, markup=False)
+    print_table(table)
     rows = [
         (f"{short[i]}, {engine}", f"sha256 {sha[:12]}…")
         for i, (engine, sha) in enumerate(zip(result.engines, result.hashes, strict=True))

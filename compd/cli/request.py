@@ -191,8 +191,12 @@ class PairRequest:
 
         self._reject("original", _WITH_FILES)
         if self.original is None or self.deployed is None or self.data is None:
+            missing = [
+                f"--{name}" for name in ("original", "deployed", "data") if not getattr(self, name)
+            ]
             raise CompdError(
-                "expected --original FILE --deployed FILE --data FOLDER, got only some of them"
+                "expected --original FILE --deployed FILE --data FOLDER, got none for "
+                f"{' and '.join(missing)}"
             )
         return pair_of_files(
             self.original, self.deployed, data=self.data, labels=self.labels, wish=self.wish(),

@@ -24,6 +24,11 @@ def wish_of(said: Mapping[str, str | None], *, trust: bool = False) -> Wish:
     """
     from compd.runtimes import Wish
 
+    if (said.get("mean") is None) != (said.get("std") is None):
+        raise CompdError(
+            f"expected --mean and --std together, got mean={said.get('mean')} and "
+            f"std={said.get('std')}"
+        )
     bgr = said.get("bgr")
     return Wish(
         said.get("layout"), _range(said.get("range")), o.floats(said.get("mean"), "mean"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 
 import torch
@@ -88,8 +89,28 @@ def fingerprint_changes(record: Record, pair: Pair) -> dict[str, tuple[str, str]
         key -> (then, now); the batch size is left out, because a replay chooses its own.
     """
     now = pair.fingerprint(batch=0)
-    return {
-        key: (str(record.fingerprint.get(key)), str(value))
-        for key, value in now.items()
-        if key != "batch" and str(record.fingerprint.get(key)) != str(value)
-    }
+    changes: dict[str, tuple[str, str]] = {}
+    for key, value in now.items():
+        then = record.fingerprint.get(key)
+        if key == "batch" or str(then) == str(value):
+            continue
+        inside = [_object(text) for text in (then, value)]
+        if all(inside):  # how a file is read: only what is read otherwise
+            for name in inside[1]:
+                before, after = (str(one.get(name)) for one in inside)
+                if before != after:
+                    changes[f"{key}.{name}"] = before, after
+        else:
+            changes[key] = str(then), str(value)
+    return changes
+
+
+def _object(text: object) -> dict[str, object]:
+    """A JSON object in a fingerprint; empty if it is none."""
+    if not isinstance(text, str) or not text.startswith("{"):
+        return {}
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 
 from compd.data.dataset import UNKNOWN, Dataset, Part, Split, Splits, part_of
@@ -56,5 +57,10 @@ def load_data(
         raise CompdError(
             f"expected 'digits', an image folder, parquet files or a Hugging Face dataset name, "
             f"got data={spec!r} (no such folder, and no parquet file matches)"
+        )
+    if find_spec("datasets") is None:
+        raise CompdError(
+            f"expected 'digits', a folder of images or parquet files, got data={spec!r} (there is "
+            "no such folder; a Hugging Face name needs: pip install 'compd[hf]')"
         )
     return from_hub(spec, channels=channels, size=size)

@@ -57,6 +57,11 @@ def image_folder(
         files = {name: _files(root, classes) for name, root in roots.items()}
     for name, found in files.items():
         if not found:
+            if unlabelled:
+                raise CompdError(
+                    f"expected a folder with images, got none in data={str(roots[name])!r} (no "
+                    f"{', '.join(sorted(_SUFFIXES)[:4])} …)"
+                )
             raise CompdError(
                 f"expected an image folder with at least one image in class subfolders, got "
                 f"data={str(roots[name])!r} (no {', '.join(sorted(_SUFFIXES)[:4])} … in any "

@@ -103,13 +103,14 @@ def check(
     answers = original.argmax(1)
     apart = float(strays(deployed, answers).double().mean())
     faults, warnings = [], []
+    renamed = None if labels is None else _renamed(labels, answers)
+    if isinstance(pair.spec.compress, Given):
+        faults += _uncompressed(pair, allow_float)
     for role, runtime, said in zip(("original", "deployed"), runs[:2], logits[:2], strict=True):
         if isinstance(runtime, FileRuntime):
             faults += _faults_of(role, runtime, said)
     if not faults:
-        faults += _misread(pair, images, labels, answers, apart)
-    if isinstance(pair.spec.compress, Given):
-        faults += _uncompressed(pair, allow_float)
+        faults += _misread(pair, images, labels, answers, apart, renamed or 0.0)
     if not faults and apart >= _WRONG and len(images) >= _LEAST:
         share = other_order(answers, deployed.argmax(1))
         if share is not None:
@@ -128,7 +129,20 @@ def check(
             f"expected two models that agree on clean images, got {apart:.0%} of {len(images)} "
             "on which they differ, read in any usual way; are they of the same network?"
         )
-    elif apart >= _MANY:
+    if not faults and renamed is not None:
+        faults.append(
+            f"expected labels in the order of the model's classes, got an accuracy of "
+            f"{_accuracy(original, labels):.0%}, and {renamed:.0%} with the labels renamed; see "
+            "--labels, or the names of the class folders"
+        )
+    if len(images) < _LEAST:
+        warnings.append(f"{len(images)} images say little; {_LEAST} or more are looked at closely")
+    elif (known := len(torch.unique(answers))) * 4 < min(len(pair.classes), len(images)):
+        warnings.append(
+            f"the original answers {known} of its {len(pair.classes)} classes; are these images of "
+            "what it knows?"
+        )
+    if not faults and apart >= _MANY:
         warnings.append(f"the pair differs on {apart:.1%} of clean images; the search leaves these")
     warnings += _saturation(pair.deployed)
     error = None if len(logits) < 3 else _logit_error(logits[2], deployed)
@@ -168,15 +182,18 @@ def _faults_of(role: str, runtime: FileRuntime, logits: Tensor) -> list[str]:
 
 
 def _misread(
-    pair: Pair, images: Tensor, labels: Tensor | None, answers: Tensor, apart: float
+    pair: Pair, images: Tensor, labels: Tensor | None, answers: Tensor, apart: float, renamed: float
 ) -> list[str]:
-    """Whether one of the files understands the images better when they are read otherwise."""
+    """Whether one of the files understands the images better when they are read otherwise.
+
+    ``renamed`` is the original's accuracy with labels in another order, which may explain more.
+    """
     if len(images) < _LEAST:
         return []
     reference, deployed = pair.reference, pair.deployed
     if isinstance(reference, FileRuntime):
         found = better_reading(reference, images, labels=labels)
-        if found is not None:
+        if found is not None and found.after > renamed - 0.05:
             return [_hint("original", reference, found.options, found.name, found.measure,
                           found.before, found.after)]  # fmt: skip
     if isinstance(deployed, FileRuntime) and apart >= _MANY:
@@ -216,6 +233,11 @@ def _uncompressed(pair: Pair, allow_float: bool) -> list[str]:
         return ["expected two files, got the same one as original and deployed"]
     facts = _facts("deployed", pair.deployed)
     whole = facts.int8_share
+    if whole == 0 and _facts("original", pair.reference).int8_share:
+        return [
+            f"expected the float file as the original and the int8 file as the deployed one, got "
+            f"{facts.name!r}, which is float, as deployed; are they swapped?"
+        ]
     if allow_float or whole is None or whole > 0:
         return []
     kinds = facts.census.keys() - {"float32", "float64"}
@@ -223,6 +245,14 @@ def _uncompressed(pair: Pair, allow_float: bool) -> list[str]:
         return []
     return [f"expected a compressed file as deployed, got {facts.name!r}, whose operators are all "
             "float32; pass --allow-float if that is meant (pruned, for example)"]  # fmt: skip
+
+
+def _renamed(labels: Tensor, answers: Tensor) -> float | None:
+    """The original's accuracy with the labels renamed, if that is far better."""
+    if len(labels) < _LEAST:
+        return None
+    right = float((answers == labels).double().mean())
+    return other_order(labels, answers, least=right + _WRONG)
 
 
 def _saturation(deployed: Runtime) -> list[str]:
@@ -239,7 +269,8 @@ def _saturation(deployed: Runtime) -> list[str]:
     here = "this one has it" if {"avx512_vnni", "avx_vnni"} & {*cpu_flags()} else "as this one"
     return [
         f"sums of {risky} of {len(layers)} dense int8 layers can saturate on x86 CPUs without VNNI "
-        f"({here}); see what changes with: compd compare --runtimes deployed,saturating"
+        f"({here}); compd compare with the same options and --runtimes deployed,saturating says "
+        "what changes"
     ]
 
 

@@ -90,12 +90,13 @@ def better_reading(
     return best
 
 
-def other_order(answers: Tensor, said: Tensor) -> float | None:
+def other_order(answers: Tensor, said: Tensor, *, least: float = _EXPLAINS) -> float | None:
     """Whether the classes of two models are in another order.
 
     Args:
         answers: int64 (N,): the original's labels.
         said: int64 (N,): the deployed model's.
+        least: share of images on which they have to agree then.
 
     Returns:
         On what share of images they agree when each class is renamed; None if a class would have
@@ -108,7 +109,7 @@ def other_order(answers: Tensor, said: Tensor) -> float | None:
         return None
     renamed = torch.tensor([names[label] for label in answers.tolist()])
     share = float((renamed == said).double().mean())
-    return share if share >= _EXPLAINS else None
+    return share if share >= least else None
 
 
 def information(logits: Tensor) -> float:

@@ -77,7 +77,7 @@ def saturating(runtime: FileRuntime) -> FloatRuntime:
     if not any(risk.risky for risk in risks(read_onnx(runtime.path))):
         raise CompdError(
             f"expected int8 layers whose sums can saturate, got none in {runtime.path.name!r}: "
-            "its weights have 7 bits, its activations are signed, or it is not QDQ"
+            "its weights have 7 bits, or it is not QDQ"
         )
     return FloatRuntime(module, torch.device("cpu"), "emulated, 16-bit sums")
 

@@ -145,3 +145,24 @@ def test_information() -> None:
     assert information(torch.eye(3) * 50) == pytest.approx(1.0986, abs=1e-3)  # sure, all different
     assert information(torch.zeros(3, 3)) == pytest.approx(0.0, abs=1e-6)  # sure of nothing
     assert information(torch.tensor([[50.0, 0, 0]] * 3)) == pytest.approx(0.0, abs=1e-6)
+
+
+def test_swapped_files(refuses: Refuses) -> None:
+    original, deployed = onnx_files()
+    with refuses("swapped", "whole.onnx"):
+        look(deployed, original).raise_if_faulty()
+
+
+def test_labels_in_another_order(tmp_path: Path, refuses: Refuses) -> None:
+    names = [path.name for path in sorted(photos().iterdir())]
+    (tmp_path / "labels.txt").write_text("\n".join([names[1], names[2], names[0]]))
+    pair, splits = pair_of_files(*onnx_files(), data=str(photos()), labels=tmp_path / "labels.txt")
+    with refuses("labels in the order of the model's classes", "renamed"):
+        check(pair, splits).raise_if_faulty()
+
+
+def test_few_images(tmp_path: Path) -> None:
+    for file in [*sorted(photos(flat=True).iterdir())][:5]:
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    pair, splits = pair_of_files(*onnx_files(), data=str(tmp_path))
+    assert any("say little" in warning for warning in check(pair, splits).warnings)

@@ -5,6 +5,9 @@ products of two neighbours in a row of channels are added in 16 bits, which satu
 is twice as much as they hold. (Intel's manual, volume 2, PMADDUBSW; ONNX Runtime's and oneDNN's
 documentation of int8 advise weights of 7 bits.) Depthwise convolutions are computed otherwise.
 
+Signed activations do not help: ONNX Runtime shifts them to unsigned ones on x86 (1.31: all
+``QLinearConv`` of an optimised graph have uint8 activations).
+
 The neighbours are those of oneDNN, with channels last and padded to an even number; measured
 against its AVX2 kernels.
 """
@@ -45,7 +48,7 @@ class Risk:
 
 
 def risks(model: onnx.ModelProto) -> tuple[Risk, ...]:
-    """The layers of a QDQ model with unsigned activations and signed weights, as they are at risk.
+    """The layers of a QDQ model with 8-bit activations and signed weights, as they are at risk.
 
     Args:
         model: from :func:`compd.models.onnx.read_onnx`.
@@ -81,7 +84,7 @@ def saturating_conv(
     node: Node, x: Tensor, x_scale: Tensor, x_zero: Tensor, w: Tensor, w_scale: Tensor,
     w_zero: Tensor, bias: Tensor | None = None,
 ) -> Tensor:  # fmt: skip
-    """``Conv`` of uint8 activations and int8 weights, whose sums saturate."""
+    """``Conv`` of 8-bit activations and int8 weights, whose sums saturate."""
     del w_zero  # symmetric: _layers sees to it
     scale = w_scale.reshape(-1, 1, 1, 1) if node.shapes[4] not in ((), (1,)) else w_scale
     exact = convolve(node, (x - x_zero) * x_scale, w * scale, bias, weight_at=3)
@@ -95,7 +98,7 @@ def saturating_gemm(
     node: Node, x: Tensor, x_scale: Tensor, x_zero: Tensor, w: Tensor, w_scale: Tensor,
     w_zero: Tensor, bias: Tensor | None = None,
 ) -> Tensor:  # fmt: skip
-    """``Gemm`` or ``MatMul`` of uint8 activations and int8 weights, whose sums saturate."""
+    """``Gemm`` or ``MatMul`` of 8-bit activations and int8 weights, whose sums saturate."""
     del w_zero
     columns = node.shapes[4] not in ((), (1,))
     if node.get("transB", 0):
@@ -107,7 +110,12 @@ def saturating_gemm(
 
 
 def _leaf(function: Any, x: Any, w: Any, x_zero: Any, node: Node) -> Any:
-    """Call a function, or put the call into a graph: it looks at numbers."""
+    """Call a function, or put the call into a graph: it looks at numbers.
+
+    Signed activations become unsigned ones first, as ONNX Runtime makes them on x86.
+    """
+    if node.types[2] == _INT8:  # of the zero point
+        x, x_zero = x + 128, x_zero + 128
     if isinstance(x, fx.Proxy):
         return x.tracer.create_proxy("call_function", function, (x, w, x_zero, node), {})
     return function(x, w, x_zero, node)
@@ -185,7 +193,7 @@ def _rows(weight: Tensor, node: onnx.NodeProto) -> Tensor:
 def _layers(
     model: onnx.ModelProto,
 ) -> list[tuple[onnx.NodeProto, tuple[str, str], Tensor]]:
-    """Dense layers with uint8 activations and symmetric int8 weights: node, inputs, weights."""
+    """Dense layers with 8-bit activations and symmetric int8 weights: node, inputs, weights."""
     constants = {tensor.name: tensor for tensor in model.graph.initializer}
     makers = {output: node for node in model.graph.node for output in node.output}
     found = []
@@ -203,7 +211,8 @@ def _layers(
         if stored is None or stored.data_type != _INT8 or len(activation.input) < 3:
             continue
         zero = constants.get(activation.input[2])
-        if zero is None or zero.data_type != _UINT8 or activation.input[0] in constants:
+        eight = zero is not None and zero.data_type in (_UINT8, _INT8)
+        if not eight or activation.input[0] in constants:
             continue
         if len(weight.input) > 2 and int(as_tensor(constants[weight.input[2]]).abs().max()):
             continue

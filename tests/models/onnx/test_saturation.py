@@ -117,3 +117,19 @@ def test_seven_bits_cannot_saturate() -> None:
     x = torch.from_numpy(draw.integers(-3, 253, (2, 8, 5, 5))).float()
     assert risks(model)[0].risky == 0
     torch.testing.assert_close(to_module(saturating(model))(x), to_module(model)(x))
+
+
+def test_signed_activations_are_shifted() -> None:
+    """The same numbers as int8 and as uint8: the same layers, and the same sums."""
+    draw = np.random.default_rng(2)
+    w = draw.integers(-127, 128, (4, 6, 3, 3)).astype(np.int8)
+    unsigned = graph(w, zero=128, stride=1, pad=1, group=1, size=5)
+    signed = graph(w, zero=0, stride=1, pad=1, group=1, size=5)
+    for tensor in signed.graph.initializer:
+        if tensor.name == "zero":
+            tensor.CopyFrom(numpy_helper.from_array(np.int8(0), "zero"))
+    assert [r.risky for r in risks(signed)] == [r.risky for r in risks(unsigned)]
+    x = torch.from_numpy(draw.integers(-128, 128, (2, 6, 5, 5))).float()
+    here, there = (to_module(saturating(model))(x) for model in (signed, unsigned))
+    torch.testing.assert_close(here, there)
+    assert not torch.equal(here, to_module(signed)(x))
