@@ -1,4 +1,4 @@
-"""Ctrl-C: the first ends the work in order, the second at once."""
+"""Ctrl-C, or a polite kill: the first ends the work in order, the second at once."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["first_interrupt_sets"]
 
 @contextmanager
 def first_interrupt_sets(stop: threading.Event) -> Iterator[None]:
-    """Let the first Ctrl-C end the work after its step, and the second at once."""
+    """Let the first Ctrl-C (or SIGTERM) end the work after its step, and the second at once."""
 
     def handle(number: int, frame: FrameType | None) -> None:
         if stop.is_set():
@@ -23,8 +23,9 @@ def first_interrupt_sets(stop: threading.Event) -> Iterator[None]:
         # not through a buffered stream: this may interrupt a write to that very stream
         os.write(2, b"\nstopping after this step; Ctrl-C again to stop at once\n")
 
-    before = signal.signal(signal.SIGINT, handle)
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, old in before.items():
+            signal.signal(number, old)

@@ -177,7 +177,10 @@ def test_the_same_campaign_gives_the_same_corpus(run: Run, cached: Any, tmp_path
                           tmp_path / "again").out  # fmt: skip
 
 
-def test_an_interrupt_ends_a_campaign_in_order(cached: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_ends_a_campaign_in_order(
+    cached: Any, tmp_path: Path, number: signal.Signals
+) -> None:
     corpus, target = tmp_path / "corpus", tmp_path / "report.json"
     command = [
         sys.executable, "-m", "compd", "fuzz", "--pair", cached.pair, "--seeds", "8",
@@ -193,7 +196,7 @@ def test_an_interrupt_ends_a_campaign_in_order(cached: Any, tmp_path: Path) -> N
         for line in process.stderr:
             if line.startswith("searching:"):
                 break
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         out, err = process.communicate(timeout=50)
     assert process.returncode == 130, err
     assert "Traceback" not in err
