@@ -96,12 +96,10 @@ def fuzz(
         Corpus(corpus, create=True)  # now, not after minutes of training
     with live() as report:
         built, splits = request.open(report)
-        look = None
+        look = check(built, splits, allow_float=allow_float, report=report)
         if request.deployed is not None:  # what compd made itself is what it says
-            look = check(built, splits, allow_float=allow_float, report=report)
             look.raise_if_faulty()
-    if look is not None:
-        print_check(look, notes=built.notes)
+    print_check(look, notes=built.notes)
     with live() as report:
         agreement = evaluate(built, splits, report=report)
         stop = threading.Event()
