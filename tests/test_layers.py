@@ -7,7 +7,7 @@ import compd
 
 ROWS = [
     {"errors"},
-    {"storage", "machine", "plugins", "progress", "images", "quiet"},
+    {"storage", "machine", "plugins", "progress", "images", "intervals", "quiet"},
     {"models"},
     {"data"},
     {"training"},

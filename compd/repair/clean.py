@@ -9,9 +9,9 @@ from torch import Tensor
 
 from compd.agreement import divergence, strays
 from compd.data import Split
+from compd.intervals import Share, mcnemar
 from compd.models.inputs import predict
 from compd.pair import Pair
-from compd.repair.intervals import Share, mcnemar
 
 __all__ = ["Clean", "measure_clean"]
 

@@ -14,9 +14,9 @@ from compd.data import Split
 from compd.errors import CompdError
 from compd.fuzz import Blackbox, Boundary, Campaign, Compd, Diva, Finding, Pgd
 from compd.fuzz import Settings as Search
+from compd.intervals import Share
 from compd.models.inputs import predict
 from compd.pair import Pair
-from compd.repair.intervals import Share
 from compd.repair.settings import Settings
 
 __all__ = ["Fresh", "common_seeds", "compare", "search", "searches_of"]

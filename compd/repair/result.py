@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from compd.intervals import Share
 from compd.repair.clean import Clean
 from compd.repair.fresh import Fresh
-from compd.repair.intervals import Share
 from compd.repair.selection import Seen
 from compd.repair.verdict import Robust, Verdict
 

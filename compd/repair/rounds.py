@@ -17,12 +17,13 @@ from compd.compress.tuning import Tuning, tuning_of
 from compd.data import Split
 from compd.pair import Pair
 from compd.progress import Progress, Report, silent
+from compd.repair.blends import Blend, blended, with_shadow
 from compd.repair.methods import Bench, Schedule, loss_of
 from compd.repair.selection import Deviations, Untouched, Watch, best_of, bound_of_looks, look_at
 from compd.repair.settings import Settings
 from compd.repair.state import State, save_state
 
-__all__ = ["Rounds", "step_seconds", "with_shadow"]
+__all__ = ["Rounds", "step_seconds"]
 
 _SAVE_EVERY = 20.0  # seconds
 _WATCH = 8  # steps from one look at the loss to the next: reading it waits for the device
@@ -30,9 +31,6 @@ _CLIP = 5.0  # norm of a gradient, at most
 _FEWEST = 10  # steps that are worth a round
 _SMALLEST = 1e-2  # what a tensor of zeros counts as, which could not move otherwise
 _CALMER = 4.0  # by which the learning rate falls after a round that brought nothing
-_BLENDS = (0.75, 0.5, 0.25)  # shares of the trained weights to try, in turn
-_SPARING = (0.25, 0.5, 0.75)  # the same of a sparing repair: no further than needed
-_LEFT = 0.25  # share of the start's deviations that a sparing repair leaves at most
 _TRY = 2  # steps that are timed to plan a round
 
 
@@ -70,8 +68,9 @@ class Rounds:
             number = len(state.seen)
             shadow: nn.Module = copy.deepcopy(self.pair.shadow)
             if self._train_(shadow, number):
-                shadow, untouched, blend = self._blended(shadow)
-                self._look(with_shadow(self.pair, shadow), untouched, blend)
+                blend = self._blended(shadow)
+                shadow = blend.pair.shadow
+                self._look(blend.pair, blend.untouched, blend.share)
             else:
                 state.notes.append(f"round {number} diverged after {state.step} steps")
                 state.seen.append(replace(state.seen[0], round=number, severity=1.0))
@@ -124,55 +123,26 @@ class Rounds:
         shadow.requires_grad_(False)
         return True
 
-    def _blended(self, trained: nn.Module) -> tuple[nn.Module, Untouched, float]:
-        """Go back towards what the round started from until accuracy and agreement are kept.
+    def _blended(self, trained: nn.Module) -> Blend:
+        state = self.state
+        if self.settings.keep == "last":
+            pair = with_shadow(self.pair, trained)
+            return Blend(pair, self._watch.untouched(pair), 1.0)
 
-        Between fine-tuned weights and those before often lie better ones than either (WiSE-FT,
-        Wortsman et al., CVPR 2022). A sparing repair first goes from there to here, until most of
-        the start's deviations are gone.
+        def keeps(untouched: Untouched) -> bool:
+            self._check_stop()
+            return untouched.keeps(state.seen[0], self.settings)
 
-        Returns:
-            The model, what it is worth on clean selection images, and its share of the trained
-            weights; all of them if no blend will do.
-        """
-        tuning = tuning_of(self.pair.spec.compress, self.pair.shadow)
-        whole = self._watch.untouched(with_shadow(self.pair, trained))
-        last = self.settings.keep == "last"
-        for share in () if last or not tuning.sparing else _SPARING:
-            pair, untouched = self._blend(trained, share, tuning)
-            if self._keeps(untouched) and self._deviations.left(pair) <= _LEFT:
-                return pair.shadow, untouched, share
-        if last or self._keeps(whole):
-            return trained, whole, 1.0
-        for share in _BLENDS:
-            pair, untouched = self._blend(trained, share, tuning)
-            if self._keeps(untouched):
-                return pair.shadow, untouched, share
-        return trained, whole, 1.0
+        def left(pair: Pair) -> float:
+            return self._deviations.left(pair)
 
-    def _blend(
-        self, trained: nn.Module, share: float, tuning: Tuning
-    ) -> tuple[Pair, Untouched]:  # fmt: skip
-        """The pair with so much of the trained weights, and what it is worth."""
-        self._check_stop()
-        before, blend = self.state.best, copy.deepcopy(trained)
-        mixed = {
-            key: torch.lerp(before[key], value, share) if value.is_floating_point() else value
-            for key, value in _copied(trained).items()
-        }
-        blend.load_state_dict(mixed)
-        tuning.finish_(blend)  # ranges follow the weights
-        pair = with_shadow(self.pair, blend)
-        return pair, self._watch.untouched(pair)
+        return blended(self.pair, state.best, trained, self._watch, keeps=keeps, left=left)
 
     @cached_property
     def _deviations(self) -> Deviations:
         return Deviations.of(
             self.start, self.selection, self.settings, self.state.eps, self.stop, self.report
         )
-
-    def _keeps(self, untouched: Untouched) -> bool:
-        return untouched.keeps(self.state.seen[0], self.settings)
 
     def _plan(self, number: int) -> int:
         """Steps of a round. With a budget of time, the rounds that are left share what is left."""
@@ -248,11 +218,6 @@ def step_seconds(pair: Pair, bench: Bench, settings: Settings) -> float:
             begun = time.perf_counter()
         loss_of(settings.method, bench, _draw(settings, 0, i)).backward()  # type: ignore[no-untyped-call]
     return (time.perf_counter() - begun) / _TRY
-
-
-def with_shadow(pair: Pair, shadow: nn.Module) -> Pair:
-    """The pair with another shadow, and the deployed model that is made of it."""
-    return Pair(pair.spec, pair.original, shadow, device=pair.device)
 
 
 def lr_at(step: int, total: int, config: Schedule) -> float:

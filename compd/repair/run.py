@@ -18,10 +18,11 @@ from compd.errors import CompdError
 from compd.models.inputs import predict
 from compd.pair import Pair, check_pair_target
 from compd.progress import Report, silent
+from compd.repair.blends import with_shadow
 from compd.repair.material import Material, material_of
 from compd.repair.methods import Bench
 from compd.repair.result import RepairResult
-from compd.repair.rounds import Rounds, step_seconds, with_shadow
+from compd.repair.rounds import Rounds, step_seconds
 from compd.repair.selection import best_of
 from compd.repair.settings import Settings
 from compd.repair.state import load_state

@@ -12,10 +12,10 @@ from torch import Tensor
 from compd.agreement import strays
 from compd.data import Split
 from compd.fuzz import Boundary, Campaign, fuzz
+from compd.intervals import mcnemar
 from compd.models.inputs import predict
 from compd.pair import Pair
 from compd.progress import Report, silent
-from compd.repair.intervals import mcnemar
 from compd.repair.settings import Settings
 
 __all__ = ["Deviations", "Seen", "Untouched", "Watch", "best_of", "bound_of_looks", "look_at"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -77,8 +78,13 @@ class FileRuntime:
         return names if len(names) == self.format.classes else ()
 
     def read_as(self, wish: Wish) -> FileRuntime:
-        """The same file, with what is said here of its input instead of what was said before."""
-        return FileRuntime(self.path, wish.over(self.wish), size=self._size)
+        """The same file, with what is said here of its input instead of what was said before.
+
+        It is not opened again: that takes seconds for some.
+        """
+        other = copy.copy(self)
+        other.wish, other.format = wish.over(self.wish), self.format.read_as(wish)
+        return other
 
     def plain(self) -> FileRuntime:
         """The same file with the runtime's optimisation off."""

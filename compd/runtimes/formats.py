@@ -16,7 +16,7 @@ from torch import Tensor
 
 from compd.errors import CompdError, unknown
 
-__all__ = ["LAYOUTS", "OUTPUTS", "Format", "Grid", "Wish", "image_shape", "range_of"]
+__all__ = ["LAYOUTS", "OUTPUTS", "Format", "Grid", "Wish", "format_of", "image_shape", "range_of"]
 
 LAYOUTS = ("NCHW", "NHWC")
 OUTPUTS = ("logits", "probs")
@@ -25,7 +25,7 @@ _INTEGERS = {"uint8": (0, 255), "int8": (-128, 127)}
 _FLOATS = ("float32", "float16", "float64")
 # Ranges of pixels that quantised inputs are usually made for.
 _USUAL_RANGES = ((0.0, 1.0), (-1.0, 1.0), (0.0, 255.0))
-_LEAST = 1e-12  # probability that a printed 0 counts as
+LEAST = 1e-12  # probability that a printed 0 counts as
 
 
 @dataclass(frozen=True)
@@ -110,6 +110,29 @@ class Format:
         """As a JSON object."""
         return asdict(self)
 
+    def read_as(self, wish: Wish) -> Format:
+        """The same file, with what is said here instead of what was said before."""
+        said = {"layout": wish.layout, "range": wish.range, "mean": wish.mean, "std": wish.std,
+                "bgr": wish.bgr, "output": wish.output}  # fmt: skip
+        return replace(self, **{key: value for key, value in said.items() if value is not None})  # type: ignore[arg-type]
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """Of the input, with a batch of one image if the file leaves that open."""
+        sides = (self.height, self.width)
+        one = (self.channels, *sides) if self.layout == "NCHW" else (*sides, self.channels)
+        return self.batch or 1, one[0], one[1], one[2]
+
+    @property
+    def normalisation(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """Mean and standard deviation, one number a channel, in the file's order."""
+        both = []
+        for values, default in ((self.mean, 0.0), (self.std, 1.0)):
+            each = values or (default,)
+            each = each * self.channels if len(each) == 1 else each
+            both.append(each[::-1] if self.bgr else each)
+        return both[0], both[1]
+
     def describe(self) -> str:
         """For people: ``float32 NCHW, RGB, 0..1, mean 0.5 std 0.25 -> logits``."""
         low, high = self.range
@@ -136,7 +159,8 @@ class Format:
             return np.ascontiguousarray(self._laid_out(x))
         x = x.astype(np.float32) * np.float32((high - low) / 255) + np.float32(low)
         if self.mean is not None or self.std is not None:
-            x = (x - self._per_channel(self.mean or (0.0,))) / self._per_channel(self.std or (1.0,))
+            mean, std = (np.array(v, np.float32).reshape(1, -1, 1, 1) for v in self.normalisation)
+            x = (x - mean) / std
         if self.dtype in _INTEGERS:
             grid = self.grid or Grid(1.0, 0)
             # as the runtimes' own quantisers: half to even, then cut off
@@ -159,7 +183,7 @@ class Format:
         if self.output_grid is not None:
             values = (values - self.output_grid.zero_point) * self.output_grid.scale
         if self.output == "probs":
-            values = values.clamp_min(_LEAST).log()
+            values = values.clamp_min(LEAST).log()
         return values
 
     def _takes_levels(self) -> bool:
@@ -171,11 +195,39 @@ class Format:
     def _laid_out(self, x: NDArray[Any]) -> NDArray[Any]:
         return x.transpose(0, 2, 3, 1) if self.layout == "NHWC" else x
 
-    def _per_channel(self, values: tuple[float, ...]) -> NDArray[np.float32]:
-        if len(values) == 1:
-            values = values * self.channels
-        ordered = values[::-1] if self.bgr else values
-        return np.array(ordered, np.float32).reshape(1, -1, 1, 1)
+
+def format_of(
+    shape: tuple[int | None, ...],
+    dtype: str,
+    wish: Wish,
+    *,
+    size: int | None,
+    name: str,
+    output: str,
+    grid: Grid | None = None,
+    output_grid: Grid | None = None,
+) -> Format:
+    """How a file takes images and answers; the number of classes is not known yet.
+
+    Args:
+        shape: of the input with its batch; None for what the file leaves open.
+        dtype: of the input.
+        wish: what the user says, before what the file says.
+        size: height and width where the file leaves them open.
+        name: of the file, for messages.
+        output: ``logits`` or ``probs``, as the file tells.
+        grid: of an integer input.
+        output_grid: of an integer output.
+
+    Raises:
+        CompdError: if the input is no image's, or could be either layout.
+    """
+    layout, channels, height, width = image_shape(shape, wish.layout, size, name)
+    return Format(
+        channels=channels, height=height, width=width, classes=2, layout=layout, dtype=dtype,
+        grid=grid, range=wish.range or range_of(dtype, grid), mean=wish.mean, std=wish.std,
+        bgr=bool(wish.bgr), batch=shape[0], output=wish.output or output, output_grid=output_grid,
+    )  # fmt: skip
 
 
 def image_shape(

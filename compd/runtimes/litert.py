@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 
 from compd.errors import CompdError, require_extra
 from compd.runtimes.files import Census, Opened, sha256_of, with_classes
-from compd.runtimes.formats import Format, Grid, Wish, image_shape, range_of
+from compd.runtimes.formats import Grid, Wish, format_of
 
 __all__ = ["open_model"]
 
@@ -48,18 +49,14 @@ def open_model(path: Path, wish: Wish, size: int | None, optimise: bool) -> Open
     into, out = inputs[0], outputs[0]
     signature = into.get("shape_signature", into["shape"])
     shape = tuple(None if n < 0 else int(n) for n in signature)
-    layout, channels, height, width = image_shape(
-        shape, wish.layout or _usual(shape), size, path.name
-    )
-    dtype, grid = np.dtype(into["dtype"]).name, _grid_of(into)
     batches = _Batches(interpreter, into["index"], out["index"])
-    # A file that fixes its batch can be resized and runs, and what it answers is wrong.
-    batch = shape[0]
     kind = "probs" if _last_operator(interpreter) == "SOFTMAX" else "logits"
-    form = Format(
-        channels=channels, height=height, width=width, classes=2, layout=layout, dtype=dtype,
-        grid=grid, range=wish.range or range_of(dtype, grid), mean=wish.mean, std=wish.std,
-        bgr=bool(wish.bgr), batch=batch, output=wish.output or kind, output_grid=_grid_of(out),
+    if wish.layout is None:
+        wish = replace(wish, layout=_usual(shape))
+    # A file that fixes its batch can be resized and runs, and what it answers is wrong.
+    form = format_of(
+        shape, np.dtype(into["dtype"]).name, wish, size=size, name=path.name, output=kind,
+        grid=_grid_of(into), output_grid=_grid_of(out),
     )  # fmt: skip
     return Opened(
         engine="litert-cpu",

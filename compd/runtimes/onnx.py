@@ -13,7 +13,7 @@ from compd.errors import CompdError, require_extra
 from compd.models.onnx import describe, read_onnx
 from compd.models.onnx.external import all_tensors
 from compd.runtimes.files import Opened, sha256_of, with_classes
-from compd.runtimes.formats import Format, Wish, image_shape, range_of
+from compd.runtimes.formats import Wish, format_of
 from compd.runtimes.metadata import class_names_of, wish_of
 
 __all__ = ["open_model"]
@@ -47,18 +47,15 @@ def open_model(path: Path, wish: Wish, size: int | None, optimise: bool) -> Open
             f"expected an ONNX file that ONNX Runtime {ort.__version__} can run, got "
             f"{str(path)!r} ({' '.join(str(error).split())[:160]})"
         ) from error
-    layout, channels, height, width = image_shape(what.input.shape, wish.layout, size, path.name)
-    dtype, name, output = what.input.element, what.input.name, what.outputs[0].name
+    name, output = what.input.name, what.outputs[0].name
 
     def call(x: NDArray[Any]) -> NDArray[Any]:
         answer: NDArray[Any] = session.run([output], {name: x})[0]
         return answer
 
-    form = Format(
-        channels=channels, height=height, width=width, classes=2, layout=layout, dtype=dtype,
-        range=wish.range or range_of(dtype, None), mean=wish.mean, std=wish.std,
-        bgr=bool(wish.bgr), batch=what.input.shape[0],
-        output=wish.output or _kind_of_output(model),
+    form = format_of(
+        what.input.shape, what.input.element, wish, size=size, name=path.name,
+        output=_kind_of_output(model),
     )  # fmt: skip
     return Opened(
         engine="onnxruntime-cpu",

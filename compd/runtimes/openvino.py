@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from compd.errors import CompdError, require_extra
 from compd.runtimes.files import Census, Opened, sha256_of, with_classes
-from compd.runtimes.formats import Format, Wish, image_shape, range_of
+from compd.runtimes.formats import Wish, format_of
 
 __all__ = ["open_model"]
 
@@ -50,17 +50,12 @@ def open_model(path: Path, wish: Wish, size: int | None, optimise: bool) -> Open
         ) from error
     sizes = model.input(0).get_partial_shape()
     shape = tuple(int(n.get_length()) if n.is_static else None for n in sizes)
-    layout, channels, height, width = image_shape(shape, wish.layout, size, path.name)
     dtype = _TYPES.get(model.input(0).get_element_type().get_type_name(), "?")
 
     def call(x: NDArray[Any]) -> NDArray[Any]:
         return np.asarray(compiled(x)[0])
 
-    form = Format(
-        channels=channels, height=height, width=width, classes=2, layout=layout, dtype=dtype,
-        range=wish.range or range_of(dtype, None), mean=wish.mean, std=wish.std,
-        bgr=bool(wish.bgr), batch=shape[0], output=wish.output or _kind_of_output(model),
-    )  # fmt: skip
+    form = format_of(shape, dtype, wish, size=size, name=path.name, output=_kind_of_output(model))
     return Opened(
         engine="openvino-cpu",
         format=with_classes(form, call, path.name),

@@ -10,7 +10,7 @@ from torch import Tensor, fx, nn
 from compd.errors import CompdError
 from compd.models.inputs import to_input
 from compd.runtimes.files import FileRuntime
-from compd.runtimes.formats import Format
+from compd.runtimes.formats import LEAST, Format
 from compd.runtimes.torch_runtimes import FloatRuntime
 
 __all__ = ["as_module", "on_our_grid", "saturating"]
@@ -39,9 +39,7 @@ def as_module(runtime: FileRuntime, *, saturate: bool = False) -> nn.Module:
     from compd.models.onnx.saturation import saturating as saturated
 
     form, model = runtime.format, read_onnx(runtime.path)
-    sides = (form.height, form.width)
-    shape = (form.channels, *sides) if form.layout == "NCHW" else (*sides, form.channels)
-    graph = to_module(saturated(model) if saturate else model, shape=shape)
+    graph = to_module(saturated(model) if saturate else model, shape=form.shape[1:])
     return _AsFile(graph, form).eval()
 
 
@@ -73,12 +71,12 @@ def saturating(runtime: FileRuntime) -> FloatRuntime:
     from compd.models.onnx import read_onnx
     from compd.models.onnx.saturation import risks
 
-    module = as_module(runtime, saturate=True)
     if not any(risk.risky for risk in risks(read_onnx(runtime.path))):
         raise CompdError(
             f"expected int8 layers whose sums can saturate, got none in {runtime.path.name!r}: "
             "its weights have 7 bits, or it is not QDQ"
         )
+    module = as_module(runtime, saturate=True)
     return FloatRuntime(module, torch.device("cpu"), "emulated, 16-bit sums")
 
 
@@ -94,7 +92,7 @@ class _AsFile(nn.Module):
         super().__init__()
         self.graph = graph
         low, high = form.range
-        mean, std = _per_channel(form.mean, 0.0, form), _per_channel(form.std, 1.0, form)
+        mean, std = (torch.tensor(each).reshape(1, -1, 1, 1) for each in form.normalisation)
         # (low + x * (high - low) - mean) / std
         self.register_buffer("mean", (mean - low) / (high - low))
         self.register_buffer("std", std / (high - low))
@@ -114,11 +112,4 @@ class _AsFile(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         logits: Tensor = self.graph(self.to_input(x)).flatten(1)
-        return logits.clamp_min(1e-12).log() if self._probabilities else logits
-
-
-def _per_channel(values: tuple[float, ...] | None, default: float, form: Format) -> Tensor:
-    values = values or (default,)
-    if len(values) == 1:
-        values = values * form.channels
-    return torch.tensor(values[::-1] if form.bgr else values).reshape(1, -1, 1, 1)
+        return logits.clamp_min(LEAST).log() if self._probabilities else logits

@@ -15,7 +15,7 @@ from torch.utils import _pytree as pytree
 from compd.errors import CompdError, require_extra
 from compd.quiet import quiet
 from compd.runtimes.files import Census, Opened, sha256_of, with_classes
-from compd.runtimes.formats import Format, Wish, image_shape, range_of
+from compd.runtimes.formats import Wish, format_of
 from compd.runtimes.metadata import class_names_of, wish_of
 
 __all__ = ["open_model"]
@@ -43,11 +43,11 @@ def open_model(path: Path, wish: Wish, size: int | None, optimise: bool) -> Open
         image = _image_of(program, path)
         wish = wish.over(wish_of(metadata, path.name))
         shape = tuple(n if isinstance(n, int) else None for n in image.shape)
-        layout, channels, height, width = image_shape(shape, wish.layout, size, path.name)
-        batch = shape[0] or _BATCH
-        sides = (height, width)
-        one = (channels, *sides) if layout == "NCHW" else (*sides, channels)
-        example = torch.zeros(batch, *one, dtype=image.dtype)
+        form = format_of(
+            (shape[0] or _BATCH, *shape[1:]), _name_of(image.dtype), wish, size=size,
+            name=path.name, output=_kind_of_output(program),
+        )  # fmt: skip
+        example = torch.zeros(form.shape, dtype=image.dtype)
         graph = _lowered(program, example, path) if optimise else program.module()
 
     def call(x: NDArray[Any]) -> NDArray[Any]:
@@ -55,12 +55,6 @@ def open_model(path: Path, wish: Wish, size: int | None, optimise: bool) -> Open
             answer: Tensor = pytree.tree_leaves(graph(torch.from_numpy(x)))[0]
             return answer.numpy()
 
-    dtype = _name_of(image.dtype)
-    form = Format(
-        channels=channels, height=height, width=width, classes=2, layout=layout, dtype=dtype,
-        range=wish.range or range_of(dtype, None), mean=wish.mean, std=wish.std,
-        bgr=bool(wish.bgr), batch=batch, output=wish.output or _kind_of_output(program),
-    )  # fmt: skip
     return Opened(
         engine="torchao-onednn",
         format=with_classes(form, call, path.name),

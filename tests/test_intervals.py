@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from compd.repair.intervals import Share, mcnemar
+from compd.intervals import Share, mcnemar
 
 
 def test_the_interval_is_wilsons() -> None:

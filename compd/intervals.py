@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from scipy.stats import binomtest
-
 __all__ = ["Share", "mcnemar"]
 
 
@@ -23,6 +21,8 @@ class Share:
         """Build it; an empty total gives the interval that says nothing."""
         if of == 0:
             return cls(0, 0, 0.0, 1.0)
+        from scipy.stats import binomtest  # half a second to import
+
         interval = binomtest(count, of).proportion_ci(0.95, method="wilson")
         return cls(count, of, round(float(interval.low), 6), round(float(interval.high), 6))
 
@@ -41,4 +41,6 @@ def mcnemar(only_before: int, only_after: int) -> float:
     """
     if only_before + only_after == 0:
         return 1.0
+    from scipy.stats import binomtest
+
     return float(binomtest(only_before, only_before + only_after, 0.5).pvalue)
