@@ -16,7 +16,7 @@ from compd.models.inputs import predict
 from compd.pair import Pair, choose_device
 from compd.progress import Progress, Report, silent
 from compd.runtimes import FileRuntime, FloatRuntime, Runtime, Wish, open_file
-from compd.runtimes.surrogate import as_module, on_our_grid
+from compd.runtimes.surrogate import AsFile, as_module, on_our_grid
 from compd.spec import ModelSpec, PairSpec
 
 __all__ = ["deployed_as", "pair_of_files"]
@@ -73,7 +73,7 @@ def pair_of_files(
     )  # fmt: skip
     splits = Splits(dataset, trains=False)
     report(Progress("opening files", 2, 3))
-    model, shadow, kind, notes = _gradients(reference, shipped, splits, where)
+    model, shadow, kind, notes = _gradients(reference, shipped, splits)
     spec = PairSpec(
         ModelSpec(
             reference.path.name, None, form.channels, form.height, dataset.classes, None, None
@@ -133,8 +133,8 @@ def _check_alike(reference: FileRuntime, shipped: FileRuntime) -> None:
 
 
 def _gradients(
-    reference: FileRuntime, shipped: FileRuntime, splits: Splits, device: torch.device
-) -> tuple[nn.Module | None, nn.Module | None, str, tuple[str, ...]]:
+    reference: FileRuntime, shipped: FileRuntime, splits: Splits
+) -> tuple[AsFile | None, AsFile | None, str, tuple[str, ...]]:
     """The original and the shadow as modules, what the shadow is, and why."""
     images = splits.calibration.images[:_LOOK]
     try:
@@ -163,7 +163,7 @@ def _gradients(
     return model, shadow, kind, tuple(notes)
 
 
-def _stand_ins(model: nn.Module, images: Tensor) -> Iterator[tuple[str, nn.Module]]:
+def _stand_ins(model: AsFile, images: Tensor) -> Iterator[tuple[str, AsFile]]:
     """What may stand in for a deployed file that cannot be converted."""
     yield "original", model
     yield "quantised", on_our_grid(model, images)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
@@ -13,6 +14,7 @@ from compd.cli.request import PairRequest, takes_pair
 __all__ = ["compare"]
 
 _SHOWN = 8
+_LAYERS = 64  # images whose sums are looked at layer by layer
 
 
 @takes_pair()
@@ -40,10 +42,12 @@ def compare(
     import compd.compare as library
     from compd.cli.display import live
     from compd.cli.files import check_json_target, write_json
-    from compd.cli.render_compare import print_comparison
+    from compd.cli.render_compare import print_comparison, print_saturation
     from compd.corpus import Corpus
     from compd.engines import runtimes_of
     from compd.errors import CompdError
+    from compd.runtimes import FileRuntime
+    from compd.runtimes.surrogate import Saturation, saturation_by_layer
 
     o.use_threads(threads)
     check_json_target(json)
@@ -70,7 +74,12 @@ def compare(
         result = library.compare(
             opened, images, names, labels=labels, batch=batch or 64, report=report
         )
+        by_layer: tuple[Saturation, ...] = ()
+        if "saturating" in opened and isinstance(pair.deployed, FileRuntime):
+            by_layer = saturation_by_layer(pair.deployed, images[:_LAYERS])
+    print_saturation(by_layer, min(_LAYERS, len(images)))
     print_comparison(result, pair.classes, None if corpus is None else str(corpus), _SHOWN)
     if json is not None:
-        write_json(json, result.to_json())
+        layers = [asdict(layer) for layer in by_layer]
+        write_json(json, {**result.to_json(), "saturation": layers})
     return 0

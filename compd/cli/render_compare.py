@@ -7,10 +7,13 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.table import Table
 
-from compd.cli.render import print_facts, print_table
+from compd.cli.render import percent, print_facts, print_table
 from compd.compare import Comparison
+from compd.runtimes.surrogate import Saturation
 
-__all__ = ["print_comparison"]
+__all__ = ["print_comparison", "print_saturation"]
+
+_LAYERS = 8  # named
 
 
 def print_comparison(
@@ -49,6 +52,22 @@ def print_comparison(
             f"next: compd corpus show --corpus {corpus} {result.partings[0].name}",
             markup=False, highlight=False, soft_wrap=True,
         )  # fmt: skip
+
+
+def print_saturation(layers: Sequence[Saturation], images: int) -> None:
+    """Print which layers' sums saturate most on CPUs without VNNI; nothing if there are none."""
+    if not layers:
+        return
+    touched = [layer for layer in layers if layer.changed]
+    rows = [("saturating", f"{len(touched)} of {len(layers)} int8 layers, on {images} images")]
+    for layer in sorted(touched, key=lambda one: -one.changed)[:_LAYERS]:
+        rows.append(
+            (f"  {layer.layer}",
+             f"{layer.kind}: {percent(layer.changed)} of sums come out otherwise, by "
+             f"{percent(layer.worst)} of the largest at most; {percent(layer.risky)} of "
+             "neighbouring weights can")
+        )  # fmt: skip
+    print_facts("", rows)
 
 
 def _short(name: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, fx, nn
@@ -13,10 +14,10 @@ from compd.runtimes.files import FileRuntime
 from compd.runtimes.formats import LEAST, Format
 from compd.runtimes.torch_runtimes import FloatRuntime
 
-__all__ = ["as_module", "on_our_grid", "saturating"]
+__all__ = ["AsFile", "Saturation", "as_module", "on_our_grid", "saturating", "saturation_by_layer"]
 
 
-def as_module(runtime: FileRuntime, *, saturate: bool = False) -> nn.Module:
+def as_module(runtime: FileRuntime, *, saturate: bool = False) -> AsFile:
     """Convert a file to torch.
 
     Args:
@@ -40,10 +41,10 @@ def as_module(runtime: FileRuntime, *, saturate: bool = False) -> nn.Module:
 
     form, model = runtime.format, read_onnx(runtime.path)
     graph = to_module(saturated(model) if saturate else model, shape=form.shape[1:])
-    return _AsFile(graph, form).eval()
+    return AsFile(graph, form).eval()
 
 
-def on_our_grid(module: nn.Module, images: Tensor) -> nn.Module:
+def on_our_grid(module: AsFile, images: Tensor) -> AsFile:
     """A converted float file, rounded to 8 bits here.
 
     Args:
@@ -52,8 +53,6 @@ def on_our_grid(module: nn.Module, images: Tensor) -> nn.Module:
     """
     from compd.models.onnx.quantise import quantised
 
-    if not isinstance(module, _AsFile):
-        raise TypeError(f"expected a converted file, got {type(module).__name__}")
     made = copy.copy(module)
     made._modules = dict(module._modules)
     with torch.inference_mode():
@@ -80,7 +79,7 @@ def saturating(runtime: FileRuntime) -> FloatRuntime:
     return FloatRuntime(module, torch.device("cpu"), "emulated, 16-bit sums")
 
 
-class _AsFile(nn.Module):
+class AsFile(nn.Module):
     """What :meth:`Format.encode` and :meth:`Format.decode` do, around a graph, with gradients."""
 
     mean: Tensor
@@ -111,5 +110,38 @@ class _AsFile(nn.Module):
         return x
 
     def forward(self, x: Tensor) -> Tensor:
+        """Float pixels (N, C, H, W), RGB, in 0..1 to logits (N, K)."""
         logits: Tensor = self.graph(self.to_input(x)).flatten(1)
         return logits.clamp_min(LEAST).log() if self._probabilities else logits
+
+
+@dataclass(frozen=True)
+class Saturation:
+    """What saturates in one layer."""
+
+    layer: str
+    kind: str  # operator
+    risky: float  # share of neighbouring weights whose products can exceed 16 bits
+    changed: float  # share of sums that came out otherwise on these images
+    worst: float  # largest difference, in parts of the largest exact sum
+
+
+def saturation_by_layer(runtime: FileRuntime, images: Tensor) -> tuple[Saturation, ...]:
+    """Exact against saturating sums, layer by layer, on the emulated file.
+
+    Args:
+        runtime: an ONNX file.
+        images: uint8 (N, C, H, W).
+
+    Raises:
+        CompdError: as :func:`saturating`.
+    """
+    from compd.models.onnx import read_onnx
+    from compd.models.onnx.saturation import observed, risks
+
+    module = as_module(runtime, saturate=True)
+    seen = observed(module.graph, module.to_input(to_input(images)))
+    return tuple(
+        Saturation(risk.node, risk.kind, risk.risky / max(1, risk.pairs), changed, worst)
+        for risk, (changed, worst) in zip(risks(read_onnx(runtime.path)), seen, strict=True)
+    )

@@ -29,7 +29,7 @@ from compd.models.onnx.window import convolve
 if TYPE_CHECKING:
     import onnx
 
-__all__ = ["Risk", "risks", "saturating", "saturating_conv", "saturating_gemm"]
+__all__ = ["Risk", "observed", "risks", "saturating", "saturating_conv", "saturating_gemm"]
 
 _MOST = 2**15 - 1
 _DOMAIN = "compd"
@@ -223,3 +223,43 @@ def _layers(
 def _three(dequantise: onnx.NodeProto) -> list[str]:
     """Tensor, scale and zero point."""
     return [*dequantise.input, ""][:3]
+
+
+def observed(graph: fx.GraphModule, x: Tensor) -> list[tuple[float, float]]:
+    """Run a saturating graph, and look at each of its layers.
+
+    Args:
+        graph: of :func:`saturating`, converted.
+        x: its input.
+
+    Returns:
+        For each layer, in the file's order: the share of sums that saturation changed, and by how
+        much at most, in parts of the largest exact sum.
+    """
+    watch = _Observed(graph)
+    with torch.inference_mode():
+        watch.run(x)
+    return watch.layers
+
+
+class _Observed(fx.Interpreter):
+    """Keeps what saturation took from each layer."""
+
+    def __init__(self, module: fx.GraphModule) -> None:
+        super().__init__(module)
+        self.layers: list[tuple[float, float]] = []
+
+    def call_function(self, target: Any, args: Any, kwargs: Any) -> Any:
+        value = super().call_function(target, args, kwargs)
+        if target in (_missing_of_conv, _missing_of_gemm):
+            x, w, zero, node = args
+            exact = (
+                convolve(node, x - zero, w, None, weight_at=3)
+                if target is _missing_of_conv
+                else torch.matmul(x - zero, w)
+            )
+            largest = float(exact.abs().max()) or 1.0
+            self.layers.append(
+                (float((value != 0).double().mean()), float(value.abs().max()) / largest)
+            )
+        return value

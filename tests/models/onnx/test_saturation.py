@@ -12,7 +12,7 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 
 from compd.models.onnx import to_module
-from compd.models.onnx.saturation import risks, saturating
+from compd.models.onnx.saturation import observed, risks, saturating
 
 # Prints what the int8 convolution of a PyTorch engine gives; the environment chooses its kernels.
 REAL = """
@@ -133,3 +133,16 @@ def test_signed_activations_are_shifted() -> None:
     here, there = (to_module(saturating(model))(x) for model in (signed, unsigned))
     torch.testing.assert_close(here, there)
     assert not torch.equal(here, to_module(signed)(x))
+
+
+def test_layers_are_told_apart() -> None:
+    w = np.zeros((2, 4, 1, 1), np.int8)
+    w[0, :2, 0, 0] = 127  # the first channel of the result saturates where both inputs are high
+    w[1] = 1
+    x = torch.zeros(1, 4, 2, 2)
+    x[0, :2, 0, :] = 255  # in the upper half
+    module = to_module(saturating(graph(w, zero=0, stride=1, pad=0, group=1, size=2)))
+    ((changed, worst),) = observed(module, x)
+    assert changed == 0.25
+    assert worst == pytest.approx(1 - 32767 / (2 * 255 * 127))
+    assert observed(module, x / 2) == [(0.0, 0.0)]
