@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["Share", "mcnemar"]
+__all__ = ["Share", "mcnemar", "upper_bound"]
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,15 @@ class Share:
     def share(self) -> float:
         """The share; 0 of an empty total."""
         return self.count / self.of if self.of else 0.0
+
+
+def upper_bound(count: int, of: int) -> float:
+    """One-sided 95 % bound from above on a share (Clopper and Pearson 1934): 0.6 % for 0 of 500."""
+    if of == 0:
+        return 1.0
+    from scipy.stats import binomtest
+
+    return float(binomtest(count, of).proportion_ci(0.90, method="exact").high)
 
 
 def mcnemar(only_before: int, only_after: int) -> float:

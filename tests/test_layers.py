@@ -23,6 +23,7 @@ ROWS = [
     {"corpus"},
     {"repair"},
     {"report"},
+    {"gate"},
     {"cli"},
     {"__init__", "__main__"},
 ]

@@ -1,6 +1,7 @@
 """The command line: parse, one library call, render.
 
-Exit status: 0 done, 1 a check did not hold, 2 the input is at fault, 130 interrupted.
+Exit status: 0 done, 1 a check did not hold, 2 the input is at fault, 3 inconclusive, 130
+interrupted.
 """
 
 from __future__ import annotations
@@ -15,14 +16,18 @@ import warnings
 import typer
 
 from compd import __version__
+from compd.cli.baseline import baseline
 from compd.cli.check import check
 from compd.cli.compare import compare
 from compd.cli.compress import compress
 from compd.cli.corpus import corpus
 from compd.cli.export import export
 from compd.cli.fuzz import fuzz
+from compd.cli.gate import gate
+from compd.cli.hunt import hunt
 from compd.cli.inputs import export_inputs
 from compd.cli.repair import repair
+from compd.cli.replay import replay
 from compd.cli.train import train
 from compd.errors import CompdError, CompdWarning
 
@@ -41,6 +46,9 @@ app = typer.Typer(
 )
 app.command("fuzz")(fuzz)
 app.command("repair")(repair)
+app.command("gate")(gate)
+app.command("hunt")(hunt)
+app.command("replay")(replay)
 app.command("train")(train)
 app.command("compress")(compress)
 app.command("export-inputs")(export_inputs)
@@ -48,6 +56,7 @@ app.command("check")(check)
 app.command("compare")(compare)
 app.command("export")(export)
 app.add_typer(corpus, name="corpus")
+app.add_typer(baseline, name="baseline")
 
 
 def _version(value: bool) -> None:

@@ -131,10 +131,11 @@ def verify_entries(
     with live() as report:
         built = open_pair_of(store, request, report)
         results = verify(store, built, batch=64 if batch is None else batch, report=report)
+    now = built.fingerprint(batch=0)
     damaged = [result for result in results if result.verdict is None]
     changed = [result for result in results if result.verdict is not None and not result.holds]
     changes = {
-        key: value for record in store for key, value in fingerprint_changes(record, built).items()
+        key: value for record in store for key, value in fingerprint_changes(record, now).items()
     }
     used = rows_used(result.record for result in results)
     rows = [

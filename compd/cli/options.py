@@ -13,10 +13,11 @@ import typer
 from compd.errors import CompdError
 
 __all__ = [
-    "ActivationBits", "AllowFloat", "Amount", "Batch", "Bgr", "Channels", "CompressKind",
-    "CorpusDir", "Data", "Deployed", "DeployedInput", "Device", "Engine", "Epochs",
+    "ActivationBits", "AllowFloat", "Amount", "BaselineFile", "Batch", "Bgr", "Channels",
+    "CompressKind", "CorpusDir", "Data", "Deployed", "DeployedInput", "Device", "Engine", "Epochs",
     "FineTuneEpochs", "FineTuneLr", "JsonFile", "Labels", "Layout", "Mean", "Model", "Original",
-    "Output", "PairDir", "Range", "Size", "Std", "Threads", "Trust", "WeightBits", "Weights",
+    "Output", "PairDir", "Range", "SearchEps", "SearchGoal", "SearchNorm",
+    "SearchStrategy", "Size", "Std", "Threads", "Trust", "WeightBits", "Weights",
     "Width", "floats", "use_threads",
 ]  # fmt: skip
 
@@ -77,6 +78,22 @@ PairDir = Annotated[
     Path | None, typer.Option("--pair", help="A pair's directory, from: compd compress --out DIR.")
 ]
 CorpusDir = Annotated[Path | None, typer.Option("--corpus", help="The corpus's directory.")]
+BaselineFile = Annotated[
+    Path | None, typer.Option("--baseline", help="Default: baseline.txt in the corpus's folder.")
+]
+# of a gate and of a hunt, where what is left out is the corpus's own
+SearchStrategy = Annotated[
+    str | None, typer.Option("--strategy", help="As of compd fuzz. Default: the corpus's own.")
+]
+SearchGoal = Annotated[
+    str | None, typer.Option("--goal", help="first or severe. Default: the corpus's own.")
+]
+SearchEps = Annotated[
+    int | None, typer.Option("--eps", help="Bound in levels of 255. Default: the corpus's own.")
+]
+SearchNorm = Annotated[
+    str | None, typer.Option("--norm", help="linf or l2. Default: the corpus's own.")
+]
 JsonFile = Annotated[Path | None, typer.Option("--json", help="Also write the result as JSON.")]
 Original = Annotated[
     Path | None,

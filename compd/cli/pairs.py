@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -10,29 +11,67 @@ from compd.cli.request import PairRequest
 
 if TYPE_CHECKING:
     from compd.corpus import Corpus
+    from compd.data import Splits
     from compd.pair import Pair
     from compd.progress import Report
 
-__all__ = ["open_pair_of"]
+__all__ = ["open_pair_of", "open_with_data", "use_threads_of"]
 
 
 def open_pair_of(store: Corpus, request: PairRequest, report: Report) -> Pair:
     """Open the pair that a request names, or else build the one that a corpus was made with.
 
-    A pair's directory without an engine runs on the one that all entries were judged on.
-
     Raises:
         CompdError: if none is named and the corpus does not say, or it cannot be built again.
     """
-    if request.pair is not None and request.engine is None:
-        request = replace(request, engine=_engine_of(store))
-    named = (request.pair, request.model, request.original)
-    if any(name is not None for name in named):
-        return request.open(report)[0]
+    if request.pair is not None and request.data is None and request.original is None:
+        return _with_engine_of(store, request).load()  # its data need not be there
+    return open_with_data(store, request, report)[0]
+
+
+def open_with_data(
+    store: Corpus, request: PairRequest, report: Report, *, changed: bool = False
+) -> tuple[Pair, Splits]:
+    """The same, with the data.
+
+    Args:
+        store: the corpus.
+        request: what is said of the pair.
+        report: told of progress.
+        changed: whether the pair that the corpus names may come out otherwise than it was: that is
+            what a gate is there to notice.
+    """
+    request = _with_engine_of(store, request)
+    if request.names_pair:
+        return request.open(report)
     request.check_deployed()
     file = request.deployed
-    pair = _own_pair(store, request.without_files(), report, other=file is not None)
-    return pair if file is None else request.with_deployed(pair)
+    pair, splits = _own_pair(
+        store, request.without_files(), report, other=changed or file is not None
+    )
+    return (pair if file is None else request.with_deployed(pair)), splits
+
+
+def use_threads_of(store: Corpus, threads: int | None) -> None:
+    """Compute with as many threads as all entries were found with, unless told otherwise.
+
+    Sums are added in another order with another number of threads. If this machine has fewer cores,
+    it is all that it has.
+    """
+    from compd.cli.options import use_threads
+    from compd.machine import cpu_count
+
+    found = {record.fingerprint.get("threads") for record in store}
+    number = found.pop() if len(found) == 1 else None
+    same = isinstance(number, int) and 1 <= number <= cpu_count()
+    use_threads(threads or (number if same else None))
+
+
+def _with_engine_of(store: Corpus, request: PairRequest) -> PairRequest:
+    """A pair's directory without an engine runs on the one that all entries were judged on."""
+    if request.pair is None or request.engine is not None:
+        return request
+    return replace(request, engine=_engine_of(store))
 
 
 def _engine_of(store: Corpus) -> str | None:
@@ -43,14 +82,17 @@ def _engine_of(store: Corpus) -> str | None:
     return next(iter(engines)) if len(engines) == 1 and engines < {*ENGINES} else None
 
 
-def _own_pair(store: Corpus, request: PairRequest, report: Report, *, other: bool = False) -> Pair:
+def _own_pair(
+    store: Corpus, request: PairRequest, report: Report, *, other: bool = False
+) -> tuple[Pair, Splits]:
     """Build the pair that a corpus was made with, and see to it that it is the same one.
 
     Args:
         store: the corpus.
         request: what else is said of the pair.
         report: told of progress.
-        other: whether another deployed model will take its place, so that it need not be the same.
+        other: whether it need not be the same: another deployed model will take its place, or it
+            is judged for what it has become.
     """
     from compd.errors import CompdError
 
@@ -73,16 +115,19 @@ def _own_pair(store: Corpus, request: PairRequest, report: Report, *, other: boo
             "--weights and options that it was made with"
         )
     made_with = {str(record.fingerprint.get("deployed_sha256")) for record in store}
-    if len(made_with) != 1:
+    recipes = {json.dumps(record.pair, sort_keys=True) for record in store}
+    if len(recipes if other else made_with) != 1:
         raise CompdError(
             f"expected --pair DIR or --model, since {str(store.directory)!r} holds entries of "
-            f"{len(made_with)} pairs"
+            f"{len(recipes if other else made_with)} pairs"
         )
-    pair, _ = replace(request, data=request.data or first.seed_data).open_like(first.pair, report)
+    pair, splits = replace(request, data=request.data or first.seed_data).open_like(
+        first.pair, report
+    )
     if pair.hashes["deployed"] not in made_with and not other:
         raise CompdError(
             f"expected the pair that {str(store.directory)!r} was made with, got another (built "
             "from its settings, with other weights); name it with --pair DIR, or --model, "
             "--weights and the options that it was made with"
         )
-    return pair
+    return pair, splits

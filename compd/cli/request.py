@@ -75,6 +75,11 @@ class PairRequest:
         """The data named, or the default."""
         return self.data or _DATA
 
+    @property
+    def names_pair(self) -> bool:
+        """Whether it says which pair; else a corpus does."""
+        return any(name is not None for name in (self.pair, self.model, self.original))
+
     def splits(self, pair: Pair | None = None) -> Splits:
         """Open the data: the one named, else the pair's own, else digits."""
         from compd.data import Splits, load_data
@@ -95,7 +100,6 @@ class PairRequest:
     def open(self, report: Report) -> tuple[Pair, Splits]:
         """Load or build the pair, and open the data."""
         from compd.build import build_pair
-        from compd.pair import Pair
         from compd.storage import check_cache
 
         check_cache()
@@ -107,8 +111,7 @@ class PairRequest:
             return self.with_deployed(pair), splits
         self._reject_without_files()
         if self.pair is not None:
-            self._reject("pair", _WITH_PAIR)
-            pair = Pair.load(self.pair, engine=self.engine, device=self.device)
+            pair = self.load()
             return pair, self.splits(pair)
         splits = self.splits()
         pair = build_pair(
@@ -126,6 +129,19 @@ class PairRequest:
             report=report,
         )
         return pair, splits
+
+    def load(self) -> Pair:
+        """Read the pair's directory, without its data; with the file of this request, if any."""
+        from compd.pair import Pair
+
+        if self.deployed is not None:
+            self.check_deployed()
+            return self.with_deployed(self.without_files().load())
+        self._reject_without_files()
+        self._reject("pair", _WITH_PAIR)
+        if self.pair is None:
+            raise CompdError("expected --pair DIR, got none")
+        return Pair.load(self.pair, engine=self.engine, device=self.device)
 
     def open_like(self, made_with: Mapping[str, Any], report: Report) -> tuple[Pair, Splits]:
         """Build the pair that a corpus names, on the data and the engine of this request."""

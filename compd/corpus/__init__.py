@@ -1,6 +1,6 @@
 """Stored deviations: add, read, replay, make smaller, sum up."""
 
-from compd.corpus.campaigns import collect
+from compd.corpus.campaigns import collect, records_by
 from compd.corpus.distil import Kind, Subset, distil
 from compd.corpus.minimise import Effort, Minimisation, minimise
 from compd.corpus.records import Record
@@ -24,6 +24,7 @@ __all__ = [
     "distil",
     "fingerprint_changes",
     "minimise",
+    "records_by",
     "rows_used",
     "stats",
     "verify",

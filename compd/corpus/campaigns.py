@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from compd.corpus.records import Record
@@ -13,10 +13,31 @@ from compd.fuzz.findings import Finding
 from compd.fuzz.strategies import STRATEGIES
 from compd.fuzz.trust import Confirm
 
-__all__ = ["collect"]
+__all__ = ["collect", "records_by"]
 
 _EVERY = 0.3  # seconds: a write waits for the disk, but not the search for it
 _CONFIRM_EVERY = 3.0  # seconds: replays of few findings cost as much as those of a batch
+
+
+def records_by(campaign: Campaign) -> Callable[[Finding], Record]:
+    """What turns a campaign's findings into records of a corpus, with their circumstances."""
+    settings = campaign.settings
+    fingerprint = campaign.pair.fingerprint(batch=campaign.batch)
+    spec = campaign.pair.spec.to_json()
+    pair = {key: spec[key] for key in ("model", "compress", "engine")}
+    strategy = {
+        **STRATEGIES.settings_of(settings.strategy),
+        "goal": settings.goal,
+        "flip": None if settings.flip is None else ":".join(settings.flip),
+    }
+
+    def record(finding: Finding) -> Record:
+        return Record.of(
+            finding, data=campaign.data, strategy=strategy, eps=settings.eps, norm=settings.norm,
+            random_seed=settings.random_seed, fingerprint=fingerprint, pair=pair,
+        )  # fmt: skip
+
+    return record
 
 
 def collect(campaign: Campaign, corpus: Corpus, *, confirm: Confirm | None = None) -> Iterator[int]:
@@ -30,29 +51,10 @@ def collect(campaign: Campaign, corpus: Corpus, *, confirm: Confirm | None = Non
     Yields:
         How many entries each write added; they are on the disk by then.
     """
-    settings = campaign.settings
-    fingerprint = campaign.pair.fingerprint(batch=campaign.batch)
-    spec = campaign.pair.spec.to_json()
-    pair = {key: spec[key] for key in ("model", "compress", "engine")}
-    strategy = {
-        **STRATEGIES.settings_of(settings.strategy),
-        "goal": settings.goal,
-        "flip": None if settings.flip is None else ":".join(settings.flip),
-    }
+    record = records_by(campaign)
 
     def store(findings: list[Finding]) -> int:
-        return corpus.add(
-            (
-                Record.of(
-                    finding, data=campaign.data, strategy=strategy, eps=settings.eps,
-                    norm=settings.norm, random_seed=settings.random_seed, fingerprint=fingerprint,
-                    pair=pair,
-                ),
-                finding.image,
-                finding.seed_image,
-            )
-            for finding in findings
-        )  # fmt: skip
+        return corpus.add((record(one), one.image, one.seed_image) for one in findings)
 
     waiting: list[Finding] = []
     writing: Future[int] | None = None

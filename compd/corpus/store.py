@@ -19,7 +19,7 @@ from torch import Tensor
 from compd.corpus.records import Record, image_file, seed_file
 from compd.errors import CompdError, CompdWarning
 from compd.images import decode_png, encode_png, pixel_hash
-from compd.storage import disk_errors, write_all
+from compd.storage import disk_errors, write_all, write_atomic
 
 try:
     import fcntl
@@ -31,6 +31,10 @@ except (
 __all__ = ["Corpus"]
 
 _METADATA = "metadata.jsonl"
+_GIT = b"""metadata.jsonl text eol=lf merge=union
+baseline.txt text eol=lf merge=union
+*.png binary
+"""
 _TOGETHER = 128  # pictures in one write: each is an open file until then
 
 
@@ -56,7 +60,10 @@ class Corpus:
                         f"expected a new folder or a corpus, got corpus={str(directory)!r}, which "
                         "holds other files; name another one"
                     )
-                self._metadata.touch()
+                if not self._metadata.exists():
+                    self._metadata.touch()
+                    # What two branches append or accept is all true: git is to take both.
+                    write_atomic(self.directory / ".gitattributes", _GIT, sync=False)
         elif not self._metadata.is_file():
             raise CompdError(
                 f"expected a corpus (a folder with {_METADATA}), got corpus={str(directory)!r}; "

@@ -58,22 +58,28 @@ class Confirm:
         done = list(findings)
         if not rows:
             return done
-        with self._clock.running():
-            trusts = self._trusts(
-                torch.stack([findings[i].image for i in rows]),
-                torch.tensor([findings[i].seed_label for i in rows]),
-            )
+        trusts = self.trusts(
+            torch.stack([findings[i].image for i in rows]),
+            torch.tensor([findings[i].seed_label for i in rows]),
+        )
         self.counts.update(str(trust) for trust in trusts)
         for i, trust in zip(rows, trusts, strict=True):
             done[i] = replace(findings[i], trust=trust)
         return done
 
-    def _trusts(self, images: Tensor, labels: Tensor) -> list[Trust]:
+    def trusts(self, images: Tensor, labels: Tensor) -> list[Trust]:
+        """What each deviation depends on.
+
+        Args:
+            images: uint8 (N, C, H, W).
+            labels: int64 (N,), the original's labels for their seeds.
+        """
         trusts = [Trust.STABLE] * len(images)
-        for trust, held in self._replays(images, labels):
-            for i in (~held).nonzero()[:, 0].tolist():
-                if trusts[i] is Trust.STABLE:
-                    trusts[i] = trust
+        with self._clock.running():
+            for trust, held in self._replays(images, labels):
+                for i in (~held).nonzero()[:, 0].tolist():
+                    if trusts[i] is Trust.STABLE:
+                        trusts[i] = trust
         return trusts
 
     def _replays(self, images: Tensor, labels: Tensor) -> Iterator[tuple[Trust, Tensor]]:

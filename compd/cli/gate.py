@@ -1,0 +1,170 @@
+"""``compd gate``: replay, search a little, compare with the baseline; the exit status decides."""
+
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from compd.cli import options as o
+from compd.cli.interrupt import first_interrupt_sets
+from compd.cli.pairs import open_pair_of, open_with_data, use_threads_of
+from compd.cli.request import PairRequest, takes_pair
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from compd.corpus import Corpus
+    from compd.gate import Deviation, GateResult
+
+__all__ = ["gate"]
+
+
+@takes_pair()
+def gate(
+    request: PairRequest,
+    directory: o.CorpusDir = None,
+    baseline: o.BaselineFile = None,
+    config: Annotated[
+        Path | None,
+        typer.Option("--config", help="Default: the nearest pyproject.toml, [tool.compd.gate]."),
+    ] = None,
+    only_replay: Annotated[
+        bool | None, typer.Option("--only-replay/--search", help="Do not search.")
+    ] = None,
+    min_severity: Annotated[
+        float | None, typer.Option("--min-severity", help="Milder deviations do not count.")
+    ] = None,
+    max_new: Annotated[
+        int | None, typer.Option("--max-new", help="New deviations to let pass. Default: 0.")
+    ] = None,
+    max_severity_rise: Annotated[
+        float | None,
+        typer.Option("--max-severity-rise", help="Of an accepted one. Default: 0.1."),
+    ] = None,
+    known_by: Annotated[
+        str | None,
+        typer.Option(
+            "--known-by",
+            help="image: each deviation is accepted on its own (default); seed: for its seed's "
+            "flip, whatever the pixels.",
+        ),
+    ] = None,
+    max_natural_disagreement: Annotated[
+        float | None,
+        typer.Option(
+            "--max-natural-disagreement", help="Its one-sided 95 % bound on the test rows, 0..1."
+        ),
+    ] = None,
+    max_accuracy_drop: Annotated[
+        float | None, typer.Option("--max-accuracy-drop", help="Original to deployed, 0..1.")
+    ] = None,
+    max_class_accuracy_drop: Annotated[
+        float | None, typer.Option("--max-class-accuracy-drop", help="The same of each class.")
+    ] = None,
+    seeds: Annotated[
+        int | None, typer.Option("--seeds", help="Seeds to search from. Default: 50.")
+    ] = None,
+    time: Annotated[float | None, typer.Option("--time", help="Seconds to search.")] = None,
+    random_seed: Annotated[
+        int | None, typer.Option("--random-seed", help="Of the search. Default: 0.")
+    ] = None,
+    strategy: o.SearchStrategy = None,
+    goal: o.SearchGoal = None,
+    eps: o.SearchEps = None,
+    norm: o.SearchNorm = None,
+    out: Annotated[
+        Path, typer.Option("--out", help="Corpus for what the search finds that is not known yet.")
+    ] = Path("compd-new"),
+    junit: Annotated[Path | None, typer.Option("--junit", help="Write JUnit XML.")] = None,
+    sarif: Annotated[Path | None, typer.Option("--sarif", help="Write SARIF 2.1.0.")] = None,
+    summary: Annotated[
+        Path | None,
+        typer.Option(
+            "--summary", help="Append a Markdown summary. Default: $GITHUB_STEP_SUMMARY, if set."
+        ),
+    ] = None,
+    annotate: Annotated[
+        bool | None,
+        typer.Option("--annotate/--no-annotate", help="Default: yes in GitHub Actions."),
+    ] = None,
+    json: o.JsonFile = None,
+    batch: o.Batch = None,
+    threads: o.Threads = None,
+) -> int:
+    """Fail on deviations that nobody has accepted: 0 clean, 1 new ones, 3 inconclusive."""
+    import compd.gate as library
+    from compd.cli.display import live
+    from compd.cli.files import check_json_target, find_corpus
+    from compd.cli.render_gate import print_gate
+    from compd.corpus import Corpus
+    from compd.errors import CompdError
+
+    for path in (json, junit, sarif):
+        check_json_target(path)
+    store = Corpus(find_corpus(directory))
+    policy, policy_from = library.find_policy(Path.cwd(), config)
+    policy = policy.over(
+        {
+            "only_replay": only_replay, "min_severity": min_severity, "max_new": max_new,
+            "max_severity_rise": max_severity_rise, "known_by": known_by,
+            "max_natural_disagreement": max_natural_disagreement,
+            "max_accuracy_drop": max_accuracy_drop,
+            "max_class_accuracy_drop": max_class_accuracy_drop, "seeds": seeds, "time": time,
+            "random_seed": random_seed, "strategy": strategy, "goal": goal, "eps": eps,
+            "norm": norm,
+        }
+    )  # fmt: skip
+    if batch is not None and batch < 1:
+        raise CompdError(f"expected at least one image a batch, got batch={batch}")
+    accepted_in = baseline or store.directory / library.BASELINE
+    accepted = library.Baseline.load(accepted_in)
+    use_threads_of(store, threads)
+    new = None if policy.only_replay else Corpus(out, create=True)
+    stop = threading.Event()
+    with live() as report:
+        if policy.only_replay and not policy.asks_for_clean_rows and request.pair is not None:
+            pair, splits = open_pair_of(store, request, report), None
+        else:
+            pair, splits = open_with_data(store, request, report, changed=True)
+        with first_interrupt_sets(stop):
+            result = library.gate(
+                pair, store, accepted, policy, splits=splits, found=new,
+                baseline_name=str(accepted_in), policy_from=policy_from, batch=batch or 64,
+                stop=stop, report=report,
+            )  # fmt: skip
+    print_gate(result)
+    _write(result, store, new, json=json, junit=junit, sarif=sarif, summary=summary)
+    if annotate or (annotate is None and os.environ.get("GITHUB_ACTIONS") == "true"):
+        from compd.gate.outputs import workflow_commands
+
+        for line in workflow_commands(result):
+            typer.echo(line)
+    return 130 if stop.is_set() else result.exit_code
+
+
+def _write(
+    result: GateResult, store: Corpus, new: Corpus | None, *, json: Path | None,
+    junit: Path | None, sarif: Path | None, summary: Path | None,
+) -> None:  # fmt: skip
+    from compd.cli.files import write_json
+    from compd.gate import outputs
+    from compd.storage import disk_errors, write_atomic
+
+    def pictures(one: Deviation) -> tuple[Tensor, Tensor]:
+        home = store if one.found == "corpus" or new is None else new
+        return home.image(one.record), home.seed_image(one.record)
+
+    if json is not None:
+        write_json(json, result.to_json())
+    for path, made in ((junit, outputs.junit), (sarif, outputs.sarif)):
+        if path is not None:
+            with disk_errors(path):
+                write_atomic(path, made(result))
+    page = summary or Path(os.environ.get("GITHUB_STEP_SUMMARY") or os.devnull)
+    if page != Path(os.devnull):
+        with disk_errors(page), page.open("a", encoding="utf-8") as file:
+            file.write(outputs.summary(result, pictures, room=(1 << 20) - file.tell()))

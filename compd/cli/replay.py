@@ -1,0 +1,123 @@
+"""``compd replay``: what do both models say of this file?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from compd.cli import options as o
+from compd.cli.pairs import open_pair_of
+from compd.cli.request import PairRequest, takes_pair
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from compd.corpus import Corpus
+    from compd.fuzz import Answer
+
+__all__ = ["replay"]
+
+_LARGEST = 256 << 20  # bytes
+
+
+@takes_pair()
+def replay(
+    request: PairRequest,
+    file: Annotated[Path, typer.Argument(help="A picture, of a corpus or not.")],
+    json: o.JsonFile = None,
+    threads: o.Threads = None,
+) -> int:
+    """Judge one picture on a pair; exit 1 if the two models differ."""
+    from compd.cli.display import live
+    from compd.cli.files import check_json_target, write_json
+    from compd.cli.render import print_facts
+    from compd.corpus import fingerprint_changes
+    from compd.errors import CompdError
+    from compd.fuzz import Answer, Judge
+    from compd.fuzz.judge import answers_of
+    from compd.images import pixel_hash, png_round_trip
+
+    o.use_threads(threads)
+    check_json_target(json)
+    store = _corpus_of(file)
+    with live() as report:
+        if store is not None and len(store):
+            pair = open_pair_of(store, request, report)
+        elif request.pair is not None:
+            pair = request.load()
+        elif request.names_pair:
+            pair, _ = request.open(report)
+        else:
+            raise CompdError(
+                f"expected --pair DIR or --model, since {str(file)!r} is in no corpus that names "
+                "its pair"
+            )
+    image = _read(file, pair.spec.model.channels)
+    pair.check_input(image[None], str(file))
+    sha256 = pixel_hash(image)
+    record = store.find(sha256) if store is not None and sha256 in store else None
+    said, shipped = Judge(pair).logits(png_round_trip(image[None]))
+    answer = answers_of(said)
+    original = Answer.of(answer, 0, pair.classes)
+    deployed = Answer.of(answers_of(shipped, answer.label), 0, pair.classes)
+    differ = original.label != deployed.label
+    severity = min(original.margin, deployed.margin) if differ else 0.0
+    rows = [
+        ("file", f"{file} ({sha256[:12]})"),
+        *(
+            (who, f"{one.name} (margin {one.margin:.3f}): {_top(one)}")
+            for who, one in (("original", original), ("deployed", deployed))
+        ),
+        ("severity", f"{severity:.3f}"),
+    ]
+    content = {
+        "file": str(file), "sha256": sha256, "deviates": differ, "severity": severity,
+        "original": original.name, "original_margin": original.margin,
+        "deployed": deployed.name, "deployed_margin": deployed.margin,
+    }  # fmt: skip
+    if record is not None:
+        changes = fingerprint_changes(record, pair.fingerprint(batch=1))
+        trust = "" if record.trust is None else f", {record.trust}"
+        stored = f"{record.flip}, severity {record.severity:.3f}{trust}, from {record.seed_row}"
+        rows.append(("stored", stored))
+        rows += [(f"  {key}", f"{then} → {now}"[:200]) for key, (then, now) in changes.items()]
+        content |= {
+            "stored_flip": record.flip,
+            "stored_severity": record.severity,
+            "fingerprint_changes": {key: list(value) for key, value in changes.items()},
+        }
+    rows.append(("verdict", "deviates" if differ else "both models agree"))
+    print_facts("", rows)
+    if json is not None:
+        write_json(json, content)
+    return int(differ)
+
+
+def _corpus_of(file: Path) -> Corpus | None:
+    """The corpus that a picture lies in, if it does: images/ab/abcdef….png."""
+    from compd.corpus import Corpus
+
+    parts = file.resolve().parents
+    if len(parts) > 2 and (parts[2] / "metadata.jsonl").is_file():
+        return Corpus(parts[2])
+    return None
+
+
+def _read(file: Path, channels: int) -> Tensor:
+    from compd.errors import CompdError
+    from compd.images import read_image
+
+    try:
+        if not file.is_file() or file.stat().st_size > _LARGEST:
+            raise CompdError(
+                f"expected an image file of at most {_LARGEST >> 20} MiB, got {str(file)!r}"
+            )
+        return read_image(file.read_bytes(), str(file), channels=channels)
+    except OSError as error:
+        raise CompdError(f"expected to read {str(file)!r}, got: {error.strerror}") from error
+
+
+def _top(answer: Answer) -> str:
+    return ", ".join(f"{name} {p:.1%}" for name, p in answer.top)

@@ -1,0 +1,27 @@
+"""The gate: what deviates now, and did anybody decide so?"""
+
+from compd.gate.baseline import BASELINE, Accepted, Baseline
+from compd.gate.deviations import Deviation, Status, machine_changes
+from compd.gate.hunt import Hunted, hunt
+from compd.gate.policy import Policy, find_policy
+from compd.gate.replays import as_judged
+from compd.gate.result import GateResult
+from compd.gate.run import gate
+from compd.gate.search import settings_for
+
+__all__ = [
+    "BASELINE",
+    "Accepted",
+    "Baseline",
+    "Deviation",
+    "GateResult",
+    "Hunted",
+    "Policy",
+    "Status",
+    "as_judged",
+    "find_policy",
+    "gate",
+    "hunt",
+    "machine_changes",
+    "settings_for",
+]

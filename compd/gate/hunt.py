@@ -1,0 +1,199 @@
+"""A long search that grows a corpus by what is new to it, each as small as it gets.
+
+For a nightly job: one campaign after another, each with the next random seed, until the time is up.
+What a campaign finds goes to a folder of its own first, so that an interrupted hunt loses nothing:
+the next one goes on there.
+"""
+
+from __future__ import annotations
+
+import shutil
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from compd.corpus import Corpus, Effort, Record, collect, minimise
+from compd.data import Split
+from compd.errors import CompdError
+from compd.fuzz import Campaign, Confirm, Settings, Trust, Verdict
+from compd.pair import Pair
+from compd.progress import Report, silent
+from compd.storage import disk_errors
+
+__all__ = ["Hunted", "hunt"]
+
+_FOUND, _NOVEL, _SMALL = "found", "novel", "small"
+_SEARCH = 0.75  # share of the time left that a campaign may take; the rest makes its finds smaller
+
+
+@dataclass(frozen=True)
+class Hunted:
+    """What a hunt did."""
+
+    rounds: int
+    seeds: int  # searched from, in all rounds
+    found: int  # deviations proved
+    novel: int  # of these, new to the corpus
+    smaller: int  # of these, stored with a smaller change
+    stored: int
+    entries: int  # of the corpus, now
+    first_seed: int  # random seed of the first round
+    next_seed: int  # to go on with
+    seconds: float
+    stopped: str  # "time", "rounds" or "interrupted"
+
+
+def hunt(
+    pair: Pair,
+    seeds: Split,
+    corpus: Corpus,
+    settings: Sequence[Settings],
+    *,
+    seconds: float | None = None,
+    rounds: int | None = None,
+    random_seed: int | None = None,
+    min_severity: float = 0.0,
+    effort: Effort | None = None,
+    batch: int = 64,
+    stop: threading.Event | None = None,
+    report: Report = silent,
+) -> Hunted:
+    """Search again and again, and store what is new, made smaller.
+
+    A deviation is new if the corpus has none of its seed and flip, or only ones below
+    ``min_severity`` and it is not. It is stored as its minimised form, unless that is below
+    ``min_severity`` and it is not itself: then as it was found.
+
+    Args:
+        pair: what to search.
+        seeds: clean images to start from.
+        corpus: what grows.
+        settings: of the campaigns, in turn; their random seed and time are set here.
+        seconds: budget; None: no limit.
+        rounds: campaigns at most; None: no limit.
+        random_seed: of the first campaign; None: one more than the highest in the corpus.
+        min_severity: the gate's.
+        effort: of minimisation.
+        batch: images a call when minimising.
+        stop: set it to end after the current step.
+        report: told of progress.
+
+    Raises:
+        CompdError: if there is neither a budget of time nor of rounds, or no settings.
+    """
+    if not settings or (seconds is None and rounds is None):
+        raise CompdError("expected settings, and a budget of time or rounds, got none")
+    stop = stop or threading.Event()
+    begun = time.perf_counter()
+    first = number = (
+        1 + max((record.random_seed for record in corpus), default=-1)
+        if random_seed is None
+        else random_seed
+    )
+    kitchen = _Kitchen(pair, corpus, min_severity, effort or Effort(), batch, stop, report)
+    for left_over in kitchen.left_over():
+        kitchen.absorb(left_over)
+    done = searched = found = 0
+    stopped = "rounds"
+    while rounds is None or done < rounds:
+        left = None if seconds is None else seconds - (time.perf_counter() - begun)
+        if stop.is_set() or (left is not None and left <= 0):
+            stopped = "interrupted" if stop.is_set() else "time"
+            break
+        one = replace(
+            settings[done % len(settings)],
+            random_seed=number % 2**63,
+            seconds=None if left is None else max(left * _SEARCH, 1e-3),
+        )
+        place = kitchen.place(number)
+        raw = Corpus(place / _FOUND, create=True)
+        campaign = Campaign(pair, seeds, one, stop=stop, report=report)
+        for _ in collect(campaign, raw, confirm=Confirm(pair, batch=campaign.batch)):
+            pass
+        summary = campaign.summary()
+        searched += summary.seeds
+        found += summary.images_effective
+        kitchen.absorb(place)
+        done += 1
+        number += 1
+    return Hunted(
+        rounds=done, seeds=searched, found=found, novel=kitchen.novel, smaller=kitchen.smaller,
+        stored=kitchen.stored, entries=len(corpus), first_seed=first, next_seed=number,
+        seconds=time.perf_counter() - begun,
+        stopped="interrupted" if stop.is_set() else stopped,
+    )  # fmt: skip
+
+
+class _Kitchen:
+    """Takes what campaigns found into the corpus."""
+
+    def __init__(
+        self, pair: Pair, corpus: Corpus, min_severity: float, effort: Effort, batch: int,
+        stop: threading.Event, report: Report,
+    ) -> None:  # fmt: skip
+        self._pair, self._corpus, self._effort = pair, corpus, effort
+        self._min_severity, self._batch = min_severity, batch
+        self._stop, self._report = stop, report
+        where = corpus.directory
+        self._home = where.with_name(f"{where.name}-hunt")
+        self.novel = self.smaller = self.stored = 0
+
+    def place(self, number: int) -> Path:
+        """Where a campaign's findings go until they are absorbed."""
+        return self._home / f"{self._pair.hashes['deployed'][:6]}-{number}"
+
+    def left_over(self) -> Iterator[Path]:
+        """What an interrupted hunt on this pair left."""
+        found = self._home.glob(f"{self._pair.hashes['deployed'][:6]}-*/{_FOUND}/metadata.jsonl")
+        for path in sorted(found):
+            yield path.parents[1]
+
+    def absorb(self, place: Path) -> None:
+        """Store what is new in a campaign's findings; nothing if it is interrupted meanwhile."""
+        raw = Corpus(place / _FOUND)
+        chosen = self._new(raw)
+        novel, small = (Corpus(place / name, create=True) for name in (_NOVEL, _SMALL))
+        novel.add((one, raw.image(one), raw.seed_image(one)) for one in chosen)
+        minimise(
+            novel, small, self._pair, self._effort, batch=self._batch, stop=self._stop,
+            report=self._report,
+        )  # fmt: skip
+        if self._stop.is_set():
+            return
+        made = {one.minimised.source: one for one in small if one.minimised is not None}
+        ready = []
+        for one in chosen:
+            best, home = made.get(one.sha256, one), small
+            if best is one or (self._counts(one) and not self._counts(best)):
+                best, home = one, novel
+            self.smaller += best is not one
+            ready.append((best, home.image(best), home.seed_image(best)))
+        self.novel += len(chosen)
+        self.stored += self._corpus.add(ready)
+        with disk_errors(place):
+            shutil.rmtree(place)
+            if not any(self._home.iterdir()):
+                self._home.rmdir()
+
+    def _new(self, raw: Corpus) -> list[Record]:
+        """The most severe of each seed and flip that is new to the corpus."""
+        known = {
+            (_key(record), severe)
+            for record in self._corpus
+            if record.verdict is Verdict.EFFECTIVE
+            for severe in {False, self._counts(record)}
+        }
+        best: dict[tuple[str, int], Record] = {}
+        for record in sorted(raw, key=lambda record: (-record.severity, record.sha256)):
+            if record.verdict is Verdict.EFFECTIVE and record.trust is not Trust.FLAKY:
+                best.setdefault(_key(record), record)
+        return [record for key, record in best.items() if (key, self._counts(record)) not in known]
+
+    def _counts(self, record: Record) -> bool:
+        return record.severity >= self._min_severity
+
+
+def _key(record: Record) -> tuple[str, int]:
+    return record.seed_sha256, record.deployed.label

@@ -1,0 +1,117 @@
+"""The corpus of a gate, judged again on the pair that is to pass."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from compd.corpus import Corpus, Record, Replayed, verify
+from compd.errors import CompdError
+from compd.fuzz import Confirm, Verdict
+from compd.fuzz.clock import Clock
+from compd.gate.baseline import Baseline
+from compd.gate.deviations import Deviation, Status, machine_changes, status_of
+from compd.gate.policy import Policy
+from compd.pair import Pair
+from compd.progress import Progress, Report
+
+__all__ = ["as_judged", "replayed"]
+
+_NAME = re.compile(rb'\{"file_name": ?"images/[0-9a-f]{2}/([0-9a-f]{64})\.png"')
+
+
+def replayed(
+    pair: Pair, corpus: Corpus, baseline: Baseline, policy: Policy, now: Mapping[str, Any],
+    batch: int, clock: Clock, report: Report,
+) -> list[Deviation]:  # fmt: skip
+    """Judge a corpus's deviations again.
+
+    Args:
+        pair: what is to pass.
+        corpus: its effective entries are replayed.
+        baseline: what of them was accepted.
+        policy: what counts.
+        now: the pair's fingerprint on this machine.
+        batch: images a call.
+        clock: adds up the time inside model calls.
+        report: told of progress.
+
+    Raises:
+        CompdError: if a picture cannot be used.
+    """
+    replays = [
+        one
+        for one in verify(corpus, pair, batch=batch, clock=clock, report=report)
+        if one.record.verdict is Verdict.EFFECTIVE
+    ]
+    for one in replays:
+        if one.problem is not None:
+            raise CompdError(one.problem)
+    judged = [as_judged(one) for one in replays]
+    unlike = [machine_changes(one.record, now) for one in replays]
+    deviates = [one.verdict is Verdict.EFFECTIVE for one in replays]
+    # What is about to count is replayed in other ways, unless the same model was, on this machine.
+    doubtful = [
+        i
+        for i, record in enumerate(judged)
+        if deviates[i]
+        and status_of(
+            replace(record, trust=None), baseline.get(record.sha256), policy, deviates=True,
+            elsewhere={},
+        )[0] is Status.NEW
+        and (record.trust is None or unlike[i] or not _same_models(replays[i].record, now))
+    ]  # fmt: skip
+    confirm = Confirm(pair, batch=batch, clock=clock)
+    for start in range(0, len(doubtful), batch):
+        rows = doubtful[start : start + batch]
+        report(Progress("replaying in other ways", start, len(doubtful)))
+        trusts = confirm.trusts(
+            torch.stack([corpus.image(judged[i]) for i in rows]),
+            torch.tensor([judged[i].seed_label for i in rows]),
+        )
+        for i, trust in zip(rows, trusts, strict=True):
+            judged[i] = replace(judged[i], trust=trust)
+    if doubtful:
+        report(Progress("replaying in other ways", len(doubtful), len(doubtful)))
+    lines = _lines_of(corpus)
+    done = []
+    for record, holds, elsewhere in zip(judged, deviates, unlike, strict=True):
+        status, why = status_of(
+            record, baseline.get(record.sha256), policy, deviates=holds, elsewhere=elsewhere
+        )
+        done.append(Deviation(record, status, why, "corpus", lines.get(record.sha256)))
+    return done
+
+
+def as_judged(one: Replayed) -> Record:
+    """The record as it is judged here, if it deviates; else as it was stored."""
+    if one.verdict is not Verdict.EFFECTIVE or one.original is None or one.deployed is None:
+        return one.record
+    return replace(
+        one.record,
+        original=one.original,
+        deployed=one.deployed,
+        severity=round(one.severity, 6),
+    )
+
+
+def _same_models(record: Record, now: Mapping[str, Any]) -> bool:
+    return all(
+        record.fingerprint.get(f"{name}_sha256") == now.get(f"{name}_sha256")
+        for name in ("original", "deployed")
+    )
+
+
+def _lines_of(corpus: Corpus) -> dict[str, int]:
+    """Where each entry stands in the corpus's metadata file: hash -> line, from 1."""
+    found: dict[str, int] = {}
+    with (corpus.directory / "metadata.jsonl").open("rb") as file:
+        for number, line in enumerate(file, start=1):
+            match = _NAME.match(line)
+            if match:
+                found.setdefault(match[1].decode(), number)
+    return found
