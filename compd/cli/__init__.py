@@ -1,6 +1,6 @@
 """The command line: parse, one library call, render.
 
-Exit status: 0 done, 1 a check did not hold, 2 the input is at fault, 3 inconclusive, 130
+Exit status: 0 done, 1 a check did not hold, 2 tool or input are at fault, 3 inconclusive, 130
 interrupted.
 """
 
@@ -26,6 +26,7 @@ from compd.cli.fuzz import fuzz
 from compd.cli.gate import gate
 from compd.cli.hunt import hunt
 from compd.cli.inputs import export_inputs
+from compd.cli.interrupt import silence
 from compd.cli.repair import repair
 from compd.cli.replay import replay
 from compd.cli.train import train
@@ -98,7 +99,7 @@ def _run(arguments: list[str]) -> int:
         _say(_INTERRUPTED)
         return 130
     except BrokenPipeError:  # a reader such as head has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        silence()
         return 0
     except CompdError as error:
         if os.environ.get("COMPD_DEBUG"):
@@ -108,7 +109,8 @@ def _run(arguments: list[str]) -> int:
     except Exception as error:
         # the parser's own errors know how to say themselves in one line
         if not hasattr(error, "format_message"):
-            raise
+            traceback.print_exc()  # a fault of the tool is no "1": that is what was looked for
+            return 2
         if type(error).__name__ == "NoArgsIsHelpError":  # its message is the help
             typer.echo(error.format_message(), err=True)
             return 2

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from compd.cli import options as o
-from compd.cli.interrupt import first_interrupt_sets
+from compd.cli.interrupt import first_interrupt_sets, silence
 from compd.cli.pairs import open_pair_of, open_with_data, use_threads_of
 from compd.cli.request import PairRequest, takes_pair
 
@@ -102,6 +102,7 @@ def gate(
     from compd.cli.render_gate import print_gate
     from compd.corpus import Corpus
     from compd.errors import CompdError
+    from compd.gate.outputs import workflow_commands
 
     for path in (json, junit, sarif):
         check_json_target(path)
@@ -123,6 +124,8 @@ def gate(
     accepted_in = baseline or store.directory / library.BASELINE
     accepted = library.Baseline.load(accepted_in)
     use_threads_of(store, threads)
+    if not policy.only_replay:
+        library.settings_for(policy, store)  # raises, and not after minutes of training
     new = None if policy.only_replay else Corpus(out, create=True)
     stop = threading.Event()
     with live() as report:
@@ -136,13 +139,14 @@ def gate(
                 baseline_name=str(accepted_in), policy_from=policy_from, batch=batch or 64,
                 stop=stop, report=report,
             )  # fmt: skip
-    print_gate(result)
     _write(result, store, new, json=json, junit=junit, sarif=sarif, summary=summary)
-    if annotate or (annotate is None and os.environ.get("GITHUB_ACTIONS") == "true"):
-        from compd.gate.outputs import workflow_commands
-
-        for line in workflow_commands(result):
-            typer.echo(line)
+    try:
+        print_gate(result)
+        if annotate or (annotate is None and os.environ.get("GITHUB_ACTIONS") == "true"):
+            for line in workflow_commands(result):
+                typer.echo(line)
+    except BrokenPipeError:  # that nobody reads on changes no verdict
+        silence()
     return 130 if stop.is_set() else result.exit_code
 
 

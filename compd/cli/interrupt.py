@@ -1,15 +1,16 @@
-"""Ctrl-C, or a polite kill: the first ends the work in order, the second at once."""
+"""Ctrl-C, or a polite kill: the first ends the work in order, the second at once; closed pipes."""
 
 from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-__all__ = ["first_interrupt_sets"]
+__all__ = ["first_interrupt_sets", "silence"]
 
 
 @contextmanager
@@ -29,3 +30,8 @@ def first_interrupt_sets(stop: threading.Event) -> Iterator[None]:
     finally:
         for number, old in before.items():
             signal.signal(number, old)
+
+
+def silence() -> None:
+    """Print no more: who read the output has gone."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -20,6 +20,10 @@ _RULES = {
     ),
     Status.FLAKY: ("flaky-deviation", "note", "A deviation that does not show each time"),
 }  # fmt: skip
+_HELP = (
+    "compd corpus show HASH shows the picture, compd replay FILE judges it again, compd baseline "
+    "accept HASH --reason '…' lets it pass, compd repair mends the model."
+)
 _LIMIT = ("limit", "error", "A limit of the gate's policy does not hold")
 
 
@@ -33,8 +37,9 @@ def sarif(result: GateResult) -> bytes:
     results = [_limit(name, said, result) for name, said in result.failures.items()]
     results += [_result(one, result) for one in shown[: _MOST - len(results)]]
     rules = [
-        {"id": f"compd/{name}", "shortDescription": {"text": text},
-         "defaultConfiguration": {"level": level}}
+        {"id": f"compd/{name}", "name": "".join(map(str.capitalize, name.split("-"))),
+         "shortDescription": {"text": f"{text}."}, "fullDescription": {"text": f"{text}."},
+         "help": {"text": _HELP}, "defaultConfiguration": {"level": level}}
         for name, level, text in (*_RULES.values(), _LIMIT)
     ]  # fmt: skip
     run = {
