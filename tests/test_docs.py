@@ -2,11 +2,17 @@
 
 import os
 import re
+import shlex
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
+
+from compd.cli import app
+from compd.gate import Policy
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -28,21 +34,58 @@ def commands(page: str) -> list[str]:
     return [line.rpartition(".venv/bin/")[2] for line in lines if "pytest" not in line]
 
 
-@pytest.mark.slow
-def test_the_commands_of_the_readme_work_in_the_order_they_are_in(tmp_path: Path) -> None:
-    (tmp_path / "work").mkdir()
+def run_all(found: list[str], folder: Path) -> dict[str, str]:
+    """Run commands in order; returns the environment that they ran in."""
+    (folder / "work").mkdir()
     environment = {
         **os.environ,
-        "COMPD_CACHE": str(tmp_path / "cache"),
+        "COMPD_CACHE": str(folder / "cache"),
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
     }
-    found = commands("README.md")
-    assert found[0] == "compd fuzz --model resnet18"
     for command in found:
         done = subprocess.run(
-            command.split(), cwd=tmp_path / "work", env=environment, capture_output=True, text=True
-        )
+            shlex.split(command), cwd=folder / "work", env=environment, capture_output=True,
+            text=True,
+        )  # fmt: skip
         assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+    return environment
+
+
+@pytest.mark.slow
+def test_the_commands_of_the_gate_page_work(tmp_path: Path) -> None:
+    found = commands("gate.md")
+    assert any(command.startswith("compd gate") for command in found)
+    run_all(found, tmp_path)
+
+
+def test_the_policy_of_the_gate_page_is_one() -> None:
+    (table,) = [body for page, body in blocks("toml") if page == "gate.md"]
+    policy = Policy.from_toml(table.encode(), "gate.md")
+    assert {field.name for field in fields(Policy)} - {"strategy", "norm"} == {
+        line.split(" =")[0].replace("-", "_") for line in table.splitlines() if " = " in line
+    }
+    assert policy.eps == 8
+
+
+@pytest.mark.parametrize("file", ["github.yml", "gitlab.yml"])
+def test_the_commands_of_the_workflows_have_options_that_there_are(file: str) -> None:
+    text = (ROOT / "docs" / "ci" / file).read_text()
+    calls = re.findall(r"compd (gate|hunt) ((?:[^\n]|\\\n)*(?:\n {6,}--[^\n]*)*)", text)
+    assert {name for name, _ in calls} == {"gate", "hunt"}
+    for name, words in calls:
+        known = set(re.findall(r"--[a-z-]+", help_of(name)))
+        assert set(re.findall(r"--[a-z-]+", words)) <= known
+
+
+def help_of(command: str) -> str:
+    return CliRunner().invoke(app, [command, "--help"], env={"COLUMNS": "200"}).output
+
+
+@pytest.mark.slow
+def test_the_commands_of_the_readme_work_in_the_order_they_are_in(tmp_path: Path) -> None:
+    found = commands("README.md")
+    assert found[0] == "compd fuzz --model resnet18"
+    environment = run_all(found, tmp_path)
     (python,) = [body for page, body in blocks("python") if page == "README.md"]
     done = subprocess.run(
         [sys.executable, "-c", python], env=environment, capture_output=True, text=True

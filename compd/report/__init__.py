@@ -1,6 +1,6 @@
 """Reports: the numbers of a campaign, and pictures of findings."""
 
 from compd.report.campaign import CampaignReport, campaign_report
-from compd.report.picture import contact_sheet
+from compd.report.picture import amplified, contact_sheet
 
-__all__ = ["CampaignReport", "campaign_report", "contact_sheet"]
+__all__ = ["CampaignReport", "amplified", "campaign_report", "contact_sheet"]

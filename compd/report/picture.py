@@ -11,7 +11,9 @@ from torch import Tensor
 from compd.corpus.records import Record
 from compd.fuzz.findings import Answer
 
-__all__ = ["contact_sheet"]
+__all__ = ["amplified", "contact_sheet"]
+
+Pixels = np.ndarray[tuple[int, ...], np.dtype[np.uint8]]
 
 _SIDE = 192  # of each picture, pixels
 _TEXT = 300  # width of the answers
@@ -38,11 +40,24 @@ def contact_sheet(entries: Sequence[tuple[Record, Tensor, Tensor]]) -> Image.Ima
     return sheet
 
 
-def _draw_row(sheet: Image.Image, top: int, record: Record, image: Tensor, seed: Tensor) -> None:
-    draw = ImageDraw.Draw(sheet)
+def amplified(image: Tensor, seed: Tensor) -> tuple[Pixels, int]:
+    """The difference of two images around mid-grey, as large as it fits.
+
+    Args:
+        image: uint8 (C, H, W).
+        seed: uint8 (C, H, W).
+
+    Returns:
+        uint8 (C, H, W), and the factor.
+    """
     delta = image.numpy().astype(np.int16) - seed.numpy().astype(np.int16)
     factor = max(1, 120 // max(1, int(np.abs(delta).max())))
-    difference = np.clip(128 + factor * delta, 0, 255).astype(np.uint8)
+    return np.clip(128 + factor * delta, 0, 255).astype(np.uint8), factor
+
+
+def _draw_row(sheet: Image.Image, top: int, record: Record, image: Tensor, seed: Tensor) -> None:
+    draw = ImageDraw.Draw(sheet)
+    difference, factor = amplified(image, seed)
     pictures = [
         (f"seed {record.seed_row}", seed.numpy()),
         (f"deviation, Linf {record.linf}/255", image.numpy()),
@@ -84,7 +99,7 @@ def _draw_answer(
         draw.text((left + 118, y), f"{p:6.1%}  {name}", fill=_INK, font=_font(14))
 
 
-def _enlarge(pixels: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> Image.Image:
+def _enlarge(pixels: Pixels) -> Image.Image:
     array = pixels.transpose(1, 2, 0)
     picture = Image.fromarray(np.ascontiguousarray(array[..., 0] if array.shape[2] == 1 else array))
     return picture.convert("RGB").resize((_SIDE, _SIDE), Image.Resampling.NEAREST)

@@ -13,6 +13,7 @@ from torch import Tensor
 from compd.gate.deviations import Deviation, Status
 from compd.gate.outputs.words import look_at, plain
 from compd.gate.result import GateResult
+from compd.report import amplified
 
 __all__ = ["summary"]
 
@@ -109,9 +110,7 @@ def _picture(
 
 
 def _side_by_side(seed: Tensor, image: Tensor) -> bytes:
-    delta = image.numpy().astype(np.int16) - seed.numpy().astype(np.int16)
-    factor = max(1, 120 // max(1, int(np.abs(delta).max())))
-    difference = np.clip(128 + factor * delta, 0, 255).astype(np.uint8)
+    difference, _ = amplified(image, seed)
     both = np.concatenate([seed.numpy(), image.numpy(), difference], axis=2).transpose(1, 2, 0)
     picture = Image.fromarray(np.ascontiguousarray(both[..., 0] if both.shape[2] == 1 else both))
     height = picture.height
