@@ -1,9 +1,10 @@
 """How long a gate takes to replay a corpus, beside a loop that takes one picture at a time.
 
-Fills a corpus with deviations of a full-width ResNet-18, accepts them all, and replays it as
-``compd gate --only-replay`` does; then with nothing accepted and another model, where each entry
-that still deviates is replayed in other ways, too. The loop is what one would write by hand: read a
-picture, ask both models, compare.
+Fills a corpus with noisy images on which a full-width ResNet-18 deviates after a slip (half of the
+last convolution is gone), accepts them all, and replays it as ``compd gate --only-replay`` does; then
+with nothing accepted and a model that slipped otherwise, where each entry that still deviates is
+replayed in other ways, too. The loop is what one would write by hand: read a picture, ask both
+models, compare.
 
     python benchmarks/gate.py --model resnet18 --width 64 --data digits --weights '' --entries 1000
 
@@ -23,9 +24,10 @@ import torch
 from compd.build import build_pair
 from compd.cli.display import live
 from compd.compress import Ptq
-from compd.corpus import Corpus, collect
+from compd.corpus import Corpus, records_by
 from compd.data import Splits
-from compd.fuzz import Campaign, Settings, Verdict
+from compd.fuzz import Campaign, Judge, Settings, Verdict
+from compd.fuzz.group import Group
 from compd.gate import Accepted, Baseline, Policy, gate
 from compd.images import decode_png
 from compd.pair import Pair
@@ -35,17 +37,25 @@ REPLAY = Policy(only_replay=True, max_new=10**6)
 
 
 def fill(corpus: Corpus, pair: Pair, splits: Splits, entries: int) -> None:
-    """Search with one random seed after another until the corpus is large enough."""
-    number = 0
-    while len(corpus) < entries:
-        before = len(corpus)
-        settings = Settings(random_seed=number, limit=entries - len(corpus))
-        with live() as report:
-            for _ in collect(Campaign(pair, splits.seeds, settings, report=report), corpus):
-                pass
-        number += 1
-        if len(corpus) == before:
-            raise SystemExit("nothing new is found; take another model")
+    """Store noisy training images on which the pair deviates."""
+    judge, split = Judge(pair), splits.train
+    to_record = records_by(Campaign(pair, split, Settings()))
+    draw = torch.Generator().manual_seed(0)
+    rows = torch.arange(len(split))
+    labels, _ = judge.untouched(split.images)
+    group = Group(rows, labels, split.images)
+    for _ in range(20):
+        noise = torch.randint(-8, 9, split.images.shape, generator=draw)
+        noisy = (split.images.short() + noise).clamp(0, 255).to(torch.uint8)
+        judgement = judge(noisy, labels)
+        found = [
+            group.finding(judgement, i, i, split, pair.classes)
+            for i in judgement.effective.nonzero()[: entries - len(corpus), 0].tolist()
+        ]
+        corpus.add((to_record(one), one.image, one.seed_image) for one in found)
+        if len(corpus) >= entries:
+            return
+    raise SystemExit(f"only {len(corpus)} deviations are found; take another model")
 
 
 def one_by_one(corpus: Corpus, pair: Pair) -> float:
@@ -68,12 +78,12 @@ def main() -> None:
             report=report,
         )  # fmt: skip
     print(bench.machine())
+    pair, changed = bent(pair, 0.5), bent(pair, 0.6)
     with tempfile.TemporaryDirectory() as folder:
         corpus = Corpus(Path(folder) / "corpus", create=True)
         fill(corpus, pair, splits, options.entries)
         effective = sum(record.verdict is Verdict.EFFECTIVE for record in corpus)
         accepted = Baseline(Accepted.of(record, "known") for record in corpus)
-        changed = changed_pair(pair)
         rows: dict[str, list[tuple[float, float]]] = {}
         for _ in range(options.runs):
             corpus = Corpus(corpus.directory)
@@ -93,14 +103,14 @@ def main() -> None:
             print(f"| {name} | {seconds:.1f} | {share:.0%} |")
 
 
-def changed_pair(pair: Pair) -> Pair:
+def bent(pair: Pair, part: float) -> Pair:
     """The same pair after a slip: some channels of the last convolution are gone."""
     shadow = pair.shadow
     last = [m for m in shadow.modules() if isinstance(getattr(m, "weight", None), torch.Tensor)
             and m.weight.ndim == 4][-1]  # fmt: skip
     kept = last.weight.detach().clone()
     with torch.no_grad():
-        last.weight[: len(kept) // 16] = 0
+        last.weight[: int(part * len(kept))] = 0
     made = Pair(pair.spec, pair.original, shadow, device=pair.device)
     with torch.no_grad():
         last.weight.copy_(kept)
