@@ -1,7 +1,7 @@
 """How long a gate takes to replay a corpus, beside a loop that takes one picture at a time.
 
 Fills a corpus with noisy images on which a full-width ResNet-18 deviates after a slip (half of its
-last convolution is gone), accepts them all, and replays it as ``compd gate --only-replay`` does. Then
+last convolution is gone), accepts them all, and replays it as ``gate --only-replay`` does. Then,
 with nothing accepted, on a model that slipped otherwise: each entry that still deviates is replayed
 in other ways, too. The loop is what one would write by hand: read a picture, ask both models,
 compare.
