@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from compd.intervals import Share, mcnemar
+from compd.intervals import Share, mcnemar, upper_bound
 
 
 def test_the_interval_is_wilsons() -> None:
@@ -24,6 +24,17 @@ def test_a_share_lies_in_its_interval(numbers: tuple[int, int]) -> None:
 def test_nothing_of_nothing_says_nothing() -> None:
     share = Share.count_of(0, 0)
     assert (share.share, share.low, share.high) == (0.0, 0.0, 1.0)
+
+
+def test_none_of_500_is_below_six_in_a_thousand() -> None:
+    assert upper_bound(0, 500) == pytest.approx(1 - 0.05 ** (1 / 500))
+    assert upper_bound(0, 0) == upper_bound(7, 7) == 1.0
+
+
+@given(st.integers(1, 5000).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
+def test_the_bound_is_above_the_share(numbers: tuple[int, int]) -> None:
+    count, of = numbers
+    assert count / of <= upper_bound(count, of) <= 1
 
 
 def test_mcnemar_is_exact() -> None:

@@ -23,7 +23,7 @@ _FIELDS = "sha256, flip, severity, reason"
 _HASH = re.compile(r"[0-9a-f]{64}")
 _SEVERITY = re.compile(r"[01]\.\d\d")
 _LONGEST = 2000  # characters of a line
-_LARGEST = 256 << 20  # bytes of a file
+_LARGEST = 64 << 20  # bytes of a file
 
 
 @dataclass(frozen=True)

@@ -124,6 +124,18 @@ def test_without_a_pair_it_builds_the_one_the_corpus_names(mine, run) -> None:
     assert " new" in ran.out
 
 
+def test_replaying_needs_no_data(mine, run, tmp_path: Path) -> None:
+    shutil.copytree(mine.pair, tmp_path / "pair")
+    config = tmp_path / "pair/pair.json"
+    config.write_text(config.read_text().replace('"data": "digits"', '"data": "gone/elsewhere"'))
+    assert run("corpus", "verify", "--pair", "pair", "--corpus", "corpus", *T).code == 0
+    gate = ["gate", "--pair", "pair", "--corpus", "corpus", *T]
+    assert run(*gate, "--only-replay").code == 1
+    searching = run(*gate)
+    assert searching.code == 2
+    assert "gone/elsewhere" in searching.err
+
+
 def test_the_summary_goes_where_github_says(mine, run, monkeypatch: pytest.MonkeyPatch) -> None:
     Path("step.md").write_text("before\n")
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", "step.md")
