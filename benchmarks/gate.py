@@ -1,10 +1,9 @@
 """How long a gate takes to replay a corpus, beside a loop that takes one picture at a time.
 
-Fills a corpus with noisy images on which a full-width ResNet-18 deviates after a slip (half of its
-last convolution is gone), accepts them all, and replays it as ``gate --only-replay`` does. Then,
-with nothing accepted, on a model that slipped otherwise: each entry that still deviates is replayed
-in other ways, too. The loop is what one would write by hand: read a picture, ask both models,
-compare.
+Fills a corpus with noisy images on which a full-width ResNet-18 deviates after a slip (its classes
+are in another order), accepts them all, and replays it as ``compd gate --only-replay`` does. Then
+with nothing accepted, after another slip: each entry that still deviates is replayed in other ways,
+too. The loop is what one would write by hand: read a picture, ask both models, compare.
 
     python benchmarks/gate.py --model resnet18 --width 64 --data digits --weights '' --entries 1000
 
@@ -13,6 +12,7 @@ Trained for one epoch: what the weights are changes no timing.
 
 from __future__ import annotations
 
+import copy
 import tempfile
 import time
 from pathlib import Path
@@ -78,7 +78,7 @@ def main() -> None:
             report=report,
         )  # fmt: skip
     print(bench.machine())
-    pair, changed = bent(pair, 0.5), bent(pair, 0.6)
+    pair, changed = mislabelled(pair, 1), mislabelled(pair, 2)
     with tempfile.TemporaryDirectory() as folder:
         corpus = Corpus(Path(folder) / "corpus", create=True)
         fill(corpus, pair, splits, options.entries)
@@ -89,7 +89,7 @@ def main() -> None:
             corpus = Corpus(corpus.directory)
             for name, judged, baseline in (
                 ("gate, all accepted", pair, accepted),
-                ("gate, nothing accepted, changed model", changed, Baseline()),
+                ("gate, nothing accepted, another model", changed, Baseline()),
             ):
                 result = gate(judged, corpus, baseline, REPLAY)
                 share = result.model_seconds / result.seconds
@@ -103,18 +103,14 @@ def main() -> None:
             print(f"| {name} | {seconds:.1f} | {share:.0%} |")
 
 
-def bent(pair: Pair, part: float) -> Pair:
-    """The same pair after a slip: some channels of the last convolution are gone."""
-    shadow = pair.shadow
-    last = [m for m in shadow.modules() if isinstance(getattr(m, "weight", None), torch.Tensor)
-            and m.weight.ndim == 4][-1]  # fmt: skip
-    kept = last.weight.detach().clone()
+def mislabelled(pair: Pair, by: int) -> Pair:
+    """The same pair after a slip: the classes of its deployed model are in another order."""
+    shadow = copy.deepcopy(pair.shadow)
+    (*_, last) = (m for m in shadow.modules() if getattr(m, "in_features", None))
     with torch.no_grad():
-        last.weight[: int(part * len(kept))] = 0
-    made = Pair(pair.spec, pair.original, shadow, device=pair.device)
-    with torch.no_grad():
-        last.weight.copy_(kept)
-    return made
+        last.weight.copy_(last.weight.roll(by, 0))
+        last.bias.copy_(last.bias.roll(by, 0))
+    return Pair(pair.spec, pair.original, shadow, device=pair.device)
 
 
 if __name__ == "__main__":
