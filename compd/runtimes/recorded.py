@@ -90,6 +90,8 @@ def read_table(path: Path) -> tuple[dict[str, NDArray[np.float32]], dict[str, st
                 if not isinstance(entry["logits"], list):
                     raise TypeError("logits are no list")
                 logits = np.array([float(v) for v in entry["logits"]], np.float32)
+                if not np.isfinite(logits).all():
+                    raise ValueError("logits that are not finite")
                 if len(key) != 64 or not _HEX.issuperset(key):
                     raise ValueError(f"sha256={key[:70]!r}")
                 if not 2 <= len(logits) <= _MOST_CLASSES:
