@@ -42,7 +42,7 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> CompdError:
         known: the names that would have been right.
     """
     names = sorted(known)
-    near = difflib.get_close_matches(name, names, n=1)
+    near = difflib.get_close_matches(name[:80], names, n=1)  # its time grows with the square
     hint = f"; did you mean {near[0]!r}?" if near else ""
     return CompdError(f"expected {kind} to be one of {', '.join(names)}, got {kind}={name!r}{hint}")
 

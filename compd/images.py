@@ -109,25 +109,7 @@ def _decode(
     if not data:
         raise CompdError(f"expected an image, got an empty file (0 bytes): {where}; remove it")
     try:
-        formats = _FORMATS[:1] if strict else _FORMATS
-        with Image.open(io.BytesIO(data), formats=list(formats)) as image:
-            width, height = image.size
-            if width * height > most:
-                raise CompdError(
-                    f"expected at most {most} pixels, got {width}x{height}: {where}; scale it down"
-                )
-            if _is_deep(image):  # Pillow would keep the high bytes and say nothing
-                raise _deep(image, where)
-            image.load()
-            if strict:
-                if image.mode not in _MODES.values():
-                    raise CompdError(
-                        f"expected an 8-bit grey or RGB PNG, got mode {image.mode}: {where}"
-                    )
-                converted: Image.Image = image
-            else:
-                converted = _lossless(image, where).convert(_MODES[channels])
-            array = np.array(converted)
+        array = _array_of(data, where, strict, channels, most)
     except CompdError:
         raise
     except UnidentifiedImageError as error:
@@ -144,7 +126,33 @@ def _decode(
         ) from error
     if array.ndim == 2:
         array = array[..., None]
-    return torch.from_numpy(np.ascontiguousarray(array.transpose(2, 0, 1)))
+    return torch.from_numpy(array.transpose(2, 0, 1).copy())  # the array is read-only
+
+
+def _array_of(
+    data: bytes, where: str, strict: bool, channels: int, most: int
+) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+    """Decoded pixels, (H, W) or (H, W, C); Pillow's own copy of them is gone on return."""
+    formats = _FORMATS[:1] if strict else _FORMATS
+    with Image.open(io.BytesIO(data), formats=list(formats)) as image:
+        width, height = image.size
+        if width * height > most:
+            raise CompdError(
+                f"expected at most {most} pixels, got {width}x{height}: {where}; scale it down"
+            )
+        if _is_deep(image):  # Pillow would keep the high bytes and say nothing
+            raise _deep(image, where)
+        image.load()
+        if strict:
+            if image.mode not in _MODES.values():
+                raise CompdError(
+                    f"expected an 8-bit grey or RGB PNG, got mode {image.mode}: {where}"
+                )
+            return np.asarray(image)
+        opaque = _lossless(image, where)
+        return np.asarray(
+            opaque if opaque.mode == _MODES[channels] else opaque.convert(_MODES[channels])
+        )
 
 
 def _lossless(image: Image.Image, where: str) -> Image.Image:

@@ -108,7 +108,7 @@ class PairRequest:
         self._reject_without_files()
         if self.pair is not None:
             self._reject("pair", _WITH_PAIR)
-            pair = Pair.load(self.pair, engine=self.engine, device=self.device)
+            pair = Pair.load(self.pair, engine=self.engine, device=self.device, trust=self.trust)
             return pair, self.splits(pair)
         splits = self.splits()
         pair = build_pair(
@@ -138,11 +138,17 @@ class PairRequest:
             spec = ModelSpec.from_json(made_with["model"])
             config = config_from_json(made_with["compress"])
             engine = str(made_with["engine"])
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise CompdError(
                 f"expected the corpus to say how its pair was made, got {error!r}; name the pair "
                 "with --pair DIR or --model"
             ) from error
+        if spec.is_code and not self.trust:
+            raise CompdError(
+                f"expected --trust, since the corpus was made with model={spec.model!r}, which is "
+                "code that would be run; pass it if you know what that is, or name the pair with "
+                "--pair DIR or --model"
+            )
         splits = replace(self, channels=spec.channels, size=self.size).splits()
         pair = build_pair(
             spec.model, data=splits, weights=self.weights, width=spec.width, mean=spec.mean,

@@ -34,11 +34,11 @@ except (
 ):  # Windows has no advisory locks of this kind; a second writer is the user's care
     fcntl = None  # type: ignore[assignment]
 
-__all__ = ["Corpus"]
+__all__ = ["MOST_PIXELS", "Corpus"]
 
 _METADATA = "metadata.jsonl"
 _TOGETHER = 128  # pictures in one write: each is an open file until then
-_MOST_PIXELS = 1 << 24  # of a picture: 4096 x 4096, the largest that a pair may take
+MOST_PIXELS = 1 << 24  # of a picture: 4096 x 4096, the largest that a pair may take
 _MOST_BYTES = 1 << 26  # of its file: all these pixels, packed not at all
 _MOST_MEMORY = 768 << 20  # bytes that the records may take, as far as that can be told
 
@@ -148,9 +148,9 @@ class Corpus:
         for name, image in pictures.items():
             if name not in self._pictures:
                 path, data = inside(self.directory, name), encode_png(image)
-                if image[0].numel() > _MOST_PIXELS or len(data) > _MOST_BYTES:
+                if image[0].numel() > MOST_PIXELS or len(data) > _MOST_BYTES:
                     raise CompdError(
-                        f"expected pictures of at most {_MOST_PIXELS} pixels in a corpus, got "
+                        f"expected pictures of at most {MOST_PIXELS} pixels in a corpus, got "
                         f"{tuple(image.shape)}"
                     )
                 if not path.exists() or read_whole(path, _MOST_BYTES) != data:
@@ -239,7 +239,7 @@ class Corpus:
     def _picture(self, name: str, sha256: str) -> Tensor:
         path = inside(self.directory, name)
         try:
-            image = decode_png(read_whole(path, _MOST_BYTES), most_pixels=_MOST_PIXELS)
+            image = decode_png(read_whole(path, _MOST_BYTES), most_pixels=MOST_PIXELS)
         except FileNotFoundError as error:
             raise CompdError(f"expected {name} in {str(self.directory)!r}, got no file") from error
         except OSError as error:

@@ -36,9 +36,9 @@ def mutate_json(data: bytes, most: int, seed: int) -> bytes:
         content = json.loads(data)
     except (ValueError, RecursionError):
         content = data.decode("latin-1")[:200]
-    for _ in range(draw.choice((1, 1, 1, 2, 3))):
-        content = _changed(content, draw)
     try:
+        for _ in range(draw.choice((1, 1, 1, 2, 3))):
+            content = _changed(content, draw)
         text = json.dumps(content, ensure_ascii=draw.random() < 0.5)
     except (RecursionError, ValueError):  # too deep, or a part of itself
         return data[:most]

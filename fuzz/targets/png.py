@@ -7,6 +7,7 @@ import struct
 import zlib
 from collections.abc import Iterator
 
+from compd.corpus.store import MOST_PIXELS
 from compd.images import decode_png, encode_png, pixel_hash
 from targets.contract import Broken, only_compd_errors
 from targets.examples import image_of
@@ -110,6 +111,6 @@ def _stirred(data: bytes, draw: random.Random) -> bytes:
 def entry(data: bytes) -> None:
     """Decode; what is accepted survives a round trip."""
     with only_compd_errors():
-        image = decode_png(data)
+        image = decode_png(data, most_pixels=MOST_PIXELS)
         if pixel_hash(decode_png(encode_png(image))) != pixel_hash(image):
             raise Broken("other pixels came back")
