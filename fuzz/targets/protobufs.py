@@ -31,9 +31,7 @@ def mutate_message(message: Any, draw: random.Random, words: tuple[bytes, ...]) 
     elif field.message_type is not None:
         others = [m for m in places if m.DESCRIPTOR is field.message_type]
         if others and draw.random() < 0.7:
-            copied = type(others[0])()
-            copied.CopyFrom(draw.choice(others))
-            getattr(target, field.name).CopyFrom(copied)
+            getattr(target, field.name).CopyFrom(_apart(draw.choice(others)))
         else:
             getattr(target, field.name).SetInParent()
     else:
@@ -57,11 +55,12 @@ def _change_list(
         del values[at]
     elif field.message_type is not None:
         others = [m for m in places if m.DESCRIPTOR is field.message_type]
-        copied = values.add()
-        if others:
-            copied.CopyFrom(draw.choice(others))
+        copied = _apart(draw.choice(others)) if others else None
+        added = values.add()
+        if copied is not None:
+            added.CopyFrom(copied)
         if len(values) > 1 and what == 1:  # moved to another place
-            kept = [type(copied).FromString(value.SerializeToString()) for value in values]
+            kept = [_apart(value) for value in values]
             kept.insert(at, kept.pop())
             del values[:]
             values.extend(kept)
@@ -73,6 +72,11 @@ def _change_list(
         values[at] = _scalar(field, values[at], draw, words)
     else:
         values.append(_scalar(field, None, draw, words))
+
+
+def _apart(message: Any) -> Any:
+    """A copy that is no part of anything: a message cannot be copied into a part of itself."""
+    return type(message).FromString(message.SerializeToString())
 
 
 def _scalar(field: Any, old: Any, draw: random.Random, words: tuple[bytes, ...]) -> Any:
