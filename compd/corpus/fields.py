@@ -29,6 +29,8 @@ __all__ = [
 
 HASH = re.compile(r"[0-9a-f]{64}")
 _T = TypeVar("_T")
+_MOST_VALUES = 100_000  # of settings, a fingerprint or a pair, which has the names of classes
+_CONTAINER = 100  # what a list or an object counts: they take more time and memory than a number
 _DEEPEST = 16  # objects and lists in each other: what is deeper cannot be written again everywhere
 
 
@@ -80,20 +82,27 @@ def mapping(value: Any) -> dict[str, Any]:
     """A JSON object, its texts as :func:`text` gives them."""
     if not isinstance(value, dict):
         raise TypeError(f"expected an object, got {value!r:.40}")
-    read: dict[str, Any] = _read(value, _DEEPEST)
+    read: dict[str, Any] = _read(value, _DEEPEST, [_MOST_VALUES])
     return read
 
 
-def _read(value: Any, depth: int) -> Any:
+def _read(value: Any, depth: int, left: list[int]) -> Any:
+    """One value of a JSON object; ``left`` holds how many more there may be."""
     if isinstance(value, str):
         return text(value)
     if not isinstance(value, dict | list):
         return value
     if not depth:
         raise ValueError(f"expected at most {_DEEPEST} levels of objects and lists")
+    left[0] -= _CONTAINER + len(value)
+    if left[0] < 0:
+        raise ValueError(
+            f"expected at most {_MOST_VALUES} values in an object; a list or an object in it "
+            f"counts as {_CONTAINER}"
+        )
     if isinstance(value, list):
-        return [_read(part, depth - 1) for part in value]
-    return {text(key): _read(part, depth - 1) for key, part in value.items()}
+        return [_read(part, depth - 1, left) for part in value]
+    return {text(key): _read(part, depth - 1, left) for key, part in value.items()}
 
 
 def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -18,7 +18,7 @@ __all__ = ["LONGEST_LINE", "MOST_BYTES", "MOST_LINES", "lines_of"]
 LONGEST_LINE = 1 << 20  # bytes; one with the names of 20,000 classes has half of that
 MOST_LINES = 1_000_000
 MOST_BYTES = 4 << 30
-_CHUNK = 1 << 20
+_CHUNK = 1 << 20  # of reading ahead
 
 
 def lines_of(file: io.FileIO, path: Path, *, start: int, before: int) -> Iterator[bytes]:
@@ -46,10 +46,7 @@ def lines_of(file: io.FileIO, path: Path, *, start: int, before: int) -> Iterato
         while line := stream.readline(LONGEST_LINE + 1):
             before += 1
             if len(line) > LONGEST_LINE:
-                raise CompdError(
-                    f"expected lines of at most {LONGEST_LINE} bytes, got a longer one: {path} "
-                    f"line {before}; remove that line"
-                )
+                raise _too_long(path, before)
             yield line
             if not line.endswith(b"\n"):
                 break  # a writer may be at it: what comes behind is read the next time
@@ -57,12 +54,22 @@ def lines_of(file: io.FileIO, path: Path, *, start: int, before: int) -> Iterato
         stream.detach()
 
 
+def _too_long(path: Path, number: int) -> CompdError:
+    return CompdError(
+        f"expected lines of at most {LONGEST_LINE} bytes, got a longer one: {path} line {number}; "
+        "remove that line"
+    )
+
+
 def _check_number(file: io.FileIO, path: Path, start: int, before: int) -> None:
     """Count before anything is parsed: that takes a thousandth of the time."""
     file.seek(start)
     count = before
-    while chunk := file.read(_CHUNK):
-        count += chunk.count(b"\n")
+    while chunk := file.read(LONGEST_LINE):
+        found = chunk.count(b"\n")
+        if not found and len(chunk) == LONGEST_LINE:
+            raise _too_long(path, count + 1)
+        count += found
         if count > MOST_LINES:
             raise CompdError(
                 f"expected a corpus of at most {MOST_LINES} lines, got more: {path}; split it "

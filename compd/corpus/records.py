@@ -174,7 +174,8 @@ class Record:
                 minimised=_minimised(content.get("minimised")),
                 trust=None if content.get("trust") is None else Trust(content["trust"]),
             )
-            shared.record(len(record.original.top) + len(record.deployed.top))
+            classes = len(record.original.top) + len(record.deployed.top)
+            shared.record(classes, minimised=record.minimised is not None)
             return record
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             what = f"{type(error).__name__}: {' '.join(str(error).split())[:80]}"

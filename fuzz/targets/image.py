@@ -44,9 +44,9 @@ def mutate(data: bytes, most: int, seed: int) -> bytes | None:
 
 
 def entry(data: bytes) -> None:
-    """Read as colour and as grey."""
-    for channels in (3, 1):
-        with only_compd_errors():
-            image = read_image(data, "picture", channels=channels)
-            if image.ndim != 3 or image.shape[0] != channels or not image.numel():
-                raise Broken(f"an image of shape {tuple(image.shape)}")
+    """Read as colour or as grey."""
+    channels = 1 if len(data) % 4 == 0 else 3
+    with only_compd_errors():
+        image = read_image(data, "picture", channels=channels)
+        if image.ndim != 3 or image.shape[0] != channels or not image.numel():
+            raise Broken(f"an image of shape {tuple(image.shape)}")

@@ -87,7 +87,8 @@ def _changed(content: Any, draw: random.Random) -> Any:
     if what == 0:
         del parent[key]
     elif what == 1 and isinstance(parent, list):
-        parent.extend([place] * draw.choice((1, 2, 300)))
+        flat = not isinstance(place, dict | list)  # a list of lists of lists would never end
+        parent.extend([place] * draw.choice((1, 2, 300 if flat else 3)))
     elif what == 2 and isinstance(parent, dict):
         parent[str(draw.choice(_HOSTILE))[:80]] = place
     else:
