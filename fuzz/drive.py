@@ -5,6 +5,7 @@ What follows the target's name are libFuzzer's own options and folders. Without 
 
 from __future__ import annotations
 
+import hashlib
 import os
 import resource
 import sys
@@ -61,7 +62,17 @@ def main(arguments: list[str]) -> int:
     ]  # fmt: skip
     print(f"{name}: {base} MB after its imports and seeds", file=sys.stderr)
     named = {"custom_mutator": _mutator(target, atheris)} if hasattr(target, "mutate") else {}
-    atheris.Setup(command, lambda data: target.entry(data), **named)
+    prefix = next((o.partition("=")[2] for o in options if o.startswith("-artifact_prefix=")), "")
+
+    def entry(data: bytes) -> None:
+        try:
+            target.entry(data)
+        except BaseException:  # libFuzzer is sometimes killed at exit before it has written it
+            digest = hashlib.sha256(data).hexdigest()[:16]
+            Path(f"{prefix}raised-{digest}").write_bytes(data)
+            raise
+
+    atheris.Setup(command, entry, **named)
     atheris.Fuzz()
     return 0
 

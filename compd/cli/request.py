@@ -221,7 +221,9 @@ class PairRequest:
     def without_files(self) -> PairRequest:
         """The same without what is said of files."""
         defaults: dict[str, Any] = {
-            field.name: field.default for field in fields(self) if field.name in FILE_OPTIONS
+            field.name: field.default
+            for field in fields(self)
+            if field.name in FILE_OPTIONS and field.name != "trust"
         }
         return replace(self, **defaults)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import random
 from collections.abc import Callable
@@ -40,7 +41,7 @@ def mutate_json(data: bytes, most: int, seed: int) -> bytes:
         for _ in range(draw.choice((1, 1, 1, 2, 3))):
             content = _changed(content, draw)
         text = json.dumps(content, ensure_ascii=draw.random() < 0.5)
-    except (RecursionError, ValueError):  # too deep, or a part of itself
+    except (RecursionError, ValueError, OverflowError):  # too deep, or a part of itself
         return data[:most]
     if _MARK in text or json.dumps(_MARK)[1:-1] in text:
         raw = draw.choice(_RAW)
@@ -113,4 +114,4 @@ def _replacement(place: Any, draw: random.Random) -> Any:
         for _ in range(draw.choice((1, 5, 40, 600))):
             place = [place] if draw.random() < 0.5 else {"a": place}
         return place
-    return draw.choice(_HOSTILE)
+    return copy.deepcopy(draw.choice(_HOSTILE))  # it may be changed in its turn
