@@ -154,8 +154,8 @@ def _not_finite(tensor: Tensor) -> int:
     """How many NaN and infinite values there are."""
     if tensor.is_complex():
         tensor = torch.view_as_real(tensor.resolve_conj())
-    if not tensor.is_floating_point():
-        return 0
+    if not tensor.is_floating_point() or not tensor.numel():
+        return 0  # of nothing, the other sizes can be beyond all arithmetic
     if tensor.element_size() == 1:  # arithmetic on 8-bit floats is not there
         tensor = tensor.float()
     return int((~torch.isfinite(tensor)).sum())
