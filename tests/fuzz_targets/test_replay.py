@@ -6,10 +6,10 @@ import random
 from pathlib import Path
 
 import pytest
-from targets import TARGETS, load, why_not
-from targets.contract import Broken, only_compd_errors
 
 from compd.errors import CompdError
+from targets import TARGETS, load, why_not
+from targets.contract import Broken, only_compd_errors
 
 REGRESSIONS = Path(__file__).parent.parent.parent / "fuzz" / "regressions"
 FOUND = sorted(REGRESSIONS.glob("*/*"))
