@@ -19,6 +19,7 @@ __all__ = [
     "hash_in",
     "integer",
     "mapping",
+    "name",
     "number",
     "share",
     "text",
@@ -31,6 +32,7 @@ HASH = re.compile(r"[0-9a-f]{64}")
 _T = TypeVar("_T")
 _MOST_VALUES = 100_000  # of settings, a fingerprint or a pair, which has the names of classes
 _CONTAINER = 100  # what a list or an object counts: they take more time and memory than a number
+_LONGEST_NAME = 4096  # characters: a path
 _DEEPEST = 16  # objects and lists in each other: what is deeper cannot be written again everywhere
 
 
@@ -76,6 +78,11 @@ def text(value: Any) -> str:
         raise TypeError(f"expected a string, got {value!r:.40}")
     value.encode()  # half a surrogate pair cannot be printed
     return printable(value)
+
+
+def name(value: Any) -> str:
+    """A :func:`text` for people; what is longer than any name is cut."""
+    return text(value)[:_LONGEST_NAME]
 
 
 def mapping(value: Any) -> dict[str, Any]:

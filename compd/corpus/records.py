@@ -12,9 +12,9 @@ from compd.corpus.fields import (
     finite,
     hash_in,
     integer,
+    name,
     number,
     share,
-    text,
     two,
     unique,
     whole,
@@ -151,8 +151,8 @@ class Record:
             record = cls(
                 sha256=sha256,
                 seed_sha256=seed_sha256,
-                seed_data=shared.text(text(source["data"])),
-                seed_row=shared.text(text(source["row"])),
+                seed_data=shared.text(name(source["data"])),
+                seed_row=shared.text(name(source["row"])),
                 seed_label=integer(source["label"]),
                 true_label=(
                     None if source["true_label"] is None else integer(source["true_label"])
@@ -166,7 +166,7 @@ class Record:
                 psnr=None if content["psnr"] is None else number(content["psnr"]),
                 strategy=shared.mapping(content["strategy"]),
                 eps=None if content["eps"] is None else integer(content["eps"]),
-                norm=shared.text(text(content["norm"])),
+                norm=shared.text(name(content["norm"])),
                 step=integer(content["step"]),
                 random_seed=whole(content["random_seed"]),
                 fingerprint=shared.mapping(content["fingerprint"]),
@@ -195,11 +195,11 @@ def _answer_json(answer: Answer) -> dict[str, Any]:
 def _answer(content: Mapping[str, Any], shared: Shared) -> Answer:
     return Answer(
         label=integer(content["label"]),
-        name=shared.text(text(content["name"])),
+        name=shared.text(name(content["name"])),
         confidence=share(content["confidence"]),
         margin=share(content["margin"]),
         top=tuple(
-            (shared.text(text(entry["name"])), share(entry["p"])) for entry in content["top"]
+            (shared.text(name(entry["name"])), share(entry["p"])) for entry in content["top"]
         ),
     )
 

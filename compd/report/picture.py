@@ -9,6 +9,7 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from compd.corpus.records import Record
+from compd.errors import CompdError
 from compd.fuzz.findings import Answer
 
 __all__ = ["contact_sheet"]
@@ -16,6 +17,7 @@ __all__ = ["contact_sheet"]
 _SIDE = 192  # of each picture, pixels
 _TEXT = 300  # width of the answers
 _GAP = 16
+_LETTERS, _CLASSES = 60, 3  # of a text, of an answer: what is further is beyond the picture
 _HEAD = 26  # caption above the pictures
 _INK, _GREY, _PAPER = (28, 28, 30), (110, 110, 115), (255, 255, 255)
 _BLUE, _RED = (66, 110, 180), (196, 64, 52)
@@ -40,18 +42,25 @@ def contact_sheet(entries: Sequence[tuple[Record, Tensor, Tensor]]) -> Image.Ima
 
 def _draw_row(sheet: Image.Image, top: int, record: Record, image: Tensor, seed: Tensor) -> None:
     draw = ImageDraw.Draw(sheet)
-    delta = image.numpy().astype(np.int16) - seed.numpy().astype(np.int16)
-    factor = max(1, 120 // max(1, int(np.abs(delta).max())))
-    difference = np.clip(128 + factor * delta, 0, 255).astype(np.uint8)
-    pictures = [
-        (f"seed {record.seed_row}", seed.numpy()),
-        (f"deviation, Linf {record.linf}/255", image.numpy()),
-        (f"difference x{factor}", difference),
-    ]
-    for k, (caption, pixels) in enumerate(pictures):
+    if image.shape != seed.shape:
+        raise CompdError(
+            f"expected a deviation of the size of its seed, got {tuple(image.shape)} and "
+            f"{tuple(seed.shape)}: {record.sha256[:12]}; it cannot be shown"
+        )
+    apart = np.maximum(image.numpy(), seed.numpy()) - np.minimum(image.numpy(), seed.numpy())
+    factor = max(1, 120 // max(1, int(apart.max(initial=0))))
+    small = [_enlarge(seed.numpy()), _enlarge(image.numpy())]  # before arithmetic: less memory
+    delta = np.asarray(small[1], np.int16) - np.asarray(small[0], np.int16)
+    difference = Image.fromarray(np.clip(128 + factor * delta, 0, 255).astype(np.uint8))
+    captions = (
+        f"seed {record.seed_row[:_LETTERS]}",
+        f"deviation, Linf {record.linf}/255",
+        f"difference x{factor}",
+    )
+    for k, (caption, picture) in enumerate(zip(captions, [*small, difference], strict=True)):
         left = _GAP + k * (_SIDE + _GAP)
         draw.text((left, top), caption, fill=_GREY, font=_font(14))
-        sheet.paste(_enlarge(pixels), (left, top + _HEAD))
+        sheet.paste(picture, (left, top + _HEAD))
     left = 3 * (_SIDE + _GAP) + _GAP
     draw.text(
         (left, top),
@@ -74,14 +83,14 @@ def _draw_answer(
     draw: ImageDraw.ImageDraw, left: int, top: int, who: str, answer: Answer,
     colour: tuple[int, int, int],
 ) -> None:  # fmt: skip
-    draw.text((left, top), f"{who}: {answer.name}", fill=_INK, font=_font(16))
-    for k, (name, p) in enumerate(answer.top):
+    draw.text((left, top), f"{who}: {answer.name[:_LETTERS]}", fill=_INK, font=_font(16))
+    for k, (name, p) in enumerate(answer.top[:_CLASSES]):
         y = top + 24 + k * 20
         draw.rectangle(
             (left, y + 2, left + max(1, round(110 * p)), y + 15),
             fill=colour if k == 0 else (190, 190, 196),
         )
-        draw.text((left + 118, y), f"{p:6.1%}  {name}", fill=_INK, font=_font(14))
+        draw.text((left + 118, y), f"{p:6.1%}  {name[:_LETTERS]}", fill=_INK, font=_font(14))
 
 
 def _enlarge(pixels: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> Image.Image:

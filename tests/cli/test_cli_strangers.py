@@ -178,6 +178,42 @@ def test_names_do_not_reach_the_terminal_as_they_are(
         assert r"\x1b" in ran.out + ran.err
 
 
+def test_endless_names_neither_fill_the_screen_nor_take_long(
+    run: Run, corpus: Path, tmp_path: Path
+) -> None:
+    def rename(line: dict[str, Any]) -> None:
+        for who in ("original", "deployed"):
+            line[who]["name"] = who[0] * 50_000
+            line[who]["top"] = [{"name": "x" * 300, "p": 0.5}] * 200
+        line["source"].update(row="r" * 50_000, data=line["file_name"] * 500)
+        line["strategy"]["name"] = line["file_name"] + "s" * 100_000
+
+    _change(corpus, rename)
+    begun = time.monotonic()
+    for command in (["list"], ["stats"], ["show", "--out", tmp_path / "x.png"]):
+        ran = run("corpus", *command, "--corpus", corpus)
+        assert ran.code == 0, ran.err
+        assert len(ran.out) < 20_000
+    assert time.monotonic() - begun < SOON
+
+
+def test_a_seed_of_another_size_is_one_line(
+    run: Run, corpus: Path, tmp_path: Path, make_images: Any
+) -> None:
+    from compd.corpus.records import seed_file
+    from compd.images import encode_png, pixel_hash
+
+    image = make_images(1)[0]
+    name = seed_file(pixel_hash(image))
+    (corpus / name).parent.mkdir(parents=True, exist_ok=True)
+    (corpus / name).write_bytes(encode_png(image))
+    _change(corpus, lambda line: line.update(seed_file_name=name))
+    ran = run("corpus", "show", "--corpus", corpus, "--out", tmp_path / "x.png")
+    assert ran.code == 2
+    (line,) = ran.err.splitlines()
+    assert "the size of its seed" in line
+
+
 MODULE = "a_module_of_a_stranger"
 
 
