@@ -12,6 +12,9 @@ from typing import Any
 
 import pytest
 
+from compd.corpus.records import seed_file
+from compd.images import encode_png, pixel_hash
+
 Run = Callable[..., Any]
 
 COMMANDS = ("list", "stats", "show", "verify")
@@ -200,9 +203,6 @@ def test_endless_names_neither_fill_the_screen_nor_take_long(
 def test_a_seed_of_another_size_is_one_line(
     run: Run, corpus: Path, tmp_path: Path, make_images: Any
 ) -> None:
-    from compd.corpus.records import seed_file
-    from compd.images import encode_png, pixel_hash
-
     image = make_images(1)[0]
     name = seed_file(pixel_hash(image))
     (corpus / name).parent.mkdir(parents=True, exist_ok=True)
