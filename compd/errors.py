@@ -10,18 +10,27 @@ import importlib
 from collections.abc import Iterable
 from types import ModuleType
 
+from compd.printable import one_line
+
 __all__ = ["CompdError", "CompdWarning", "require_extra", "unknown"]
 
 
 class CompdError(Exception):
     """A mistake in the input or the environment, told in one line.
 
-    The message says what was expected, what came (``name=value``) and what to do next.
+    The message says what was expected, what came (``name=value``) and what to do next. Whatever a
+    file put into it, it is one printable line of bearable length.
     """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(one_line(message))
 
 
 class CompdWarning(UserWarning):
-    """Something that compd repaired or left out, and that the user should know."""
+    """Something that compd repaired or left out, and that the user should know, in one line."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(one_line(message))
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> CompdError:
@@ -33,7 +42,7 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> CompdError:
         known: the names that would have been right.
     """
     names = sorted(known)
-    near = difflib.get_close_matches(name, names, n=1)
+    near = difflib.get_close_matches(name[:80], names, n=1)  # its time grows with the square
     hint = f"; did you mean {near[0]!r}?" if near else ""
     return CompdError(f"expected {kind} to be one of {', '.join(names)}, got {kind}={name!r}{hint}")
 

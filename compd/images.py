@@ -32,6 +32,8 @@ __all__ = [
 
 MAX_PIXELS = 1 << 26  # 64 megapixels: more than any camera sends, less than a decompression bomb
 _MODES = {1: "L", 3: "RGB"}
+# What Pillow may take a file for. It knows more kinds, and starts Ghostscript for one of them.
+_FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "PPM", "TIFF", "GIF")
 
 
 def check_batch(images: Tensor, name: str = "images") -> None:
@@ -65,8 +67,12 @@ def encode_png(image: Tensor, *, level: int = 1) -> bytes:
     return buffer.getvalue()
 
 
-def decode_png(data: bytes) -> Tensor:
+def decode_png(data: bytes, *, most_pixels: int = MAX_PIXELS) -> Tensor:
     """Decode what :func:`encode_png` wrote: 8-bit grey or RGB, nothing else.
+
+    Args:
+        data: the bytes of the file.
+        most_pixels: that the picture may have; looked at before any is decoded.
 
     Returns:
         uint8 tensor of shape (C, H, W).
@@ -74,11 +80,11 @@ def decode_png(data: bytes) -> Tensor:
     Raises:
         CompdError: if the bytes are no such PNG; the caller knows the file and names it.
     """
-    return _decode(data, where="image", strict=True)
+    return _decode(data, where="image", strict=True, most=most_pixels)
 
 
 def read_image(data: bytes, where: str, *, channels: int = 3) -> Tensor:
-    """Read an image file of any kind that converts to the lattice without loss.
+    """Read an image file (PNG, JPEG, BMP, WebP, PPM, TIFF, GIF) that converts without loss.
 
     Grey and palette images become RGB by repeating or looking up; fully opaque RGBA loses its
     alpha. What would lose information (16-bit samples, real transparency) is refused.
@@ -97,44 +103,56 @@ def read_image(data: bytes, where: str, *, channels: int = 3) -> Tensor:
     return _decode(data, where=where, strict=False, channels=channels)
 
 
-def _decode(data: bytes, *, where: str, strict: bool, channels: int = 3) -> Tensor:
+def _decode(
+    data: bytes, *, where: str, strict: bool, channels: int = 3, most: int = MAX_PIXELS
+) -> Tensor:
     if not data:
         raise CompdError(f"expected an image, got an empty file (0 bytes): {where}; remove it")
     try:
-        with Image.open(io.BytesIO(data)) as image:
-            width, height = image.size
-            if width * height > MAX_PIXELS:
-                raise CompdError(
-                    f"expected at most {MAX_PIXELS} pixels, got {width}x{height}: {where}; "
-                    "scale it down"
-                )
-            if _is_deep(image):  # Pillow would keep the high bytes and say nothing
-                raise _deep(image, where)
-            image.load()
-            if strict:
-                if image.format != "PNG" or image.mode not in _MODES.values():
-                    raise CompdError(
-                        f"expected an 8-bit grey or RGB PNG, got {image.format} {image.mode}: "
-                        f"{where}"
-                    )
-                converted: Image.Image = image
-            else:
-                converted = _lossless(image, where).convert(_MODES[channels])
-            array = np.array(converted)
+        array = _array_of(data, where, strict, channels, most)
+    except CompdError:
+        raise
     except UnidentifiedImageError as error:
+        kind = "readable image, an 8-bit grey or RGB PNG" if strict else "readable image"
         raise CompdError(
-            f"expected a readable image, got something else: {where}; remove or replace it"
+            f"expected a {kind}, got something else: {where}; remove or replace it"
         ) from error
-    except (OSError, ValueError, SyntaxError) as error:
+    except Image.DecompressionBombError as error:
+        raise CompdError(f"expected at most {most} pixels, got more: {where}") from error
+    except Exception as error:  # of a damaged file Pillow raises a dozen kinds
         raise CompdError(
             f"expected a readable image, got a corrupt or truncated file: {where} "
             f"({' '.join(str(error).split())[:120]}); remove or replace it"
         ) from error
-    except Image.DecompressionBombError as error:
-        raise CompdError(f"expected at most {MAX_PIXELS} pixels, got more: {where}") from error
     if array.ndim == 2:
         array = array[..., None]
-    return torch.from_numpy(np.ascontiguousarray(array.transpose(2, 0, 1)))
+    return torch.from_numpy(array.transpose(2, 0, 1).copy())  # the array is read-only
+
+
+def _array_of(
+    data: bytes, where: str, strict: bool, channels: int, most: int
+) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+    """Decoded pixels, (H, W) or (H, W, C); Pillow's own copy of them is gone on return."""
+    formats = _FORMATS[:1] if strict else _FORMATS
+    with Image.open(io.BytesIO(data), formats=list(formats)) as image:
+        width, height = image.size
+        if width * height > most:
+            raise CompdError(
+                f"expected at most {most} pixels, got {width}x{height}: {where}; scale it down"
+            )
+        if _is_deep(image):  # Pillow would keep the high bytes and say nothing
+            raise _deep(image, where)
+        image.load()
+        if strict:
+            if image.mode not in _MODES.values():
+                raise CompdError(
+                    f"expected an 8-bit grey or RGB PNG, got mode {image.mode}: {where}"
+                )
+            return np.asarray(image)
+        opaque = _lossless(image, where)
+        return np.asarray(
+            opaque if opaque.mode == _MODES[channels] else opaque.convert(_MODES[channels])
+        )
 
 
 def _lossless(image: Image.Image, where: str) -> Image.Image:

@@ -15,15 +15,15 @@ from torch import Tensor, nn
 from compd.compress import empty_shadow
 from compd.errors import CompdError
 from compd.machine import cpu_flags, isa_limits, versions
-from compd.models import model_hash
+from compd.models import model_hash, zoo_weights
 from compd.models.tensors import load_tensors_, tensors_to_bytes
+from compd.reading import inside
 from compd.runtimes import FileRuntime, FloatRuntime, Runtime, check_engine, deploy
-from compd.spec import PairSpec
+from compd.spec import PAIR_FILE, PAIR_FORMAT, PairSpec, read_pair_file
 from compd.storage import disk_errors, write_atomic
 
 __all__ = ["Pair", "check_pair_target", "choose_device"]
 
-_FORMAT = 1
 _FILES = {"original": "original.safetensors", "shadow": "shadow.safetensors"}
 
 
@@ -159,13 +159,13 @@ class Pair:
                 f"expected a pair that compd can build again, got {self.deployed.path.name!r} "
                 "as its deployed model; name that file with --deployed whenever the pair is used"
             )
-        config = directory / "pair.json"
+        config = directory / PAIR_FILE
         check_pair_target(directory)
         with disk_errors(directory):
             for name, file in _FILES.items():
                 write_atomic(directory / file, tensors_to_bytes(getattr(self, name)))
             content = {
-                "format": _FORMAT,
+                "format": PAIR_FORMAT,
                 **self.spec.to_json(),
                 "hashes": self.hashes,
                 "fingerprint": self.fingerprint(batch=0),
@@ -174,7 +174,12 @@ class Pair:
 
     @classmethod
     def load(
-        cls, directory: Path | str, *, engine: str | None = None, device: str = "auto"
+        cls,
+        directory: Path | str,
+        *,
+        engine: str | None = None,
+        device: str = "auto",
+        trust: bool = True,
     ) -> Pair:
         """Read a pair that :meth:`save` wrote.
 
@@ -182,53 +187,54 @@ class Pair:
             directory: where it lies.
             engine: run it on this int8 engine instead of its own.
             device: ``auto``, ``cpu``, ``cuda``, …
+            trust: whether a model that is ``pkg.module:factory`` may be run. The command line says
+                False where nobody passed ``--trust``.
 
         Raises:
             CompdError: if files are missing, corrupt, or do not belong together.
         """
         directory = Path(directory)
-        try:
-            content = json.loads((directory / "pair.json").read_text())
-            if content["format"] != _FORMAT:
-                raise CompdError(
-                    f"expected pair format {_FORMAT}, got format={content['format']!r} in "
-                    f"{str(directory)!r}; it was written by another version of compd"
-                )
-            spec = PairSpec.from_json(content)
-            hashes = {name: str(content["hashes"][name]) for name in _FILES}
-        except FileNotFoundError as error:
+        spec, hashes = read_pair_file(directory)
+        if spec.model.is_code and not trust:
             raise CompdError(
-                f"expected a pair directory (pair.json), got pair={str(directory)!r}; make one "
-                "with: compd compress --out DIR"
-            ) from error
-        except (
-            OSError,
-            ValueError,
-            LookupError,
-            TypeError,
-            AttributeError,
-            RecursionError,
-        ) as error:
-            raise CompdError(
-                f"expected a pair directory, got a broken pair.json in {str(directory)!r} "
-                f"({type(error).__name__}: {str(error)[:80]})"
-            ) from error
+                f"expected --trust for pair={str(directory)!r}, since its model "
+                f"{spec.model.model!r} is code that would be run; pass it if you know what that is"
+            )
         if engine is not None:
             check_engine(spec.compress, engine)
             spec = replace(spec, engine=engine)
-        original = spec.model.build()
         model = spec.model
+        _check_weights(spec, directory)
+        original = model.build()
         shadow = empty_shadow(
             spec.compress, original, torch.zeros(1, model.channels, model.size, model.size)
         )
         for (name, file), module in zip(_FILES.items(), (original, shadow), strict=True):
-            load_tensors_(module, directory / file)
-            if model_hash(module) != hashes[name]:
+            load_tensors_(module, inside(directory, file))
+            if model_hash(module) != hashes.get(name):
                 raise CompdError(
                     f"expected {file} with the hash that pair.json names, got another in "
                     f"{str(directory)!r}; the files do not belong together"
                 )
         return cls(spec, original, shadow, device=choose_device(device))
+
+
+def _check_weights(spec: PairSpec, directory: Path) -> None:
+    """Raise before a network is built if its weights cannot be in the files: it may be huge."""
+    if spec.model.is_code:
+        return
+    least = 4 * zoo_weights(
+        spec.model.model, classes=len(spec.model.classes), channels=spec.model.channels,
+        size=spec.model.size, width=spec.model.width,
+    )  # fmt: skip
+    for file in _FILES.values():
+        path = inside(directory, file)
+        size = path.stat().st_size if path.is_file() else 0
+        if size < least:
+            raise CompdError(
+                f"expected {least} bytes of weights or more in {str(path)!r}, got {size}; make the "
+                "pair again"
+            )
 
 
 def check_pair_target(directory: Path) -> None:
@@ -237,7 +243,7 @@ def check_pair_target(directory: Path) -> None:
     Raises:
         CompdError: if the path is a file, or a folder with files that are not a pair's.
     """
-    names = {"pair.json", *_FILES.values()}
+    names = {PAIR_FILE, *_FILES.values()}
     if directory.is_file():
         raise CompdError(f"expected a folder for the pair, got a file: {str(directory)!r}")
     if directory.is_dir() and any(

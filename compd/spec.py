@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -12,8 +14,14 @@ from torch import nn
 from compd.compress import Compression, Given, config_from_json, config_to_json, kind_of
 from compd.errors import CompdError
 from compd.models import Classifier, build_zoo_model, check_model, load_factory
+from compd.printable import printable
+from compd.reading import inside, read_whole
 
-__all__ = ["ModelSpec", "PairSpec"]
+__all__ = ["PAIR_FILE", "PAIR_FORMAT", "ModelSpec", "PairSpec", "read_pair_file"]
+
+PAIR_FILE = "pair.json"
+PAIR_FORMAT = 1
+_MOST_BYTES = 1 << 24  # of the file: the names of half a million classes
 
 
 @dataclass(frozen=True)
@@ -30,31 +38,49 @@ class ModelSpec:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> ModelSpec:
-        """Read what ``dataclasses.asdict`` gave; raises TypeError, KeyError or ValueError."""
+        """Read what ``dataclasses.asdict`` gave.
 
-        def numbers(value: Any) -> tuple[float, ...] | None:
-            return None if value is None else tuple(float(v) for v in value)
+        Raises:
+            TypeError, KeyError, ValueError, OverflowError: if it is anything else.
+        """
 
-        channels, size, width = data["channels"], data["size"], data["width"]
-        if channels not in (1, 3) or not 1 <= size <= 1 << 12:
-            raise ValueError(f"channels={channels!r}, size={size!r}")
-        if width is not None and not 1 <= width <= 1 << 12:
-            raise ValueError(f"width={width!r}")
-        if len(data["classes"]) < 2:
+        def numbers(name: str) -> tuple[float, ...] | None:
+            values = None if data[name] is None else tuple(float(v) for v in data[name])
+            lowest = 0.0 if name == "std" else -math.inf
+            if values is not None and not all(lowest < v < math.inf for v in values):
+                raise ValueError(f"{name}={values}")
+            return values
+
+        def integer(name: str) -> int:
+            value = data[name]
+            if type(value) is not int or not 1 <= value <= 1 << 12:  # a bool is an int, too
+                raise ValueError(f"{name}={value!r}")
+            return value
+
+        channels, size = integer("channels"), integer("size")
+        width = None if data["width"] is None else integer("width")
+        if channels not in (1, 3):
+            raise ValueError(f"channels={channels!r}")
+        if not isinstance(data["classes"], list | tuple) or len(data["classes"]) < 2:
             raise ValueError(f"classes={data['classes']!r}")
         return cls(
             model=str(data["model"]),
             width=width,
             channels=channels,
             size=size,
-            classes=tuple(str(name) for name in data["classes"]),
-            mean=numbers(data["mean"]),
-            std=numbers(data["std"]),
+            classes=tuple(printable(str(name)) for name in data["classes"]),
+            mean=numbers("mean"),
+            std=numbers("std"),
         )
+
+    @property
+    def is_code(self) -> bool:
+        """Whether building it runs a function that the name names."""
+        return ":" in self.model
 
     def build(self) -> nn.Module:
         """Return the architecture, weights as built, in eval mode on the CPU."""
-        if ":" not in self.model:
+        if not self.is_code:
             if self.mean is None or self.std is None:
                 raise CompdError(f"expected mean and std for model={self.model!r}, got none")
             return build_zoo_model(
@@ -105,12 +131,49 @@ class PairSpec:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> PairSpec:
-        """The inverse of :meth:`to_json`; anything missing raises KeyError or TypeError."""
+        """The inverse of :meth:`to_json`, but for what a terminal would obey: it is written out.
+
+        Raises:
+            KeyError, TypeError, ValueError, AttributeError, OverflowError: if it is anything else.
+            CompdError: if the compression is unknown or has other settings.
+        """
         return cls(
             model=ModelSpec.from_json(data["model"]),
             compress=config_from_json(data["compress"]),
             engine=str(data["engine"]),
-            data=str(data["data"]),
-            data_identity=str(data["data_identity"]),
-            rows={str(key): str(value) for key, value in data["rows"].items()},
+            data=printable(str(data["data"])),
+            data_identity=printable(str(data["data_identity"])),
+            rows={printable(key): printable(str(value)) for key, value in data["rows"].items()},
         )
+
+
+def read_pair_file(directory: Path) -> tuple[PairSpec, Mapping[str, str]]:
+    """Read what a pair's folder says of it; nothing is built.
+
+    Returns:
+        The specification, and the hashes that its models have to have.
+
+    Raises:
+        CompdError: if the folder has none, or a broken one, or a link that leads out of it.
+    """
+    try:
+        content = json.loads(read_whole(inside(directory, PAIR_FILE), _MOST_BYTES))
+        if content["format"] != PAIR_FORMAT:
+            raise CompdError(
+                f"expected pair format {PAIR_FORMAT}, got format={content['format']!r} in "
+                f"{str(directory)!r}; it was written by another version of compd"
+            )
+        hashes = {str(name): str(value) for name, value in content["hashes"].items()}
+        return PairSpec.from_json(content), hashes
+    except FileNotFoundError as error:
+        raise CompdError(
+            f"expected a pair directory ({PAIR_FILE}), got pair={str(directory)!r}; make one "
+            "with: compd compress --out DIR"
+        ) from error
+    except (
+        OSError, ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError,
+    ) as error:  # fmt: skip
+        raise CompdError(
+            f"expected a pair directory, got a broken {PAIR_FILE} in {str(directory)!r} "
+            f"({type(error).__name__}: {str(error)[:80]})"
+        ) from error

@@ -6,8 +6,10 @@ from pathlib import Path
 import compd
 
 ROWS = [
+    {"printable"},
     {"errors"},
-    {"storage", "machine", "plugins", "progress", "images", "intervals", "quiet"},
+    {"storage"},
+    {"reading", "machine", "plugins", "progress", "images", "intervals", "quiet"},
     {"models"},
     {"data"},
     {"training"},

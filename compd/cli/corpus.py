@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from compd.corpus import Cut, RowsUsed
 
 __all__ = ["corpus"]
+
+_WIDE, _FEW = 80, 12  # letters of a text, things in a list: a corpus may be a stranger's
 
 corpus = typer.Typer(
     help="Look at stored deviations, replay them, make them smaller.",
@@ -46,8 +48,9 @@ def list_entries(
         table.add_column(column)
     for record in shown:
         table.add_row(
-            record.sha256[:12], str(record.verdict), record.flip, f"{record.severity:.3f}",
-            str(record.linf), record.seed_row, str(record.strategy.get("name")),
+            record.sha256[:12], str(record.verdict), record.flip[:_WIDE],
+            f"{record.severity:.3f}", str(record.linf), record.seed_row[:_WIDE],
+            str(record.strategy.get("name"))[:_WIDE],
         )  # fmt: skip
     console = Console()
     console.print(table, markup=False)
@@ -105,7 +108,7 @@ def show(
     with disk_errors(out):
         write_atomic(out, buffer.getvalue())
     for record, _, _ in entries:
-        typer.echo(f"{record.sha256[:12]}  {record.flip}  severity {record.severity:.3f}")
+        typer.echo(f"{record.sha256[:12]}  {record.flip[:_WIDE]}  severity {record.severity:.3f}")
     typer.echo(f"picture: {out}")
     return 0
 
@@ -183,7 +186,7 @@ def show_stats(directory: o.CorpusDir = None, json: o.JsonFile = None) -> int:
     numbers = stats(store)
     if json is not None:
         write_json(json, {"corpus": str(store.directory), **asdict(numbers)})
-    flips = "  ".join(f"{flip}: {count}" for flip, count in list(numbers.flips.items())[:12])
+    flips = _counted(numbers.flips)
     trusts = "  ".join(
         f"{name or 'not replayed'}: {count}" for name, count in numbers.trusts.items()
     )
@@ -203,7 +206,7 @@ def show_stats(directory: o.CorpusDir = None, json: o.JsonFile = None) -> int:
             ("flips", flips or "–"),
             ("trust", trusts or "–"),
             *_minimised(numbers.cut),
-            ("strategies", "  ".join(f"{k}: {v}" for k, v in numbers.strategies.items()) or "–"),
+            ("strategies", _counted(numbers.strategies) or "–"),
         ],
     )  # fmt: skip
     return 0
@@ -216,7 +219,13 @@ def _minimised(cut: Cut | None) -> list[tuple[str, str]]:
 
 def _named(rows: Sequence[RowsUsed]) -> str:
     """The rows that seeds came from, for people."""
-    return "; ".join(map(str, rows)) or "–"
+    more = f"; and {len(rows) - _FEW} more" if len(rows) > _FEW else ""
+    return ("; ".join(str(row)[: 2 * _WIDE] for row in rows[:_FEW]) or "–") + more
+
+
+def _counted(counts: Mapping[str, int]) -> str:
+    """What there is most of, for people."""
+    return "  ".join(f"{name[:_WIDE]}: {count}" for name, count in list(counts.items())[:_FEW])
 
 
 corpus.command("minimise")(minimise)

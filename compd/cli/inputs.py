@@ -32,10 +32,9 @@ def export_inputs(
     from compd.errors import CompdError
 
     store = Corpus(find_corpus(corpus))
-    images = [store.image(record) for record in store]
-    if seeds:
-        images += [store.seed_image(record) for record in store]
-    if not images:
+    images = (read(record) for read in (store.image, store.seed_image)[: 1 + seeds]
+              for record in store)  # fmt: skip
+    if not len(store):
         raise CompdError(f"expected entries to export, got an empty corpus: {store.directory}")
     count = write(images, out)
     print_facts(

@@ -127,7 +127,12 @@ DeployedInput = Annotated[
         help="What holds for the deployed file alone: 'layout=NHWC range=-1,1 bgr'.",
     ),
 ]
-Trust = Annotated[bool, typer.Option("--trust", help="Open files that can run code: .pt2.")]
+Trust = Annotated[
+    bool,
+    typer.Option(
+        "--trust", help="Open what can run code: .pt2 files, a pair or corpus of a factory's model."
+    ),
+]
 AllowFloat = Annotated[
     bool, typer.Option("--allow-float", help="The deployed file is meant to be float32.")
 ]

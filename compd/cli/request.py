@@ -141,7 +141,7 @@ class PairRequest:
         self._reject("pair", _WITH_PAIR)
         if self.pair is None:
             raise CompdError("expected --pair DIR, got none")
-        return Pair.load(self.pair, engine=self.engine, device=self.device)
+        return Pair.load(self.pair, engine=self.engine, device=self.device, trust=self.trust)
 
     def open_like(self, made_with: Mapping[str, Any], report: Report) -> tuple[Pair, Splits]:
         """Build the pair that a corpus names, on the data and the engine of this request."""
@@ -154,11 +154,17 @@ class PairRequest:
             spec = ModelSpec.from_json(made_with["model"])
             config = config_from_json(made_with["compress"])
             engine = str(made_with["engine"])
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise CompdError(
                 f"expected the corpus to say how its pair was made, got {error!r}; name the pair "
                 "with --pair DIR or --model"
             ) from error
+        if spec.is_code and not self.trust:
+            raise CompdError(
+                f"expected --trust, since the corpus was made with model={spec.model!r}, which is "
+                "code that would be run; pass it if you know what that is, or name the pair with "
+                "--pair DIR or --model"
+            )
         splits = replace(self, channels=spec.channels, size=self.size).splits()
         pair = build_pair(
             spec.model, data=splits, weights=self.weights, width=spec.width, mean=spec.mean,
@@ -231,7 +237,9 @@ class PairRequest:
     def without_files(self) -> PairRequest:
         """The same without what is said of files."""
         defaults: dict[str, Any] = {
-            field.name: field.default for field in fields(self) if field.name in FILE_OPTIONS
+            field.name: field.default
+            for field in fields(self)
+            if field.name in FILE_OPTIONS and field.name != "trust"
         }
         return replace(self, **defaults)
 

@@ -94,9 +94,10 @@ def _check_bits(weights: int, activations: int, *, fewest: int) -> None:
 
 
 def _check_fine_tuning(epochs: int, lr: float, batch: int) -> None:
-    if epochs < 1 or not 0 < lr < 100 or batch < 2:
+    if not 1 <= epochs <= 10_000 or not 0 < lr < 100 or not 2 <= batch <= 1 << 16:
         raise CompdError(
-            f"expected epochs >= 1, 0 < lr < 100 and batch >= 2 of fine-tuning, got "
+            f"expected 1 to 10,000 epochs, 0 < lr < 100 and a batch of 2 to {1 << 16} of "
+            f"fine-tuning, got "
             f"epochs={epochs}, lr={lr}, batch={batch}"
         )
 

@@ -11,21 +11,29 @@ import re
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from compd.printable import printable
+
 __all__ = [
     "HASH",
     "finite",
     "hash_in",
     "integer",
     "mapping",
+    "name",
     "number",
     "share",
     "text",
     "two",
+    "unique",
     "whole",
 ]
 
 HASH = re.compile(r"[0-9a-f]{64}")
 _T = TypeVar("_T")
+_MOST_VALUES = 100_000  # of settings, a fingerprint or a pair, which has the names of classes
+_CONTAINER = 100  # what a list or an object counts: they take more time and memory than a number
+_LONGEST_NAME = 4096  # characters: a path
+_DEEPEST = 16  # objects and lists in each other: what is deeper cannot be written again everywhere
 
 
 def finite(text: str) -> float:
@@ -65,18 +73,51 @@ def share(value: Any) -> float:
 
 
 def text(value: Any) -> str:
-    """A string that can be encoded."""
+    """A string that can be encoded; what a terminal would obey is written out (``printable``)."""
     if not isinstance(value, str):
         raise TypeError(f"expected a string, got {value!r:.40}")
     value.encode()  # half a surrogate pair cannot be printed
-    return value
+    return printable(value)
+
+
+def name(value: Any) -> str:
+    """A :func:`text` for people; what is longer than any name is cut."""
+    return text(value)[:_LONGEST_NAME]
 
 
 def mapping(value: Any) -> dict[str, Any]:
-    """A JSON object."""
+    """A JSON object, its texts as :func:`text` gives them."""
     if not isinstance(value, dict):
         raise TypeError(f"expected an object, got {value!r:.40}")
-    return value
+    read: dict[str, Any] = _read(value, _DEEPEST, [_MOST_VALUES])
+    return read
+
+
+def _read(value: Any, depth: int, left: list[int]) -> Any:
+    """One value of a JSON object; ``left`` holds how many more there may be."""
+    if isinstance(value, str):
+        return text(value)
+    if not isinstance(value, dict | list):
+        return value
+    if not depth:
+        raise ValueError(f"expected at most {_DEEPEST} levels of objects and lists")
+    left[0] -= _CONTAINER + len(value)
+    if left[0] < 0:
+        raise ValueError(
+            f"expected at most {_MOST_VALUES} values in an object; a list or an object in it "
+            f"counts as {_CONTAINER}"
+        )
+    if isinstance(value, list):
+        return [_read(part, depth - 1, left) for part in value]
+    return {text(key): _read(part, depth - 1, left) for key, part in value.items()}
+
+
+def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """The object of these keys and values; no key comes twice, or readers see different things."""
+    content = dict(pairs)
+    if len(content) != len(pairs):
+        raise ValueError("expected each key once in an object")
+    return content
 
 
 def hash_in(name: Any, place: Any) -> str:

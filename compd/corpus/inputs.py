@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 from torch import Tensor
@@ -17,14 +17,14 @@ __all__ = ["LIST", "export_inputs"]
 LIST = "inputs.jsonl"
 
 
-def export_inputs(images: Sequence[Tensor], out: Path) -> int:
+def export_inputs(images: Iterable[Tensor], out: Path) -> int:
     """Write images as PNG files, and ``inputs.jsonl`` with the hash of each one's pixels.
 
     A program on the device reads the list, runs each file, and writes a line
     ``{"sha256": …, "logits": […]}`` for it; that file is then a runtime (:mod:`compd.runtimes`).
 
     Args:
-        images: uint8 (C, H, W) each.
+        images: uint8 (C, H, W) each; one at a time is in memory.
         out: folder; new, or one that was written so.
 
     Returns:

@@ -12,13 +12,14 @@ from compd.corpus.fields import (
     finite,
     hash_in,
     integer,
-    mapping,
+    name,
     number,
     share,
-    text,
     two,
+    unique,
     whole,
 )
+from compd.corpus.shared import Shared
 from compd.errors import CompdError
 from compd.fuzz.findings import Answer, Finding, Trust
 from compd.fuzz.judge import Verdict
@@ -129,43 +130,53 @@ class Record:
         return json.dumps(content, separators=(", ", ": "), allow_nan=False)
 
     @classmethod
-    def from_line(cls, line: str) -> Record:
-        """The inverse of :meth:`to_line`.
+    def from_line(cls, line: str, shared: Shared | None = None) -> Record:
+        """The inverse of :meth:`to_line`, but for what a terminal would obey: that is written out.
+
+        Args:
+            line: without the line break.
+            shared: with the records before, so that equal parts of them take memory once.
 
         Raises:
             CompdError: if the line is not such a record; the caller adds where.
         """
+        shared = shared or Shared()
         try:
-            content = json.loads(line, parse_constant=finite, parse_float=finite)
+            content = json.loads(
+                line, parse_constant=finite, parse_float=finite, object_pairs_hook=unique
+            )
             sha256 = hash_in(content["file_name"], image_file)
             seed_sha256 = hash_in(content["seed_file_name"], seed_file)
             source = content["source"]
-            return cls(
+            record = cls(
                 sha256=sha256,
                 seed_sha256=seed_sha256,
-                seed_data=text(source["data"]),
-                seed_row=text(source["row"]),
+                seed_data=shared.text(name(source["data"])),
+                seed_row=shared.text(name(source["row"])),
                 seed_label=integer(source["label"]),
                 true_label=(
                     None if source["true_label"] is None else integer(source["true_label"])
                 ),
                 verdict=Verdict(content["verdict"]),
-                original=_answer(content["original"]),
-                deployed=_answer(content["deployed"]),
+                original=_answer(content["original"], shared),
+                deployed=_answer(content["deployed"], shared),
                 severity=share(content["severity"]),
                 linf=integer(content["linf"], 255),
                 l2=share(content["l2"]),
                 psnr=None if content["psnr"] is None else number(content["psnr"]),
-                strategy=mapping(content["strategy"]),
+                strategy=shared.mapping(content["strategy"]),
                 eps=None if content["eps"] is None else integer(content["eps"]),
-                norm=text(content["norm"]),
+                norm=shared.text(name(content["norm"])),
                 step=integer(content["step"]),
                 random_seed=whole(content["random_seed"]),
-                fingerprint=mapping(content["fingerprint"]),
-                pair=mapping(content["pair"]),
+                fingerprint=shared.mapping(content["fingerprint"]),
+                pair=shared.mapping(content["pair"]),
                 minimised=_minimised(content.get("minimised")),
                 trust=None if content.get("trust") is None else Trust(content["trust"]),
             )
+            classes = len(record.original.top) + len(record.deployed.top)
+            shared.record(classes, minimised=record.minimised is not None)
+            return record
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             what = f"{type(error).__name__}: {' '.join(str(error).split())[:80]}"
             raise CompdError(f"expected a corpus record, got something else ({what})") from error
@@ -181,13 +192,15 @@ def _answer_json(answer: Answer) -> dict[str, Any]:
     }
 
 
-def _answer(content: Mapping[str, Any]) -> Answer:
+def _answer(content: Mapping[str, Any], shared: Shared) -> Answer:
     return Answer(
         label=integer(content["label"]),
-        name=text(content["name"]),
+        name=shared.text(name(content["name"])),
         confidence=share(content["confidence"]),
         margin=share(content["margin"]),
-        top=tuple((text(entry["name"]), share(entry["p"])) for entry in content["top"]),
+        top=tuple(
+            (shared.text(name(entry["name"])), share(entry["p"])) for entry in content["top"]
+        ),
     )
 
 

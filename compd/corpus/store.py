@@ -3,6 +3,9 @@
 A write is: the PNGs to temporary files, synced, renamed; then the lines appended and synced. So a
 line never names a picture that is not there, and a crash can at worst leave a torn last line
 (dropped when the corpus is opened) or a picture without a line (harmless, and used again).
+
+A corpus may come from a stranger. Nothing outside of its folder is read or written, whatever links
+are in it; only regular files are opened; and what is too large to be honest is refused.
 """
 
 from __future__ import annotations
@@ -16,9 +19,12 @@ from typing import Any
 
 from torch import Tensor
 
+from compd.corpus.lines import LONGEST_LINE, lines_of
 from compd.corpus.records import Record, image_file, seed_file
+from compd.corpus.shared import Shared
 from compd.errors import CompdError, CompdWarning
 from compd.images import decode_png, encode_png, pixel_hash
+from compd.reading import inside, open_file, read_whole
 from compd.storage import disk_errors, write_all, write_atomic
 
 try:
@@ -28,7 +34,7 @@ except (
 ):  # Windows has no advisory locks of this kind; a second writer is the user's care
     fcntl = None  # type: ignore[assignment]
 
-__all__ = ["Corpus"]
+__all__ = ["MOST_PIXELS", "Corpus"]
 
 _METADATA = "metadata.jsonl"
 _GIT = b"""metadata.jsonl text eol=lf merge=union
@@ -36,6 +42,9 @@ baseline.txt text eol=lf merge=union
 *.png binary
 """
 _TOGETHER = 128  # pictures in one write: each is an open file until then
+MOST_PIXELS = 1 << 24  # of a picture: 4096 x 4096, the largest that a pair may take
+_MOST_BYTES = 1 << 26  # of its file: all these pixels, packed not at all
+_MOST_MEMORY = 768 << 20  # bytes that the records may take, as far as that can be told
 
 
 class Corpus:
@@ -51,7 +60,7 @@ class Corpus:
 
     def __init__(self, directory: Path | str, *, create: bool = False) -> None:
         self.directory = Path(directory)
-        self._metadata = self.directory / _METADATA
+        self._metadata = inside(self.directory, _METADATA)
         if create:
             with disk_errors(self.directory):
                 self.directory.mkdir(parents=True, exist_ok=True)
@@ -70,6 +79,7 @@ class Corpus:
                 "fill one with: compd fuzz --corpus DIR"
             )
         self._records: dict[str, Record] = {}
+        self._shared = Shared()  # what they have in common
         self._pictures: set[str] = set()  # written, or found to be right, by this object
         self._lines = 0
         self._end = 0  # bytes of whole lines
@@ -144,8 +154,13 @@ class Corpus:
         files: dict[Path, bytes] = {}
         for name, image in pictures.items():
             if name not in self._pictures:
-                path, data = self.directory / name, encode_png(image)
-                if not path.exists() or path.read_bytes() != data:
+                path, data = inside(self.directory, name), encode_png(image)
+                if image[0].numel() > MOST_PIXELS or len(data) > _MOST_BYTES:
+                    raise CompdError(
+                        f"expected pictures of at most {MOST_PIXELS} pixels in a corpus, got "
+                        f"{tuple(image.shape)}"
+                    )
+                if not path.exists() or read_whole(path, _MOST_BYTES) != data:
                     files[path] = data
         waiting = list(files.items())
         for start in range(0, len(waiting), _TOGETHER):
@@ -153,9 +168,15 @@ class Corpus:
         self._pictures |= pictures.keys()
 
     def _append(self, file: Any, records: Sequence[Record]) -> None:
+        lines = [record.to_line().encode() + b"\n" for record in records]
+        if max(map(len, lines)) > LONGEST_LINE:
+            raise CompdError(
+                f"expected lines of at most {LONGEST_LINE} bytes, got one of "
+                f"{max(map(len, lines))}: {self._metadata}; are the names of the classes too long?"
+            )
         file.truncate(self._end)  # a torn line that a crash left behind
         file.seek(self._end)
-        data = "".join(record.to_line() + "\n" for record in records).encode()
+        data = b"".join(lines)
         try:
             rest = memoryview(data)
             while rest:  # a disk with little space left takes a part, and only then complains
@@ -171,7 +192,7 @@ class Corpus:
     @contextmanager
     def _locked(self) -> Iterator[Any]:
         """Open the metadata for writing; one process at a time."""
-        with self._metadata.open("r+b", buffering=0) as file:
+        with open_file(inside(self.directory, _METADATA), write=True) as file:
             if fcntl is not None:
                 try:
                     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -191,17 +212,14 @@ class Corpus:
             yield file
 
     def _read(self) -> None:
-        data = self._metadata.read_bytes()[self._end :]
-        whole, newline, torn = data.rpartition(b"\n")
-        lines = whole.split(b"\n") if newline else []
-        for number, line in enumerate(lines, start=self._lines + 1):
-            try:
-                record = Record.from_line(line.decode())
-            except (CompdError, UnicodeDecodeError) as error:
-                raise CompdError(
-                    f"{error}: {self._metadata} line {number}; remove that line"
-                ) from error
-            self._records.setdefault(record.sha256, record)
+        number, end, torn = self._lines, self._end, b""
+        with open_file(inside(self.directory, _METADATA)) as file:
+            for line in lines_of(file, self._metadata, start=end, before=number):
+                if not line.endswith(b"\n"):
+                    torn = line
+                    break
+                number, end = number + 1, end + len(line)
+                self._take(line[:-1], number)
         if torn and torn != self._torn:  # told once
             warnings.warn(
                 f"dropped a torn last line of {self._metadata} (a writer was killed); "
@@ -209,20 +227,33 @@ class Corpus:
                 CompdWarning,
                 stacklevel=3,
             )
-        self._lines += len(lines)
-        self._end += len(whole) + len(newline)
-        self._torn = torn
+        self._lines, self._end, self._torn = number, end, torn
+
+    def _take(self, line: bytes, number: int) -> None:
+        try:
+            record = Record.from_line(line.decode(), self._shared)
+        except (CompdError, UnicodeDecodeError) as error:
+            raise CompdError(
+                f"{error}: {self._metadata} line {number}; remove that line"
+            ) from error
+        self._records.setdefault(record.sha256, record)
+        if self._shared.size > _MOST_MEMORY:
+            raise CompdError(
+                f"expected a corpus that fits into {_MOST_MEMORY >> 20} MiB of memory, got a "
+                f"larger one: {self._metadata} line {number}; split it before that line"
+            )
 
     def _picture(self, name: str, sha256: str) -> Tensor:
-        path = self.directory / name
+        path = inside(self.directory, name)
         try:
-            image = decode_png(path.read_bytes())
+            image = decode_png(read_whole(path, _MOST_BYTES), most_pixels=MOST_PIXELS)
         except FileNotFoundError as error:
             raise CompdError(f"expected {name} in {str(self.directory)!r}, got no file") from error
         except OSError as error:
             raise CompdError(f"expected to read {path}, got: {error.strerror}") from error
         except CompdError as error:
-            raise CompdError(f"{error}: {path}") from error
+            where = "" if str(path) in str(error) else f": {path}"
+            raise CompdError(f"{error}{where}") from error
         if pixel_hash(image) != sha256:
             raise CompdError(
                 f"expected pixels with the hash in the name, got others: {path}; it was changed"

@@ -3,7 +3,7 @@
 from compd.models.factory import check_model, load_factory, model_hash, trace
 from compd.models.normalise import Classifier, Normalise
 from compd.models.weights import WeightsFile, load_weights_, read_weights, state_hash
-from compd.models.zoo import ZOO, build_zoo_model
+from compd.models.zoo import ZOO, build_zoo_model, zoo_weights
 
 __all__ = [
     "ZOO",
@@ -18,4 +18,5 @@ __all__ = [
     "read_weights",
     "state_hash",
     "trace",
+    "zoo_weights",
 ]

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import struct
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from torch import Tensor, nn
 
 from compd.errors import CompdError
@@ -20,6 +21,7 @@ __all__ = ["WeightsFile", "load_weights_", "read_weights", "state_hash"]
 _WRAPPERS = ("state_dict", "model_state_dict", "net", "model", "model_state")
 _PREFIXES = ("module.", "_orig_mod.", "model.", "net.")
 _CHANNEL_STATS = ("mean", "std")
+_MOST_BYTES = 4 << 30  # of a file; larger ones are no networks that int8 makes sense for
 
 
 @dataclass(frozen=True)
@@ -40,13 +42,17 @@ def read_weights(path: Path) -> WeightsFile:
     """
     if not path.is_file():
         raise CompdError(f"expected a weights file, got weights={str(path)!r} (no such file)")
+    if path.stat().st_size > _MOST_BYTES:
+        raise CompdError(
+            f"expected a weights file of at most {_MOST_BYTES >> 30} GiB, got weights={str(path)!r}"
+        )
     metadata: Mapping[str, str] = {}
     if path.suffix == ".safetensors":
         try:
             with safe_open(path, "pt") as file:
                 metadata = file.metadata() or {}
                 tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-        except (SafetensorError, OSError, ValueError) as error:
+        except Exception as error:  # of shapes that no tensor has, PyTorch raises others
             raise CompdError(
                 f"expected a safetensors file, got weights={str(path)!r} ({_line(error)}); "
                 "is it complete?"
@@ -59,8 +65,8 @@ def read_weights(path: Path) -> WeightsFile:
             "save the state dict with safetensors.torch.save_file"
         )
     for key, tensor in tensors.items():
-        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
-            bad = int((~torch.isfinite(tensor)).sum())
+        _check_plain(key, tensor, path)
+        if bad := _not_finite(tensor):
             raise CompdError(
                 f"expected finite weights, got {bad} NaN or infinite values in {key!r} of "
                 f"{path}; the training that made them diverged"
@@ -131,8 +137,37 @@ def _feed(digest: hashlib._Hash, value: Any) -> None:
         digest.update(repr(value).encode())
 
 
+def _check_plain(key: str, tensor: Tensor, path: Path) -> None:
+    """Raise unless a tensor holds each of its numbers: a few bytes can claim to be terabytes."""
+    plain = tensor.layout is torch.strided and tensor.device.type == "cpu"
+    plain = plain and not tensor.is_quantized and not tensor.is_nested
+    if plain and tensor.numel() * tensor.element_size() <= tensor.untyped_storage().nbytes():
+        return
+    raise CompdError(
+        f"expected plain tensors that hold all their numbers, got {key!r} of {tensor.dtype}, "
+        f"{tensor.layout}, shape {tuple(tensor.shape)} on {tensor.device} in {path}; save a dense "
+        "state dict"
+    )
+
+
+def _not_finite(tensor: Tensor) -> int:
+    """How many NaN and infinite values there are."""
+    if tensor.is_complex():
+        tensor = torch.view_as_real(tensor.resolve_conj())
+    if not tensor.is_floating_point() or not tensor.numel():
+        return 0  # of nothing, the other sizes can be beyond all arithmetic
+    if tensor.element_size() == 1:  # arithmetic on 8-bit floats is not there
+        tensor = tensor.float()
+    return int((~torch.isfinite(tensor)).sum())
+
+
 def _torch_load(path: Path) -> Any:
     try:
+        if zipfile.is_zipfile(path):  # PyTorch packs nothing, so what is packed was made to burst
+            with zipfile.ZipFile(path) as archive:
+                unpacked = sum(member.file_size for member in archive.infolist())
+                if unpacked > path.stat().st_size:
+                    raise ValueError(f"{unpacked} bytes packed into fewer")
         return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged file makes the unpickler raise a dozen kinds
         raise CompdError(

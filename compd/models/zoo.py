@@ -15,7 +15,9 @@ from compd.models.normalise import Classifier
 from compd.models.resnet import resnet18, resnet20
 from compd.models.vgg import vgg11
 
-__all__ = ["ZOO", "ZooEntry", "build_zoo_model"]
+__all__ = ["ZOO", "ZooEntry", "build_zoo_model", "zoo_weights"]
+
+_MOST_WEIGHTS = 1 << 27  # half a gigabyte; the widest of the papers has a fiftieth of that
 
 
 @dataclass(frozen=True)
@@ -65,15 +67,39 @@ def build_zoo_model(
     Raises:
         CompdError: if the name is unknown or an argument makes no sense.
     """
-    if name not in ZOO:
-        raise unknown("model", name, [*ZOO, "pkg.module:factory"])
+    weights = zoo_weights(name, classes=classes, channels=channels, size=size, width=width)
     width = ZOO[name].width if width is None else width
-    if width < 1 or classes < 2 or len(mean) != channels or len(std) != channels:
+    if weights > _MOST_WEIGHTS:
         raise CompdError(
-            f"expected width >= 1, classes >= 2 and one mean and std for each of the {channels} "
-            f"channels, got width={width}, classes={classes}, mean={tuple(mean)}, std={tuple(std)}"
+            f"expected a network of at most {_MOST_WEIGHTS} weights, got {weights} with "
+            f"model={name!r}, width={width}, classes={classes}, size={size}; make it narrower"
+        )
+    if len(mean) != channels or len(std) != channels:
+        raise CompdError(
+            f"expected one mean and std for each of the {channels} channels, got "
+            f"mean={tuple(mean)}, std={tuple(std)}"
         )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         net = ZOO[name].make(width=width, channels=channels, classes=classes, size=size)
     return Classifier(net, mean, std).eval()
+
+
+def zoo_weights(
+    name: str, *, classes: int, channels: int = 3, size: int = 32, width: int | None = None
+) -> int:
+    """How many weights a network of the zoo has; it takes no memory to tell.
+
+    Raises:
+        CompdError: if the name is unknown or an argument makes no sense.
+    """
+    if name not in ZOO:
+        raise unknown("model", name, [*ZOO, "pkg.module:factory"])
+    width = ZOO[name].width if width is None else width
+    if width < 1 or classes < 2:
+        raise CompdError(
+            f"expected width >= 1 and classes >= 2, got width={width}, classes={classes}"
+        )
+    with torch.random.fork_rng(devices=[]), torch.device("meta"):
+        net = ZOO[name].make(width=width, channels=channels, classes=classes, size=size)
+    return sum(weight.numel() for weight in net.parameters())

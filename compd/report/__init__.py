@@ -1,6 +1,13 @@
 """Reports: the numbers of a campaign, and pictures of findings."""
 
 from compd.report.campaign import CampaignReport, campaign_report
-from compd.report.picture import amplified, contact_sheet
+from compd.report.picture import amplified, contact_sheet, enlarged, factor_of
 
-__all__ = ["CampaignReport", "amplified", "campaign_report", "contact_sheet"]
+__all__ = [
+    "CampaignReport",
+    "amplified",
+    "campaign_report",
+    "contact_sheet",
+    "enlarged",
+    "factor_of",
+]

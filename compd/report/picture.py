@@ -9,15 +9,15 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from compd.corpus.records import Record
+from compd.errors import CompdError
 from compd.fuzz.findings import Answer
 
-__all__ = ["amplified", "contact_sheet"]
-
-Pixels = np.ndarray[tuple[int, ...], np.dtype[np.uint8]]
+__all__ = ["amplified", "contact_sheet", "enlarged", "factor_of"]
 
 _SIDE = 192  # of each picture, pixels
 _TEXT = 300  # width of the answers
 _GAP = 16
+_LETTERS, _CLASSES = 60, 3  # of a text, of an answer: what is further is beyond the picture
 _HEAD = 26  # caption above the pictures
 _INK, _GREY, _PAPER = (28, 28, 30), (110, 110, 115), (255, 255, 255)
 _BLUE, _RED = (66, 110, 180), (196, 64, 52)
@@ -40,33 +40,45 @@ def contact_sheet(entries: Sequence[tuple[Record, Tensor, Tensor]]) -> Image.Ima
     return sheet
 
 
-def amplified(image: Tensor, seed: Tensor) -> tuple[Pixels, int]:
-    """The difference of two images around mid-grey, as large as it fits.
+def factor_of(image: Tensor, seed: Tensor) -> int:
+    """By how much the difference of two images can be amplified around mid-grey.
 
     Args:
         image: uint8 (C, H, W).
         seed: uint8 (C, H, W).
 
-    Returns:
-        uint8 (C, H, W), and the factor.
+    Raises:
+        CompdError: if they differ in size.
     """
-    delta = image.numpy().astype(np.int16) - seed.numpy().astype(np.int16)
-    factor = max(1, 120 // max(1, int(np.abs(delta).max())))
-    return np.clip(128 + factor * delta, 0, 255).astype(np.uint8), factor
+    if image.shape != seed.shape:
+        raise CompdError(
+            f"expected a deviation of the size of its seed, got {tuple(image.shape)} and "
+            f"{tuple(seed.shape)}; it cannot be shown"
+        )
+    apart = np.maximum(image.numpy(), seed.numpy()) - np.minimum(image.numpy(), seed.numpy())
+    return max(1, 120 // max(1, int(apart.max(initial=0))))
+
+
+def amplified(image: Image.Image, seed: Image.Image, factor: int) -> Image.Image:
+    """The difference of two pictures around mid-grey; made small before, it takes less memory."""
+    delta = np.asarray(image, np.int16) - np.asarray(seed, np.int16)
+    return Image.fromarray(np.clip(128 + factor * delta, 0, 255).astype(np.uint8))
 
 
 def _draw_row(sheet: Image.Image, top: int, record: Record, image: Tensor, seed: Tensor) -> None:
     draw = ImageDraw.Draw(sheet)
-    difference, factor = amplified(image, seed)
-    pictures = [
-        (f"seed {record.seed_row}", seed.numpy()),
-        (f"deviation, Linf {record.linf}/255", image.numpy()),
-        (f"difference x{factor}", difference),
-    ]
-    for k, (caption, pixels) in enumerate(pictures):
+    factor = factor_of(image, seed)
+    small = [enlarged(seed, _SIDE), enlarged(image, _SIDE)]
+    captions = (
+        f"seed {record.seed_row[:_LETTERS]}",
+        f"deviation, Linf {record.linf}/255",
+        f"difference x{factor}",
+    )
+    pictures = [*small, amplified(small[1], small[0], factor)]
+    for k, (caption, picture) in enumerate(zip(captions, pictures, strict=True)):
         left = _GAP + k * (_SIDE + _GAP)
         draw.text((left, top), caption, fill=_GREY, font=_font(14))
-        sheet.paste(_enlarge(pixels), (left, top + _HEAD))
+        sheet.paste(picture, (left, top + _HEAD))
     left = 3 * (_SIDE + _GAP) + _GAP
     draw.text(
         (left, top),
@@ -89,20 +101,21 @@ def _draw_answer(
     draw: ImageDraw.ImageDraw, left: int, top: int, who: str, answer: Answer,
     colour: tuple[int, int, int],
 ) -> None:  # fmt: skip
-    draw.text((left, top), f"{who}: {answer.name}", fill=_INK, font=_font(16))
-    for k, (name, p) in enumerate(answer.top):
+    draw.text((left, top), f"{who}: {answer.name[:_LETTERS]}", fill=_INK, font=_font(16))
+    for k, (name, p) in enumerate(answer.top[:_CLASSES]):
         y = top + 24 + k * 20
         draw.rectangle(
             (left, y + 2, left + max(1, round(110 * p)), y + 15),
             fill=colour if k == 0 else (190, 190, 196),
         )
-        draw.text((left + 118, y), f"{p:6.1%}  {name}", fill=_INK, font=_font(14))
+        draw.text((left + 118, y), f"{p:6.1%}  {name[:_LETTERS]}", fill=_INK, font=_font(14))
 
 
-def _enlarge(pixels: Pixels) -> Image.Image:
-    array = pixels.transpose(1, 2, 0)
+def enlarged(image: Tensor, side: int) -> Image.Image:
+    """A uint8 (C, H, W) image as an RGB picture of side x side pixels."""
+    array = image.numpy().transpose(1, 2, 0)
     picture = Image.fromarray(np.ascontiguousarray(array[..., 0] if array.shape[2] == 1 else array))
-    return picture.convert("RGB").resize((_SIDE, _SIDE), Image.Resampling.NEAREST)
+    return picture.convert("RGB").resize((side, side), Image.Resampling.NEAREST)
 
 
 def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compd.errors import CompdError
+from compd.printable import printable
 from compd.runtimes.files import Opened, sha256_of
 from compd.runtimes.formats import OUTPUTS, Format, Wish
 
@@ -23,7 +24,10 @@ __all__ = ["open_model", "read_table"]
 
 _HEX = frozenset("0123456789abcdef")
 _MOST_CLASSES = 1 << 17
-_LONGEST_LINE = 1 << 24  # characters
+_LONGEST_LINE = 1 << 22  # characters
+_MOST_NUMBERS = 1 << 27  # of the whole table: half a gigabyte
+_MOST_FACTS = 64  # of the first line
+_ROW = 100  # numbers that a line takes the memory of, beside its own
 
 
 def open_model(path: Path, wish: Wish, size: int | None, optimise: bool) -> Opened:
@@ -73,6 +77,7 @@ def read_table(path: Path) -> tuple[dict[str, NDArray[np.float32]], dict[str, st
     """
     table: dict[str, NDArray[np.float32]] = {}
     header: dict[str, str] = {}
+    numbers = 0
     with path.open(encoding="utf-8", errors="replace") as lines:
         number = 0
         while line := lines.readline(_LONGEST_LINE):
@@ -82,7 +87,12 @@ def read_table(path: Path) -> tuple[dict[str, NDArray[np.float32]], dict[str, st
             try:
                 entry = json.loads(line)
                 if number == 1 and "sha256" not in entry:
-                    header = {key: str(value)[:80] for key, value in entry.items()}
+                    header = {
+                        printable(key[:80]): printable(str(value)[:80])
+                        for key, value in entry.items()
+                    }
+                    if len(header) > _MOST_FACTS:
+                        raise ValueError(f"{len(header)} facts")
                     if header.get("output", "logits") not in OUTPUTS:
                         raise ValueError(f"output={header['output']!r}")
                     continue
@@ -90,19 +100,34 @@ def read_table(path: Path) -> tuple[dict[str, NDArray[np.float32]], dict[str, st
                 if not isinstance(entry["logits"], list):
                     raise TypeError("logits are no list")
                 logits = np.array([float(v) for v in entry["logits"]], np.float32)
+                if not np.isfinite(logits).all():
+                    raise ValueError("logits that are not finite")
                 if len(key) != 64 or not _HEX.issuperset(key):
                     raise ValueError(f"sha256={key[:70]!r}")
                 if not 2 <= len(logits) <= _MOST_CLASSES:
                     raise ValueError(f"{len(logits)} logits")
                 if table and len(logits) != len(next(iter(table.values()))):
                     raise ValueError(f"{len(logits)} logits, another number than before")
-            except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            except (
+                ValueError,
+                KeyError,
+                TypeError,
+                AttributeError,
+                OverflowError,
+                RecursionError,
+            ) as error:
                 what = f"{type(error).__name__}: {' '.join(str(error).split())[:80]}"
                 raise CompdError(
                     'expected lines {"sha256": …, "logits": […]} of recorded outputs, got '
                     f"something else in line {number} of {str(path)!r} ({what})"
                 ) from error
             table[key] = logits
+            numbers += len(logits) + _ROW
+            if numbers > _MOST_NUMBERS:
+                raise CompdError(
+                    f"expected recorded outputs that fit into {_MOST_NUMBERS >> 18} MiB of memory, "
+                    f"got more: {str(path)!r} line {number}; split the file before that line"
+                )
     if not table:
         raise CompdError(f"expected recorded outputs, got none in {str(path)!r}")
     return table, header

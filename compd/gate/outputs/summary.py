@@ -6,14 +6,13 @@ import base64
 import io
 from collections.abc import Callable
 
-import numpy as np
 from PIL import Image
 from torch import Tensor
 
 from compd.gate.deviations import Deviation, Status
 from compd.gate.outputs.words import look_at, plain
 from compd.gate.result import GateResult
-from compd.report import amplified
+from compd.report import amplified, enlarged, factor_of
 
 __all__ = ["summary"]
 
@@ -21,7 +20,7 @@ _MOST_BYTES = 1 << 20  # that GitHub takes of a step; more is an error, and noth
 _SPARE = 16 << 10  # for what a step writes besides
 _ROWS = 200  # deviations in the table
 _PICTURES = 20
-_SIDE = 96  # of a picture, pixels, at least
+_SIDE = 96  # of a picture, pixels
 _SHOWN = (Status.NEW, Status.UNCONFIRMED, Status.FLAKY)
 _SIGN = {0: "✅", 1: "❌", 3: "❔"}
 
@@ -110,15 +109,13 @@ def _picture(
 
 
 def _side_by_side(seed: Tensor, image: Tensor) -> bytes:
-    difference, _ = amplified(image, seed)
-    both = np.concatenate([seed.numpy(), image.numpy(), difference], axis=2).transpose(1, 2, 0)
-    picture = Image.fromarray(np.ascontiguousarray(both[..., 0] if both.shape[2] == 1 else both))
-    height = picture.height
-    times = max(1, _SIDE // height)
-    resized = picture.resize((picture.width * times, height * times), Image.Resampling.NEAREST)
-    resized.thumbnail((6 * _SIDE, 2 * _SIDE))
+    small = [enlarged(seed, _SIDE), enlarged(image, _SIDE)]
+    small.append(amplified(small[1], small[0], factor_of(image, seed)))
+    row = Image.new("RGB", (3 * _SIDE, _SIDE))
+    for k, picture in enumerate(small):
+        row.paste(picture, (k * _SIDE, 0))
     buffer = io.BytesIO()
-    resized.save(buffer, "PNG", optimize=True)
+    row.save(buffer, "PNG", optimize=True)
     return buffer.getvalue()
 
 

@@ -53,11 +53,18 @@ def check_images_apart(module: nn.Module, shape: Shape) -> None:
         shape: of its input; the first size is the batch.
 
     Raises:
-        CompdError: if images mix.
+        CompdError: if images mix, or two of them do not fit through it.
     """
     generator = torch.Generator().manual_seed(0)
     x = torch.rand([2, *(size or 1 for size in shape[1:])], generator=generator).requires_grad_()
-    y = module(x)
+    try:
+        y = module(x)
+    except Exception as error:  # sizes that fit only at the batch that the file was made for
+        raise CompdError(
+            f"expected a model that takes two images of shape {shape[1:]}, got "
+            f"{type(error).__name__}: {' '.join(str(error).split())[:160]}; gradients are not "
+            "available for this model"
+        ) from error
     y = y[0] if isinstance(y, tuple) else y
     apart = y.dim() > 0 and y.shape[0] > 0 and y.shape[0] % 2 == 0
     if apart and y.requires_grad:

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from compd.errors import require_extra
-from compd.models.onnx.elements import EIGHT_BIT, FLOATS, UINT8
+from compd.models.onnx.elements import EIGHT_BIT, FLOATS
+from compd.models.onnx.types import element_types
 
 if TYPE_CHECKING:
     import onnx
@@ -49,7 +49,7 @@ class Census:
 def census(model: onnx.ModelProto) -> Census:
     """Count the nodes of a graph by what they compute on."""
     nodes = list(model.graph.node)
-    types = _types(model)
+    types = element_types(model)
     constants = {tensor.name for tensor in model.graph.initializer}
     makers: dict[str, onnx.NodeProto] = {}
     users: dict[str, list[onnx.NodeProto]] = {}
@@ -111,27 +111,3 @@ def census(model: onnx.ModelProto) -> Census:
 
 def _integer(node: onnx.NodeProto) -> bool:
     return node.op_type.startswith(("QLinear", "QGemm")) or node.op_type.endswith("Integer")
-
-
-def _types(model: onnx.ModelProto) -> dict[str, int]:
-    """Element types by name, as far as they can be told."""
-    onnx = require_extra("onnx", "onnx")
-    types = {tensor.name: int(tensor.data_type) for tensor in model.graph.initializer}
-    try:
-        graph = onnx.shape_inference.infer_shapes(model).graph
-    except Exception:  # operators of ONNX Runtime, or sizes that contradict each other
-        graph = model.graph
-    for info in (*graph.input, *graph.value_info, *graph.output):
-        if info.type.tensor_type.elem_type:
-            types[info.name] = info.type.tensor_type.elem_type
-    for node in model.graph.node:  # ONNX Runtime's own operators are not inferred
-        if node.op_type == "QuantizeLinear" and len(node.input) > 2 and node.input[2] in types:
-            types.setdefault(node.output[0], types[node.input[2]])
-        elif node.op_type == "QuantizeLinear":
-            types.setdefault(node.output[0], UINT8)
-        elif node.op_type in ("MaxPool", "Relu", "Clip") or node.op_type in _PASSIVE:
-            if node.op_type != "DequantizeLinear" and node.input and node.input[0] in types:
-                types.setdefault(node.output[0], types[node.input[0]])
-        elif node.op_type.startswith("QLinear"):
-            types.setdefault(node.output[0], UINT8)
-    return types

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -25,6 +26,7 @@ __all__ = ["to_module"]
 
 # One tensor of a batch of two: a gigabyte of floats is no image classifier's.
 _MOST_ELEMENTS = 2**28
+_MOST_COMPUTED = 2**26  # elements of all constants that are computed while converting
 
 
 def to_module(model: onnx.ModelProto, *, shape: Sequence[int] | None = None) -> fx.GraphModule:
@@ -79,6 +81,7 @@ class _Conversion:
     first: str = ""  # the first input, which has the batch
     inputs: int = 0
     size: fx.Proxy | None = None
+    computed: int = 0  # elements of constants
 
     def __post_init__(self) -> None:
         self.tracer = fx.proxy.GraphAppendingTracer(self.graph)
@@ -94,6 +97,11 @@ class _Conversion:
             raise CompdError(
                 f"expected an input of numbers whose sizes are known but for the batch, got "
                 f"input={given.name!r} of shape {tuple(sizes)}; give the image's shape"
+            )
+        if math.prod(size or 0 for size in sizes[1:]) * max(PROBES) > _MOST_ELEMENTS:
+            raise CompdError(
+                f"expected images, got input={given.name!r} of shape {tuple(sizes)}, a gigabyte "
+                "or more"
             )
         self.first = self.first or given.name
         self.fixed = self.fixed or sizes[0]
@@ -165,6 +173,9 @@ class _Conversion:
         if any(part.numel() > _MOST_ELEMENTS for result in sizes for part in result):
             raise node.refuse("a result of a gigabyte or more")
         if node.folded:
+            self.computed += sum(part.numel() for result in sizes for part in result)
+            if self.computed > _MOST_COMPUTED:
+                raise node.refuse("constants of a quarter of a gigabyte or more")
             results = self._probe(node, operator, inputs, meta=False)
             known = [merged(parts, kind) for parts in zip(*results, strict=True)]
             # Numbers that grow with the batch are shapes; a tensor that does has to be computed.

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from compd.errors import CompdError, require_extra
 from compd.models.onnx.external import all_tensors, byte_count, check_size, load_external_
+from compd.models.onnx.texts import check_texts
 
 if TYPE_CHECKING:
     import onnx
@@ -33,6 +34,7 @@ def read_onnx(path: Path) -> onnx.ModelProto:
             that neither ONNX nor ONNX Runtime define.
     """
     model = _parse(_bytes(path), path)
+    check_texts(model)
     _check_domains(model, path)
     total = model.ByteSize()
     for tensor in all_tensors(model):

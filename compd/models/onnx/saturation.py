@@ -36,6 +36,8 @@ _DOMAIN = "compd"
 _UINT8, _INT8 = 2, 3  # element types
 _REPLACED = {"Conv": "SaturatingConv", "Gemm": "SaturatingGemm", "MatMul": "SaturatingGemm"}
 
+_DIMENSIONS = {"Conv": 4, "Gemm": 2, "MatMul": 2}  # of the weights
+
 
 @dataclass(frozen=True)
 class Risk:
@@ -204,7 +206,7 @@ def _layers(
         sides = [makers.get(name) for name in node.input[:2]]
         if groups != 1 or any(a.name == "transA" and a.i for a in node.attribute):
             continue
-        if any(side is None or side.op_type != "DequantizeLinear" for side in sides):
+        if len(sides) < 2 or any(s is None or s.op_type != "DequantizeLinear" for s in sides):
             continue
         activation, weight = (side for side in sides if side is not None)
         stored = constants.get(weight.input[0])
@@ -214,8 +216,12 @@ def _layers(
         eight = zero is not None and zero.data_type in (_UINT8, _INT8)
         if not eight or activation.input[0] in constants:
             continue
-        if len(weight.input) > 2 and int(as_tensor(constants[weight.input[2]]).abs().max()):
+        if len(stored.dims) != _DIMENSIONS[node.op_type]:
             continue
+        if len(weight.input) > 2 and weight.input[2]:
+            shift = constants.get(weight.input[2])
+            if shift is None or bool(as_tensor(shift).any()):
+                continue
         found.append((node, (node.input[0], node.input[1]), as_tensor(stored).float()))
     return found
 
