@@ -16,13 +16,13 @@ make() { # name, options of the pair before, options of the pair that ships
 import sys
 
 from compd import Corpus, Pair
-from compd.gate import BASELINE, Accepted, Baseline, Policy, Status, gate
+from compd.gate import Accepted, Baseline, Policy, Status, baseline_of, gate
 
 corpus, pair = Corpus(sys.argv[1]), Pair.load(sys.argv[2])
 result = gate(pair, corpus, Baseline(), Policy(only_replay=True))
 reason = "in the strip along the boundary that every compressed network has (docs/repair.md)"
 accepted = [Accepted.of(one.record, reason) for one in result.of(Status.NEW)]
-Baseline(accepted).save(corpus.directory / BASELINE)
+Baseline(accepted).save(baseline_of(corpus.directory))
 PYTHON
   compd gate --corpus "$corpus" --pair "$pair" --only-replay
 }

@@ -49,14 +49,14 @@ def accept(
     from compd.corpus import Corpus
     from compd.errors import CompdError
     from compd.fuzz import Verdict
-    from compd.gate import BASELINE, Accepted, Baseline
+    from compd.gate import Accepted, Baseline, baseline_of
 
     if reason is None or not reason.strip():
         raise CompdError("expected a reason to accept a deviation, got none; --reason '…'")
     if bool(entries) == everything:
         raise CompdError("expected the hashes of entries, or --all; see: compd corpus list")
     store = Corpus(find_corpus(directory))
-    path = file or store.directory / BASELINE
+    path = file or baseline_of(store.directory)
     known = Baseline.load(path)
     source = store if found is None else Corpus(found)
     if everything:
@@ -92,10 +92,10 @@ def list_accepted(directory: o.CorpusDir = None, file: o.BaselineFile = None) ->
     from compd.cli.files import find_corpus
     from compd.cli.render import print_table
     from compd.corpus import Corpus
-    from compd.gate import BASELINE, Baseline
+    from compd.gate import Baseline, baseline_of
 
     store = Corpus(find_corpus(directory))
-    path = file or store.directory / BASELINE
+    path = file or baseline_of(store.directory)
     accepted = Baseline.load(path)
     table = Table(box=None, pad_edge=False)
     for column in ("hash", "flip", "severity", "reason"):
@@ -128,11 +128,11 @@ def prune(
     from compd.cli.files import find_corpus
     from compd.corpus import Corpus, verify
     from compd.fuzz import Verdict
-    from compd.gate import BASELINE, Baseline, machine_changes
+    from compd.gate import Baseline, baseline_of, machine_changes
 
     store = Corpus(find_corpus(directory))
     use_threads_of(store, threads)
-    path = file or store.directory / BASELINE
+    path = file or baseline_of(store.directory)
     accepted = Baseline.load(path)
     gone = [one for one in accepted if one not in store]
     kept = 0

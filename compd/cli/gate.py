@@ -121,7 +121,7 @@ def gate(
     )  # fmt: skip
     if batch is not None and batch < 1:
         raise CompdError(f"expected at least one image a batch, got batch={batch}")
-    accepted_in = baseline or store.directory / library.BASELINE
+    accepted_in = baseline or library.baseline_of(store.directory)
     accepted = library.Baseline.load(accepted_in)
     use_threads_of(store, threads)
     if not policy.only_replay:

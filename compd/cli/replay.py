@@ -108,13 +108,10 @@ def _corpus_of(file: Path) -> Corpus | None:
 def _read(file: Path, channels: int) -> Tensor:
     from compd.errors import CompdError
     from compd.images import read_image
+    from compd.reading import read_whole
 
     try:
-        if not file.is_file() or file.stat().st_size > _LARGEST:
-            raise CompdError(
-                f"expected an image file of at most {_LARGEST >> 20} MiB, got {str(file)!r}"
-            )
-        return read_image(file.read_bytes(), str(file), channels=channels)
+        return read_image(read_whole(file, _LARGEST), str(file), channels=channels)
     except OSError as error:
         raise CompdError(f"expected to read {str(file)!r}, got: {error.strerror}") from error
 

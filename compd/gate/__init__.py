@@ -1,6 +1,6 @@
 """The gate: what deviates now, and did anybody decide so?"""
 
-from compd.gate.baseline import BASELINE, Accepted, Baseline
+from compd.gate.baseline import Accepted, Baseline, baseline_of
 from compd.gate.deviations import Deviation, Status, machine_changes
 from compd.gate.hunt import Hunted, hunt
 from compd.gate.policy import Policy, find_policy
@@ -10,7 +10,6 @@ from compd.gate.run import gate
 from compd.gate.search import settings_for
 
 __all__ = [
-    "BASELINE",
     "Accepted",
     "Baseline",
     "Deviation",
@@ -19,6 +18,7 @@ __all__ = [
     "Policy",
     "Status",
     "as_judged",
+    "baseline_of",
     "find_policy",
     "gate",
     "hunt",

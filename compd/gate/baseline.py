@@ -14,11 +14,13 @@ from pathlib import Path
 
 from compd.corpus import Record
 from compd.errors import CompdError
+from compd.printable import one_line
+from compd.reading import inside, read_whole
 from compd.storage import disk_errors, write_atomic
 
-__all__ = ["BASELINE", "Accepted", "Baseline"]
+__all__ = ["Accepted", "Baseline", "baseline_of"]
 
-BASELINE = "baseline.txt"  # in the corpus's folder, unless another file is named
+_NAME = "baseline.txt"
 _FIELDS = "sha256, flip, severity, reason"
 _HASH = re.compile(r"[0-9a-f]{64}")
 _SEVERITY = re.compile(r"[01]\.\d\d")
@@ -42,10 +44,10 @@ class Accepted:
         Raises:
             CompdError: if no reason is given.
         """
-        said = _one_line(reason)
+        said = one_line(reason)
         if not said:
             raise CompdError("expected a reason to accept a deviation, got an empty one; --reason")
-        line = cls(record.sha256, _one_line(record.flip), round(record.severity, 2), said)
+        line = cls(record.sha256, one_line(record.flip), round(record.severity, 2), said)
         if len(line.to_line()) > _LONGEST:
             raise CompdError(
                 f"expected a reason that fits a line of {_LONGEST} characters, got {len(said)}"
@@ -73,7 +75,7 @@ class Accepted:
             raise ValueError(f"expected a SHA-256 of 64 hex digits, got {sha256!r:.80}")
         if not _SEVERITY.fullmatch(severity) or float(severity) > 1:
             raise ValueError(f"expected a severity in 0.00..1.00, got {severity!r:.40}")
-        if flip != _one_line(flip) or reason != _one_line(reason) or not flip or not reason:
+        if flip != one_line(flip) or reason != one_line(reason) or not flip or not reason:
             raise ValueError("expected a flip and a reason of printable text")
         return cls(sha256, flip, float(severity), reason)
 
@@ -124,7 +126,7 @@ class Baseline(Mapping[str, Accepted]):
                 one = Accepted.from_line(raw.decode())
             except ValueError as error:  # bytes that are no UTF-8 are among these
                 raise CompdError(
-                    f"{_one_line(str(error))}: {where} line {number}; mend or remove that line"
+                    f"{one_line(str(error))}: {where} line {number}; mend or remove that line"
                 ) from error
             if found.setdefault(one.sha256, one) != one:
                 raise CompdError(
@@ -141,13 +143,7 @@ class Baseline(Mapping[str, Accepted]):
             CompdError: if it cannot be read.
         """
         try:
-            if path.stat().st_size > _LARGEST:
-                raise CompdError(
-                    f"expected a baseline of at most {_LARGEST >> 20} MiB, got {str(path)!r}"
-                )
-            if not path.is_file():
-                raise CompdError(f"expected a text file, got baseline={str(path)!r}")
-            data = path.read_bytes()
+            data = read_whole(path, _LARGEST)
         except FileNotFoundError:
             return cls()
         except OSError as error:
@@ -160,9 +156,10 @@ class Baseline(Mapping[str, Accepted]):
             write_atomic(path, self.to_bytes())
 
 
-def _one_line(text: str) -> str:
-    """Text without anything that a terminal or a table of lines would take as more than text."""
-    printable = "".join(
-        letter if letter.isprintable() else " " for letter in text.encode(errors="replace").decode()
-    )
-    return " ".join(printable.split())
+def baseline_of(corpus: Path) -> Path:
+    """Where a corpus's own baseline lies, there or not.
+
+    Raises:
+        CompdError: if it is a link that leads out of the corpus's folder.
+    """
+    return inside(corpus, _NAME)

@@ -207,7 +207,7 @@ def test_replay_refuses_what_is_no_picture_of_the_pair(mine, run, tmp_path: Path
     (tmp_path / "big.png").write_bytes(encode_png(torch.zeros(3, 9, 9, dtype=torch.uint8)))
     (tmp_path / "text.png").write_text("no picture")
     for name, said in (("big.png", "of shape"), ("text.png", "readable image"),
-                       ("none.png", "expected an image file")):  # fmt: skip
+                       ("none.png", "expected to read")):  # fmt: skip
         ran = run("replay", name, "--pair", mine.pair, *T)
         assert ran.code == 2
         assert said in ran.err

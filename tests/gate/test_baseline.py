@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from compd.corpus import Corpus
 from compd.errors import CompdError
-from compd.gate import BASELINE, Accepted, Baseline
+from compd.gate import Accepted, Baseline, baseline_of
 
 HASHES = st.text("0123456789abcdef", min_size=64, max_size=64)
 WORDS = st.text(st.characters(exclude_categories=["C", "Z"]), min_size=1, max_size=20)
@@ -96,7 +96,7 @@ def test_two_branches_that_accept_different_deviations_merge(
     tmp_path: Path, make_record, *, neighbours: bool
 ) -> None:
     Corpus(tmp_path, create=True)
-    file = tmp_path / BASELINE
+    file = baseline_of(tmp_path)
     hashes = ["a" * 64, "c" * 64] if not neighbours else ["a" * 64, "f" * 64]
     start = Baseline(Accepted(sha256, "cat → dog", 0.1, "first") for sha256 in hashes)
     start.save(file)

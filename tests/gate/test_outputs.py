@@ -21,7 +21,7 @@ MANY = 5000
 def noise(one: Deviation) -> tuple[torch.Tensor, torch.Tensor]:
     """The pictures that compress worst."""
     draw = torch.Generator().manual_seed(int(one.record.sha256[:8], 16))
-    both = torch.randint(0, 256, (2, 3, 64, 64), dtype=torch.uint8, generator=draw)
+    both = torch.randint(0, 256, (2, 3, 32, 32), dtype=torch.uint8, generator=draw)
     return both[0], both[1]
 
 
