@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -214,8 +215,28 @@ def test_replay_refuses_what_is_no_picture_of_the_pair(mine, run, tmp_path: Path
     assert "expected --pair DIR or --model" in run("replay", "big.png", *T).err
 
 
-def test_a_broken_baseline_is_one_line(mine, run) -> None:
-    Path("corpus/baseline.txt").write_text("what is this\n")
-    ran = run("gate", "--pair", mine.pair, "--corpus", "corpus", "--only-replay", *T)
-    assert ran.code == 2
-    assert "baseline.txt line 1" in ran.err
+def test_a_hostile_baseline_is_one_line(mine, run) -> None:
+    gate = ["gate", "--pair", mine.pair, "--corpus", "corpus", "--only-replay", *T]
+    baseline = Path("corpus/baseline.txt")
+
+    def refused() -> str:
+        ran = run(*gate)
+        assert ran.code == 2
+        (line,) = [line for line in ran.err.splitlines() if line.startswith("compd: ")]
+        return line
+
+    baseline.write_text("what is this\n")
+    assert "baseline.txt line 1" in refused()
+    baseline.write_bytes(b"\x1b[31m" * 100)
+    assert "\x1b" not in refused()
+    with baseline.open("wb") as file:
+        file.truncate(1 << 40)
+    assert "at most" in refused()
+    baseline.unlink()
+    baseline.symlink_to("/etc/passwd")
+    assert "leads out of it" in refused()
+    # what is accepted is never written through a link
+    assert run("baseline", "accept", "--all", "--reason", "x", "--corpus", "corpus").code == 2
+    baseline.unlink()
+    os.mkfifo(baseline)
+    assert "regular file" in refused()
