@@ -23,6 +23,7 @@ ROWS = [
     {"corpus"},
     {"repair"},
     {"report"},
+    {"testing"},
     {"cli"},
     {"__init__", "__main__"},
 ]

@@ -68,26 +68,30 @@ def assert_agrees(
         _tell(min(float(judgement.original_lead[0]), -float(judgement.deployed_lead[0])))
     if not judgement.effective[0] or float(judgement.severity[0]) < min_margin:
         return
-    natural = bool(answers_of(deployed[1:], labels).label != labels)
-    finding = candidate and Finding.of(
-        judgement, 0, seed_image=candidate.seed, seed_sha256=candidate.seed_sha256,
-        seed_row=candidate.row, seed_label=int(labels[0]), true_label=candidate.true_label,
-        classes=pair.classes, step=0,
-    )  # fmt: skip
-    flip = " → ".join(
-        Answer.of(answers, 0, pair.classes).name
-        for answers in (judgement.original, judgement.deployed)
+    said, shipped = (
+        Answer.of(answers, 0, pair.classes) for answers in (judgement.original, judgement.deployed)
     )
+    severity = float(judgement.severity[0])
     lines = [
-        f"the deployed model deviates: {flip}, severity {float(judgement.severity[0]):.4f}",
-        _said("original", Answer.of(judgement.original, 0, pair.classes)),
-        _said("deployed", Answer.of(judgement.deployed, 0, pair.classes)),
+        f"the deployed model deviates: {said.name} → {shipped.name}, severity {severity:.4f}",
+        f"  original  {said.name} {said.confidence:.4f}, margin {said.margin:.4f}",
+        f"  deployed  {shipped.name} {shipped.confidence:.4f}, margin {shipped.margin:.4f}",
     ]
-    if candidate:
+    if candidate is None:
+        lines.append(
+            "  look      an image alone has no seed; draw it with compd.testing to keep it"
+        )
+    elif bool(answers_of(deployed[1:], labels).label != labels):
         lines.append(f"  distance  {candidate.distance}")
-    if natural and candidate:
-        lines.append("  natural   the models differ on the seed as it is; see seeds(agree=pair)")
-    lines.append(f"  look      {_look(pair, candidate, finding, corpus, natural=natural)}")
+        lines.append("  natural   the models differ on the seed as it is: see seeds(agree=pair)")
+    else:
+        lines.append(f"  distance  {candidate.distance}")
+        finding = Finding.of(
+            judgement, 0, seed_image=candidate.seed, seed_sha256=candidate.seed_sha256,
+            seed_row=candidate.row, seed_label=int(labels[0]), true_label=candidate.true_label,
+            classes=pair.classes, step=0,
+        )  # fmt: skip
+        lines.append(f"  look      {_kept(pair, candidate, finding, corpus)}")
     raise AssertionError("\n".join(lines))
 
 
@@ -112,31 +116,16 @@ def _tell(score: float) -> None:
             continue
 
 
-def _said(model: str, answer: Answer) -> str:
-    return f"  {model}  {answer.name} {answer.confidence:.4f}, margin {answer.margin:.4f}"
-
-
-def _look(
-    pair: Pair,
-    candidate: Candidate | None,
-    finding: Finding | None,
-    corpus: Path | str | None,
-    *,
-    natural: bool,
-) -> str:
-    """Store a deviation where that is wanted; how to look at it."""
+def _kept(pair: Pair, candidate: Candidate, finding: Finding, corpus: Path | str | None) -> str:
+    """Store a finding where that is wanted; how to look at it."""
     final = True
     if currently_in_test_context():
-        final = current_build_context().is_final
+        final = current_build_context().is_final  # what Hypothesis reports: the smallest
         database = settings.default.database if settings.default else None
         if corpus is None and isinstance(database, CorpusDatabase):
             corpus = database.corpus
     if corpus is None:
-        return "assert_agrees(…, corpus=DIR) keeps it"
-    if candidate is None or finding is None:
-        return "not stored: an image alone has no seed; draw it with compd.testing"
-    if natural:
-        return "not stored: natural disagreement is not a finding"
+        return "assert_agrees(…, corpus=DIR) keeps it, and then says how"
     if final:
         try:
             record = _record(pair, candidate, finding)
