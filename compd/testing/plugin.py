@@ -6,6 +6,7 @@ rest comes in when an option asks for it.
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["compd_pair", "pytest_addoption", "pytest_configure"]
 
 _PAIR: pytest.StashKey[PairOption] = pytest.StashKey()
-_PREFIX = "compd::"  # of the tests' ids
+_ID = re.compile(r"(?:\.\.[/\\])*(compd::.*)")  # of our tests, as pytest prints it
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -39,8 +40,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Take our ids out of the arguments; where a corpus is named, add its tests."""
     config.addinivalue_line("markers", "compd: a stored deviation (see --compd-corpus)")
-    wanted = [arg for arg in config.args if arg.startswith(_PREFIX)]
-    others = [arg for arg in config.args if not arg.startswith(_PREFIX)]
+    wanted = [match[1] for arg in config.args if (match := _ID.fullmatch(arg))]
+    others = [arg for arg in config.args if not _ID.fullmatch(arg)]
     corpora = _paths(config, "corpus")
     asked = config.getoption("--compd-corpus") or wanted
     if not asked and others and all(_is_file(config, arg) for arg in others):

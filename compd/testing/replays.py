@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from compd.corpus.minimised import Entry, read_entry
 from compd.errors import CompdError
 from compd.fuzz.findings import Answer
 from compd.fuzz.judge import Judge, Verdict
+from compd.machine import cpu_count
 from compd.pair import Pair
 
 __all__ = ["PairOption", "Replay", "Replays"]
@@ -45,6 +47,7 @@ class PairOption:
 
     @cached_property
     def _pair(self) -> Pair:
+        _share_cores()
         (name,) = self.given
         path = self.folder / name
         if ":" not in name or path.exists():
@@ -62,6 +65,13 @@ class PairOption:
         if not isinstance(made, Pair):
             raise CompdError(f"expected {name!r} to return a compd.Pair, got {type(made).__name__}")
         return made
+
+
+def _share_cores() -> None:
+    """In a worker of pytest-xdist: no more threads than its share, or all wait for each other."""
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    if workers > 1:
+        torch.set_num_threads(min(torch.get_num_threads(), max(1, cpu_count() // workers)))
 
 
 @dataclass(frozen=True)

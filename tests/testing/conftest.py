@@ -1,0 +1,45 @@
+"""A project of a user's: a pair and a corpus on disk, and pytest run in a folder of its own."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from importlib.metadata import entry_points
+from pathlib import Path
+
+import pytest
+from tiny import tiny_pair, tiny_splits
+
+from compd.corpus import Corpus, collect
+from compd.fuzz import fuzz
+
+TESTS = Path(__file__).parent.parent
+RunPytest = Callable[..., pytest.RunResult]
+
+
+@pytest.fixture(scope="session")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """``pair`` and ``found``: a pair, and a corpus of eight of its deviations."""
+    folder = tmp_path_factory.mktemp("project")
+    pair = tiny_pair()
+    pair.save(folder / "pair")
+    campaign = fuzz(pair, tiny_splits().seeds, limit=8)
+    assert sum(collect(campaign, Corpus(folder / "found", create=True))) == 8
+    return folder
+
+
+@pytest.fixture
+def run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Iterator[RunPytest]:
+    """``run(*args)``: pytest in an empty folder, with the plugin, in this process."""
+    path = [str(TESTS), str(TESTS.parent), os.environ.get("PYTHONPATH", "")]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, path)))  # of its processes
+    known = {entry.value for entry in entry_points(group="pytest11")}
+    plugin = [] if "compd.testing.plugin" in known else ["-p", "compd.testing.plugin"]
+    before = list(sys.path)
+
+    def run_pytest(*args: object) -> pytest.RunResult:
+        return pytester.runpytest_inprocess(*plugin, "-p", "no:cacheprovider", *map(str, args))
+
+    yield run_pytest
+    sys.path[:] = before
