@@ -9,10 +9,13 @@ from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
-from tiny import tiny_pair, tiny_splits
+import torch
+from tiny import CPU, tiny_original, tiny_pair, tiny_spec, tiny_splits
 
+from compd.compress import Prune
 from compd.corpus import Corpus, collect
 from compd.fuzz import fuzz
+from compd.pair import Pair
 
 TESTS = Path(__file__).parent.parent
 RunPytest = Callable[..., pytest.RunResult]
@@ -27,6 +30,26 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     campaign = fuzz(pair, tiny_splits().seeds, limit=8)
     assert sum(collect(campaign, Corpus(folder / "found", create=True))) == 8
     return folder
+
+
+@pytest.fixture(scope="session")
+def rough_pair() -> Pair:
+    """A pair that disagrees on some clean rows, but not on all."""
+    shadow = tiny_original()
+    with torch.no_grad():
+        shadow.net.linear.bias[0] += 1.0
+    return Pair(tiny_spec(Prune()), tiny_original(), shadow, device=CPU)
+
+
+@pytest.fixture(scope="session")
+def agreement(rough_pair: Pair) -> torch.Tensor:
+    """Bool (N,): on which seed rows it agrees."""
+    images = tiny_splits().seeds.images
+    said = [run(images).argmax(1) for run in (rough_pair.reference.run, rough_pair.deployed.run)]
+    agree = said[0] == said[1]
+    assert agree.any()
+    assert not agree.all()
+    return agree
 
 
 @pytest.fixture
