@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 from hypothesis import given, settings
-from test_planted_defects import BREAKAGES, broken_pair
+from test_planted_defects import BREAKAGES, broken_pair, three_bit_weights
 from tiny import tiny_splits
 
 from compd.corpus import Corpus, minimise
@@ -60,7 +60,7 @@ def test_towards_the_pair_it_is_found_in_200_examples_and_shrunk_as_minimise_doe
         assert linf <= 2 * least.linf
 
 
-@pytest.mark.parametrize("breakage", BREAKAGES[:2])
+@pytest.mark.parametrize("breakage", [three_bit_weights])
 def test_patches_alone_find_what_is_broken_badly(breakage, tmp_path):
     failing = search(broken_pair(breakage), None)
     assert failing[0][0] <= EXAMPLES
