@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from torch import Tensor
 
 from compd.images import Distances, distances, pixel_hash
+
+if TYPE_CHECKING:
+    from hypothesis.vendor.pretty import RepresentationPrinter
 
 __all__ = ["Candidate"]
 
@@ -63,3 +67,7 @@ class Candidate:
     def __repr__(self) -> str:
         how = f", {self.how}" if self.how and self.changed else ""
         return f"<{self.distance}{how}, {self.sha256[:12]}>"
+
+    def _repr_pretty_(self, printer: RepresentationPrinter, cycle: bool) -> None:
+        """What Hypothesis and IPython print, who would show all fields of a dataclass."""
+        printer.text(repr(self))

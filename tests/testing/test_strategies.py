@@ -7,6 +7,7 @@ import torch
 from hypothesis import Phase, find, given, settings
 from hypothesis import strategies as st
 from hypothesis.errors import NoSuchExample
+from hypothesis.vendor.pretty import pretty
 from tiny import tiny_original, tiny_pair, tiny_spec, tiny_splits
 
 from compd.compress import Prune
@@ -65,6 +66,7 @@ def test_what_is_printed_says_where_from_and_how_far_and_shows_no_pixels():
     moved = nearest(perturbed(seeds(tiny_splits())))
     assert repr(moved).startswith("<1 of 256 pixels of test[0] of tiny, Linf 1/255, L2 per pixel")
     assert moved.sha256[:12] in repr(moved)
+    assert pretty(moved) == repr(moved)  # what a falsifying example shows
 
 
 @QUICK
