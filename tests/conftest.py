@@ -22,6 +22,8 @@ from compd.errors import CompdError
 from compd.images import encode_png
 from compd.machine import cpu_count
 
+pytest_plugins = ["pytester"]
+
 settings.register_profile("compd", deadline=None, derandomize=True, database=None)
 settings.load_profile("compd")
 # Workers of one test run share the cores: threads that wait for each other's core spin for minutes.

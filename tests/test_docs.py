@@ -6,6 +6,7 @@ import shlex
 import subprocess
 import sys
 from dataclasses import fields
+from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
@@ -119,3 +120,44 @@ def test_links_inside_the_project_lead_somewhere(page: Path) -> None:
     targets = re.findall(r"\]\((?!https?:)([^)#]+)\)", page.read_text())
     missing = [target for target in targets if not (page.parent / target).exists()]
     assert missing == []
+
+
+@pytest.mark.slow
+def test_the_commands_and_the_tests_of_the_testing_page_work(tmp_path: Path) -> None:
+    environment = {
+        **os.environ,
+        "COMPD_CACHE": str(tmp_path / "cache"),
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
+    }
+
+    def run(*command: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+        )
+
+    for command in commands("testing.md"):
+        done = run(sys.executable, "-m", *command.split())
+        assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+    known = {entry.value for entry in entry_points(group="pytest11")}
+    plugin = [] if "compd.testing.plugin" in known else ["-p", "compd.testing.plugin"]
+    pair = ["--compd-pair", "pairs/mine"]
+    pytest_ = [sys.executable, "-m", "pytest", "-q", "--rootdir", str(tmp_path), *plugin, *pair]
+    (tmp_path / "empty").mkdir()
+    done = run(*pytest_, "--compd-corpus", "corpora/mine", "empty")
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "FAILED compd::mine::" in done.stdout
+    fixture, agreeing, parting = [body for page, body in blocks("python") if page == "testing.md"]
+    (tmp_path / "test_fixture.py").write_text(fixture)
+    (tmp_path / "test_agreeing.py").write_text(agreeing)
+    (tmp_path / "test_parting.py").write_text(parting)
+    done = run(*pytest_, "test_fixture.py", "test_agreeing.py")
+    assert done.returncode == 0, done.stdout + done.stderr
+    done = run(*pytest_, "test_parting.py")
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "compd corpus show" in done.stdout
+    done = run(
+        sys.executable, "-m", "compd", "corpus", "verify", "--corpus", "corpora/properties",
+        "--pair", "pairs/mine",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr

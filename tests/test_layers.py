@@ -26,6 +26,7 @@ ROWS = [
     {"repair"},
     {"report"},
     {"gate"},
+    {"testing"},
     {"cli"},
     {"__init__", "__main__"},
 ]

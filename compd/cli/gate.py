@@ -122,7 +122,7 @@ def gate(
     if batch is not None and batch < 1:
         raise CompdError(f"expected at least one image a batch, got batch={batch}")
     accepted_in = baseline or library.baseline_of(store.directory)
-    accepted = library.Baseline.load(accepted_in)
+    accepted = library.Baseline.load(accepted_in, missing=baseline is None)
     use_threads_of(store, threads)
     if not policy.only_replay:
         library.settings_for(policy, store)  # raises, and not after minutes of training

@@ -64,7 +64,8 @@ class Corpus:
         if create:
             with disk_errors(self.directory):
                 self.directory.mkdir(parents=True, exist_ok=True)
-                if not self._metadata.exists() and any(self.directory.iterdir()):
+                others = (path for path in self.directory.iterdir() if path.name[0] != ".")
+                if not self._metadata.exists() and any(others):
                     raise CompdError(
                         f"expected a new folder or a corpus, got corpus={str(directory)!r}, which "
                         "holds other files; name another one"

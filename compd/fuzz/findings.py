@@ -9,6 +9,7 @@ import numpy as np
 from torch import Tensor
 
 from compd.fuzz.judge import Answers, Judgement, Verdict
+from compd.images import distances, pixel_hash
 
 __all__ = ["Answer", "Finding", "Summary", "Tally", "Trust"]
 
@@ -69,6 +70,32 @@ class Finding:
     psnr: float | None  # decibels; None if nothing changed
     step: int  # candidates of this seed that were judged in earlier proposals
     trust: Trust | None = None  # None: not replayed
+
+    @classmethod
+    def of(
+        cls, judgement: Judgement, i: int, *, seed_image: Tensor, seed_sha256: str, seed_row: str,
+        seed_label: int, true_label: int | None, classes: tuple[str, ...], step: int,
+    ) -> Finding:  # fmt: skip
+        """The ``i``-th of some judged candidates, with what is known of its seed."""
+        image = judgement.images[i]
+        far = distances(image[None], seed_image[None])
+        return cls(
+            image=image,
+            seed_image=seed_image,
+            sha256=pixel_hash(image),
+            seed_sha256=seed_sha256,
+            seed_row=seed_row,
+            seed_label=seed_label,
+            true_label=true_label,
+            verdict=judgement.verdict(i),
+            original=Answer.of(judgement.original, i, classes),
+            deployed=Answer.of(judgement.deployed, i, classes),
+            severity=round(float(judgement.severity[i]), 6),
+            linf=int(far.linf[0]),
+            l2=round(float(far.l2[0]), 6),
+            psnr=round(float(far.psnr[0]), 3) if int(far.linf[0]) else None,
+            step=step,
+        )
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 
 from compd.data import Split
-from compd.fuzz.findings import Answer, Finding
+from compd.fuzz.findings import Finding
 from compd.fuzz.judge import Judgement
 from compd.fuzz.strategies import Proposal
 from compd.fuzz.streams import seed_key
-from compd.images import distances, pixel_hash
+from compd.images import pixel_hash
 
 __all__ = ["Group"]
 
@@ -59,22 +59,9 @@ class Group:
     ) -> Finding:
         """The ``i``-th of the judged candidates, which is of this seed, with all that is known."""
         row = int(self.chosen[seed])
-        image = judgement.images[i]
-        far = distances(image[None], self.images[seed][None])
-        return Finding(
-            image=image,
-            seed_image=self.images[seed],
-            sha256=pixel_hash(image),
-            seed_sha256=self.hashes[seed],
-            seed_row=split.row(row),
-            seed_label=int(self.labels[seed]),
-            true_label=int(split.labels[row]) if split.labelled else None,
-            verdict=judgement.verdict(i),
-            original=Answer.of(judgement.original, i, classes),
-            deployed=Answer.of(judgement.deployed, i, classes),
-            severity=round(float(judgement.severity[i]), 6),
-            linf=int(far.linf[0]),
-            l2=round(float(far.l2[0]), 6),
-            psnr=round(float(far.psnr[0]), 3) if int(far.linf[0]) else None,
+        return Finding.of(
+            judgement, i, seed_image=self.images[seed], seed_sha256=self.hashes[seed],
+            seed_row=split.row(row), seed_label=int(self.labels[seed]),
+            true_label=int(split.labels[row]) if split.labelled else None, classes=classes,
             step=int(self.asked[seed]),
-        )
+        )  # fmt: skip

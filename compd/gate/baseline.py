@@ -136,16 +136,25 @@ class Baseline(Mapping[str, Accepted]):
         return cls(found.values())
 
     @classmethod
-    def load(cls, path: Path) -> Baseline:
-        """Read a file; one that is not there is an empty baseline.
+    def load(cls, path: Path, *, missing: bool = True) -> Baseline:
+        """Read a file.
+
+        Args:
+            path: of the file.
+            missing: whether it may be missing, and is an empty baseline then.
 
         Raises:
             CompdError: if it cannot be read.
         """
         try:
             data = read_whole(path, _LARGEST)
-        except FileNotFoundError:
-            return cls()
+        except FileNotFoundError as error:
+            if missing:
+                return cls()
+            raise CompdError(
+                f"expected a baseline, got baseline={str(path)!r} (no such file); make it with: "
+                "compd baseline accept"
+            ) from error
         except OSError as error:
             raise CompdError(f"expected to read {str(path)!r}, got: {error.strerror}") from error
         return cls.parse(data, str(path))

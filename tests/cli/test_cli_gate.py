@@ -185,6 +185,7 @@ def test_a_fault_of_the_tool_is_no_new_deviation(
         (["gate", "--corpus", "none"], "expected a corpus"),
         (["gate", "--corpus", "corpus", "--min-severity", "2"], "a number in 0..1"),
         (["gate", "--corpus", "corpus", "--config", "none.toml"], "no such file"),
+        (["gate", "--corpus", "corpus", "--baseline", "none.txt"], "no such file"),
         (["gate", "--corpus", "corpus", "--strategy", "bondary"], "did you mean 'boundary'"),
         (["gate", "--corpus", "corpus", "--batch", "0"], "at least one image"),
         (["gate", "--corpus", "corpus", "--junit", "no/such/folder.xml"], "existing folder"),
