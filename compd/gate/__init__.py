@@ -1,7 +1,7 @@
 """The gate: what deviates now, and did anybody decide so?"""
 
 from compd.gate.baseline import Accepted, Baseline, baseline_of
-from compd.gate.deviations import Deviation, Status, machine_changes
+from compd.gate.deviations import Deviation, Status, machine_changes, status_of
 from compd.gate.hunt import Hunted, hunt
 from compd.gate.policy import Policy, find_policy
 from compd.gate.replays import as_judged
@@ -24,4 +24,5 @@ __all__ = [
     "hunt",
     "machine_changes",
     "settings_for",
+    "status_of",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 from compd.corpus import Corpus, Record
 from compd.errors import CompdError
 from compd.fuzz.judge import Verdict
-from compd.gate import Baseline, baseline_of
+from compd.gate import Baseline, Policy, Status, baseline_of, status_of
 from compd.testing.replays import PairOption, Replay, Replays
 
 __all__ = ["Regression"]
@@ -37,7 +38,7 @@ class Regression:
         self._paths, self._baselines = corpora, baselines
         self._option, self._wanted = option, wanted
         self._corpora: dict[str, Corpus] = {}
-        self._accepted: dict[str, str] = {}
+        self._accepted = Baseline()
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionstart(self, session: pytest.Session) -> None:
@@ -61,7 +62,7 @@ class Regression:
             own = [baseline_of(corpus.directory) for corpus in self._corpora.values()]
             for file in self._baselines or own:
                 baseline = Baseline.load(file, missing=file in own)
-                self._accepted |= {one.sha256: one.reason for one in baseline.values()}
+                self._accepted = self._accepted.accepting(baseline.values())
             if len(self._option.given) != 1 or _shares_tests(session.config):
                 self._option.open()  # the workers, which need it, cannot say what is wrong with it
         except CompdError as error:
@@ -109,7 +110,7 @@ class CorpusNode(pytest.Collector):
     """A corpus among what pytest collects."""
 
     corpus: Corpus
-    accepted: dict[str, str]
+    accepted: Baseline
     wanted: frozenset[str]
     replays: Replays
 
@@ -125,9 +126,6 @@ class CorpusNode(pytest.Collector):
                 continue
             item.record = record
             item.add_marker("compd")
-            if record.sha256 in self.accepted:
-                reason = f"accepted: {self.accepted[record.sha256]}"
-                item.add_marker(pytest.mark.xfail(reason=reason, strict=False))
             yield item
 
     def _is_wanted(self, nodeid: str) -> bool:
@@ -160,6 +158,9 @@ class Deviation(pytest.Item):
         if replay.verdict is None:
             raise StillDeviatesError(replay.problem)
         if replay.verdict is Verdict.EFFECTIVE:
+            why = self._accepted(replay)
+            if why:
+                pytest.xfail(f"accepted: {why}")
             self.user_properties.append(("severity", round(replay.severity, 6)))
             raise StillDeviatesError(_told(self.record, replay, self.node.corpus.directory))
         if replay.verdict is Verdict.INVALID and replay.original is not None:
@@ -167,6 +168,18 @@ class Deviation(pytest.Item):
                 f"the original itself says {replay.original.name} here, and no longer "
                 f"{self.record.original.name}: the corpus is of another one"
             )
+
+    def _accepted(self, replay: Replay) -> str:
+        """Why it may deviate as it does, by the gate's own rule; empty if it may not."""
+        line = self.node.accepted.get(self.record.sha256)
+        if line is None or replay.original is None or replay.deployed is None:
+            return ""
+        record = replace(
+            self.record, original=replay.original, deployed=replay.deployed,
+            severity=round(replay.severity, 6), trust=None,
+        )  # fmt: skip
+        status, why = status_of(record, line, Policy(), deviates=True, elsewhere={})
+        return why if status is Status.ACCEPTED else ""
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], *args: Any) -> Any:
         """What deviates, without a traceback: there is no code of the user's in it."""
