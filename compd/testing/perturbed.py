@@ -34,7 +34,7 @@ def perturbed(
     A change is drawn as a few integers, whatever the size of the image: up to four squares, waves
     or grains of any strength. With ``towards``, the gradients of a pair say where to go instead,
     and what is drawn is how far: across to where both models are undecided, and apart along their
-    boundaries. Where there are deviations, that finds one within a few dozen examples.
+    boundaries. The gaps of a sound int8 model are narrow: there, more examples find more.
 
     Shrinking takes patches away, then makes what is left weaker, then looks for an earlier seed.
 
