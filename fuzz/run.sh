@@ -27,7 +27,7 @@ fuzz() { # TARGET
     mkdir -p "$FOUND/$target"
     options+=("$FOUND/$target")
   fi
-  "$python" "$here/drive.py" "$target" "${options[@]}" >"$log" 2>&1
+  TMPDIR="$logs" "$python" "$here/drive.py" "$target" "${options[@]}" >"$log" 2>&1
   status=$?
   if skipped=$(grep -m1 '^skipped: ' "$log"); then
     printf '%-16s %s\n' "$target" "$skipped"
