@@ -9,7 +9,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 python=${PYTHON:-python}
 artifacts=${ARTIFACTS:-$here/artifacts}
 mkdir -p "$artifacts"
-logs=$(mktemp -d)
+logs=$(mktemp -d -p /dev/shm 2>/dev/null || mktemp -d) # in memory: inputs are files, too
 trap 'rm -rf "$logs"' EXIT
 targets=("$@")
 [ ${#targets[@]} -gt 0 ] || mapfile -t targets < <("$python" "$here/drive.py")
