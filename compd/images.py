@@ -124,15 +124,13 @@ def _decode(
             f"expected a readable image, got a corrupt or truncated file: {where} "
             f"({' '.join(str(error).split())[:120]}); remove or replace it"
         ) from error
-    if array.ndim == 2:
-        array = array[..., None]
-    return torch.from_numpy(array.transpose(2, 0, 1).copy())  # the array is read-only
+    return torch.from_numpy(array)
 
 
 def _array_of(
     data: bytes, where: str, strict: bool, channels: int, most: int
 ) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
-    """Decoded pixels, (H, W) or (H, W, C); Pillow's own copy of them is gone on return."""
+    """Decoded pixels, (C, H, W); Pillow's own copy of them is gone on return."""
     formats = _FORMATS[:1] if strict else _FORMATS
     with Image.open(io.BytesIO(data), formats=list(formats)) as image:
         width, height = image.size
@@ -148,11 +146,19 @@ def _array_of(
                 raise CompdError(
                     f"expected an 8-bit grey or RGB PNG, got mode {image.mode}: {where}"
                 )
-            return np.asarray(image)
-        opaque = _lossless(image, where)
-        return np.asarray(
-            opaque if opaque.mode == _MODES[channels] else opaque.convert(_MODES[channels])
-        )
+            array = np.asarray(image)  # read-only
+            return array.reshape(height, width, -1).transpose(2, 0, 1).copy()
+        return _planes(_lossless(image, where), channels)
+
+
+def _planes(image: Image.Image, channels: int) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+    """(C, H, W) of an opaque image, plane by plane: a large one is copied in parts only."""
+    if image.mode not in (("RGB", "RGBA") if channels == 3 else ("L",)):
+        image = image.convert(_MODES[channels])
+    planes = np.empty((channels, image.height, image.width), np.uint8)
+    for k, plane in enumerate(planes):
+        plane[...] = np.asarray(image if channels == 1 else image.getchannel(k))
+    return planes
 
 
 def _lossless(image: Image.Image, where: str) -> Image.Image:

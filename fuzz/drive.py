@@ -46,19 +46,21 @@ def main(arguments: list[str]) -> int:
 
     target = load(name)
     home = Path(tempfile.mkdtemp(prefix=f"compd-fuzz-{name}-"))
-    folder = home / "seeds"
+    folder, new = home / "seeds", home / "new"
     folder.mkdir()
+    new.mkdir()
     for number, seed in enumerate(target.seeds()):
         (folder / f"{number:03}").write_bytes(seed)
         target.entry(seed)  # imports what is imported late, before memory is looked at
     words = home / "words"
     words.write_text("".join(f'"{_escaped(word)}"\n' for word in target.WORDS if word))
     found = [option for option in options if not option.startswith("-")]
+    replay = bool(found) and all(Path(name).is_file() for name in found)
     base = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
     command = [
         sys.argv[0], f"-dict={words}", "-timeout=2", f"-rss_limit_mb={base + _SPARE_MB}",
-        f"-max_len={_LARGEST}", "-print_final_stats=1", *options, *([] if found else [str(home)]),
-        str(folder),
+        f"-max_len={_LARGEST}", "-print_final_stats=1", *options, *([] if found else [str(new)]),
+        *([] if replay else [str(folder)]),
     ]  # fmt: skip
     print(f"{name}: {base} MB after its imports and seeds", file=sys.stderr)
     named = {"custom_mutator": _mutator(target, atheris)} if hasattr(target, "mutate") else {}

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Fuzz each target for SECONDS (or the targets named behind it); a line of figures each.
 # RUNS=n ends a target after n executions, JOBS=n runs n at once, FOUND=folder keeps what is
-# interesting between runs. What breaks a target is left in fuzz/artifacts (ARTIFACTS=folder).
+# interesting between runs, TIMEOUT=s allows an input so long (2). What breaks a target is left in fuzz/artifacts (ARTIFACTS=folder).
 set -uo pipefail
 seconds=${1:?usage: fuzz/run.sh SECONDS [TARGET...]}
 shift
@@ -9,7 +9,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 python=${PYTHON:-python}
 artifacts=${ARTIFACTS:-$here/artifacts}
 mkdir -p "$artifacts"
-logs=$(mktemp -d)
+logs=$(mktemp -d -p /dev/shm 2>/dev/null || mktemp -d) # in memory: inputs are files, too
 trap 'rm -rf "$logs"' EXIT
 targets=("$@")
 [ ${#targets[@]} -gt 0 ] || mapfile -t targets < <("$python" "$here/drive.py")
@@ -20,13 +20,14 @@ figure() { # LOG NAME: the last number behind a name
 
 fuzz() { # TARGET
   local target=$1 log=$logs/$1 status skipped result=ok
-  local options=(-max_total_time="$seconds" -artifact_prefix="$artifacts/$target-")
+  local options=(-max_total_time="$seconds" -timeout="${TIMEOUT:-2}"
+    -artifact_prefix="$artifacts/$target-")
   [ -z "${RUNS:-}" ] || options+=(-runs="$RUNS")
   if [ -n "${FOUND:-}" ]; then
     mkdir -p "$FOUND/$target"
     options+=("$FOUND/$target")
   fi
-  "$python" "$here/drive.py" "$target" "${options[@]}" >"$log" 2>&1
+  TMPDIR="$logs" "$python" "$here/drive.py" "$target" "${options[@]}" >"$log" 2>&1
   status=$?
   if skipped=$(grep -m1 '^skipped: ' "$log"); then
     printf '%-16s %s\n' "$target" "$skipped"

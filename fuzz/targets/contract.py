@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import os
 import re
 import shutil
 import tempfile
@@ -48,10 +47,8 @@ def _check_message(message: str) -> None:
 
 @cache
 def scratch() -> Path:
-    """A folder of this process, in memory where there is such a place."""
-    memory = Path("/dev/shm")
-    usable = memory.is_dir() and os.access(memory, os.W_OK)
-    folder = Path(tempfile.mkdtemp(prefix="compd-fuzz-", dir=memory if usable else None))
+    """A folder of this process; ``fuzz/run.sh`` has it in memory, and removes it."""
+    folder = Path(tempfile.mkdtemp(prefix="compd-fuzz-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return folder
 
