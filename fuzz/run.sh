@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Fuzz each target for SECONDS (or the targets named behind it); a line of figures each.
 # RUNS=n ends a target after n executions, JOBS=n runs n at once, FOUND=folder keeps what is
-# interesting between runs, TIMEOUT=s allows an input so long (2). What breaks a target is left in fuzz/artifacts (ARTIFACTS=folder).
+# interesting between runs, TIMEOUT=s allows an input so long (2). What breaks a target is left in
+# fuzz/artifacts (ARTIFACTS=folder).
 set -uo pipefail
 seconds=${1:?usage: fuzz/run.sh SECONDS [TARGET...]}
 shift
