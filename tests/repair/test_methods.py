@@ -108,7 +108,10 @@ def test_unknown_methods_and_settings_are_refused(refuses: Refuses) -> None:
         method("walc")
     with refuses("pushes", "distil"):
         method("walk", pushes=3)
-    for bad in ({"lr": 0.0}, {"steps": 0}, {"batch": 1}, {"optimiser": "lion"}, {"clean": 0.99}):
+    for bad in (
+        {"lr": 0.0}, {"steps": 0}, {"batch": 1}, {"optimiser": "lion"}, {"clean": 0.99},
+        {"mixed": 0.9}, {"mixed": -0.1},
+    ):  # fmt: skip
         with refuses(next(iter(bad))):
             method("walk", **bad)
 

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from compd.agreement import divergences
+from compd.errors import CompdError
 from compd.repair.methods.base import Bench, Schedule, lattice, leads
 
 __all__ = ["Walk", "walk_loss"]
@@ -26,19 +27,29 @@ class Walk(Schedule):
     """KL to the original's full output, on clean, mixed, stored and walked images."""
 
     lr: float = 5e-4
-    clean: float = 0.35
-    mixed: float = 0.3  # share of a batch that is blends of two training images
+    # Blends tell most of the original for what they cost: a walked image takes three gradients of
+    # both models first. With more of these, a batch takes longer and clean images part sooner.
+    stored: float = 0.05
+    clean: float = 0.2
+    mixed: float = 0.65  # share of a batch that is blends of two training images
     scales: bool = True
     restart: bool = True
     walk: int = 3  # gradients an image
     levels: float = 1.5  # of 255, by which a step widens the gap
     cap: float = 1.0  # nats; an image's divergence counts as less the more it exceeds this
+    eps: int | None = None  # levels of 255; None for the bound of the searches
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.mixed < 0 or self.stored + self.clean + self.mixed > 1 + 1e-9:
+            raise CompdError(
+                "expected stored, clean and mixed to be shares of a batch, got "
+                f"stored={self.stored}, clean={self.clean}, mixed={self.mixed}"
+            )
 
     def hopeless(self, classes: int) -> float:
         """As everywhere, but capped."""
         return _capped(super().hopeless(classes), self.cap)
-
-    eps: int | None = None  # levels of 255; None for the bound of the searches
 
 
 def walk_loss(config: Walk, bench: Bench, draw: torch.Generator) -> Tensor:
