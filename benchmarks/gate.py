@@ -30,6 +30,7 @@ from compd.fuzz import Campaign, Judge, Settings, Verdict
 from compd.fuzz.group import Group
 from compd.gate import Accepted, Baseline, Policy, gate
 from compd.images import decode_png
+from compd.models.inputs import to_input
 from compd.pair import Pair
 from compd.training import TrainConfig
 
@@ -63,7 +64,9 @@ def one_by_one(corpus: Corpus, pair: Pair) -> float:
     begun = time.perf_counter()
     for path in sorted((corpus.directory / "images").rglob("*.png")):
         image = decode_png(path.read_bytes())[None]
-        pair.reference.run(image).argmax(1), pair.deployed.run(image).argmax(1)
+        with torch.inference_mode():
+            pair.original(to_input(image)).argmax(1)
+        pair.deployed.run(image).argmax(1)
     return time.perf_counter() - begun
 
 
