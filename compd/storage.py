@@ -10,17 +10,23 @@ import secrets
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 from compd.errors import CompdError
+
+try:
+    import fcntl
+except ImportError:  # Windows has no advisory locks of this kind; two at once are the user's care
+    fcntl = None  # type: ignore[assignment]
 
 __all__ = [
     "cache_dir",
     "check_cache",
     "config_hash",
     "disk_errors",
+    "locked_folder",
     "write_all",
     "write_atomic",
 ]
@@ -44,6 +50,32 @@ def disk_errors(path: Path) -> Iterator[None]:
         }
         reason = reasons.get(error.errno or 0, error.strerror or str(error))
         raise CompdError(f"expected to read and write {str(path)!r}, got: {reason}") from error
+
+
+@contextmanager
+def locked_folder(folder: Path, *, wait: bool, what: str) -> Iterator[None]:
+    """Be the only process that does something with a folder; leaves no file behind.
+
+    Args:
+        folder: must exist.
+        wait: for the other process to end; else raise.
+        what: the other process does, for the message.
+
+    Raises:
+        CompdError: if another process has it, and ``wait`` is false.
+    """
+    with ExitStack() as open_files:
+        if fcntl is not None:
+            handle = os.open(folder, os.O_RDONLY)
+            open_files.callback(os.close, handle)
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            except BlockingIOError as error:
+                raise CompdError(
+                    f"expected to be the only one in {str(folder)!r}, got another process that "
+                    f"{what}; wait for it"
+                ) from error
+        yield
 
 
 def write_atomic(path: Path, data: bytes, *, sync: bool = True) -> None:

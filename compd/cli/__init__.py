@@ -34,7 +34,7 @@ from compd.errors import CompdError, CompdWarning
 
 __all__ = ["app", "main"]
 
-_INTERRUPTED = "interrupted; what is stored and saved is safe; the same command goes on"
+_INTERRUPTED = "interrupted; what is stored and saved is safe"
 
 app = typer.Typer(
     name="compd",
@@ -105,6 +105,12 @@ def _run(arguments: list[str]) -> int:
         if os.environ.get("COMPD_DEBUG"):
             traceback.print_exc()
         _say(str(error))
+        if os.environ.get("GITHUB_ACTIONS") == "true":  # so that it is seen without opening a log
+            said = " ".join(str(error).split()).replace("%", "%25")
+            typer.echo(f"::error title=compd::{said}")
+        return 2
+    except OSError as error:  # a full disk behind the output, and the like
+        _say(f"expected to read and write, got: {error.strerror or error}")
         return 2
     except Exception as error:
         # the parser's own errors know how to say themselves in one line

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,6 +14,7 @@ from compd.cli.request import PairRequest, takes_pair
 
 if TYPE_CHECKING:
     from compd.corpus import Corpus, Record
+    from compd.gate import Accepted
     from compd.pair import Pair
 
 __all__ = ["baseline"]
@@ -50,6 +52,7 @@ def accept(
     from compd.errors import CompdError
     from compd.fuzz import Verdict
     from compd.gate import Accepted, Baseline, baseline_of
+    from compd.storage import locked_folder
 
     if reason is None or not reason.strip():
         raise CompdError("expected a reason to accept a deviation, got none; --reason '…'")
@@ -57,29 +60,37 @@ def accept(
         raise CompdError("expected the hashes of entries, or --all; see: compd corpus list")
     store = Corpus(find_corpus(directory))
     path = file or baseline_of(store.directory)
-    known = Baseline.load(path)
     source = store if found is None else Corpus(found)
-    if everything:
-        records = [record for record in source if record.sha256 not in known]
-    else:
-        records = [source.find(entry) for entry in entries or ()]
-    records = [record for record in records if record.verdict is Verdict.EFFECTIVE or entries]
-    for record in records:
-        if record.verdict is not Verdict.EFFECTIVE:
-            raise CompdError(
-                f"expected deviations, got a {record.verdict} entry: {record.sha256[:12]}"
-            )
-    if source is not store:
-        store.add((one, source.image(one), source.seed_image(one)) for one in records)
+    _check_alike(store, source)
+    chosen = list(source) if everything else [source.find(entry) for entry in entries or ()]
+    pair = None
     if request.names_pair:
         use_threads_of(store, threads)
         with live() as report:
-            pair = open_pair_of(store, request, report)
-        records = _as_on(pair, store, records)
-    accepted = known.accepting(Accepted.of(record, reason) for record in records)
-    accepted.save(path)
+            pair = open_pair_of(source, request, report, changed=True)
+    judged = _as_on(pair, source, chosen)
+    gone = [one for one in judged if one.verdict is not Verdict.EFFECTIVE]
+    if gone and not everything:
+        raise CompdError(
+            f"expected deviations, got {gone[0].sha256[:12]}, which is {gone[0].verdict}"
+            + (" on this pair" if pair is not None else "")
+        )
+    with locked_folder(path.parent, wait=True, what="accepts"):
+        known = Baseline.load(path)
+        records = [
+            one
+            for one in judged
+            if one.verdict is Verdict.EFFECTIVE
+            and not (everything and _is_accepted(one, known.get(one.sha256)))
+        ]
+        if source is not store:
+            store.add((one, source.image(one), source.seed_image(one)) for one in records)
+        accepted = known.accepting(Accepted.of(record, reason) for record in records)
+        accepted.save(path)
     for record in records:
         typer.echo(f"{record.sha256[:12]}  {record.flip}  severity {record.severity:.2f}")
+    if gone:
+        typer.echo(f"passed over: {len(gone)} that do not deviate")
     typer.echo(f"accepted: {len(records)}; {path} has {len(accepted)}")
     return 0
 
@@ -129,6 +140,7 @@ def prune(
     from compd.corpus import Corpus, verify
     from compd.fuzz import Verdict
     from compd.gate import Baseline, baseline_of, machine_changes
+    from compd.storage import locked_folder
 
     store = Corpus(find_corpus(directory))
     use_threads_of(store, threads)
@@ -139,7 +151,7 @@ def prune(
     if len(gone) < len(accepted):
         with live() as report:
             if request.pair is not None:
-                pair = open_pair_of(store, request, report)
+                pair = open_pair_of(store, request, report, changed=True)
             else:
                 pair, _ = open_with_data(store, request, report, changed=True)
             now = pair.fingerprint(batch=batch or 64)
@@ -150,9 +162,10 @@ def prune(
                     kept += 1
                     continue
                 gone.append(one.record.sha256)
-    left = accepted.without(gone)
-    if len(left) < len(accepted):
-        left.save(path)
+    with locked_folder(path.parent, wait=True, what="accepts"):
+        left = Baseline.load(path).without(gone)  # as it is now: somebody may have accepted more
+        if gone:
+            left.save(path)
     for sha256 in sorted(gone):
         typer.echo(f"removed {sha256[:12]}  {accepted[sha256].flip}  {accepted[sha256].reason}")
     if kept:
@@ -164,25 +177,41 @@ def prune(
     return 0
 
 
-def _as_on(pair: Pair, store: Corpus, records: list[Record]) -> list[Record]:
-    """The records as they are judged on a pair.
-
-    Raises:
-        CompdError: if one does not deviate there.
-    """
+def _as_on(pair: Pair | None, source: Corpus, records: list[Record]) -> list[Record]:
+    """The records with their verdicts on a pair; as they were stored without one."""
     from compd.corpus import verify
     from compd.errors import CompdError
-    from compd.fuzz import Verdict
     from compd.gate import as_judged
 
+    if pair is None:
+        return records
     wanted = {record.sha256 for record in records}
     judged = []
-    for one in verify(store, pair):
+    for one in verify(source, pair):
         if one.record.sha256 in wanted:
-            if one.verdict is not Verdict.EFFECTIVE:
-                raise CompdError(
-                    f"expected deviations, got {one.record.sha256[:12]}, which does not deviate on "
-                    f"this pair ({one.verdict or one.problem})"
-                )
-            judged.append(as_judged(one))
+            if one.verdict is None:
+                raise CompdError(str(one.problem))
+            judged.append(replace(as_judged(one), verdict=one.verdict))
     return judged
+
+
+def _is_accepted(record: Record, line: Accepted | None) -> bool:
+    from compd.gate import Policy, Status, status_of
+
+    status, _ = status_of(record, line, Policy(), deviates=True, elsewhere={})
+    return line is not None and status is not Status.NEW
+
+
+def _check_alike(store: Corpus, source: Corpus) -> None:
+    """Raise if two corpora are of networks with other classes."""
+    from compd.errors import CompdError
+
+    classes = {record.original.label: record.original.name for record in store}
+    for record in source:
+        name = classes.setdefault(record.original.label, record.original.name)
+        if name != record.original.name:
+            raise CompdError(
+                f"expected corpora of the same classes, got label {record.original.label} for "
+                f"{name!r} in {str(store.directory)!r} and for {record.original.name!r} in "
+                f"{str(source.directory)!r}"
+            )

@@ -34,9 +34,9 @@ def list_entries(
     limit: Annotated[int, typer.Option("--limit", help="Entries to print; 0 for all.")] = 20,
 ) -> int:
     """List entries, the most severe first."""
-    from rich.console import Console
     from rich.table import Table
 
+    from compd.cli.console import Console
     from compd.cli.files import find_corpus
     from compd.corpus import Corpus
 

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -18,6 +17,7 @@ from rich.progress import (
 )
 from rich.progress import Progress as Bar
 
+from compd.cli.console import Console
 from compd.progress import Progress, Report
 
 __all__ = ["live"]

@@ -47,7 +47,7 @@ def find_corpus(corpus: Path | None) -> Path:
     return newest
 
 
-def check_json_target(path: Path | None) -> None:
+def check_json_target(path: Path | None, name: str = "json") -> None:
     """Raise before the work starts if its result could not be written.
 
     Raises:
@@ -55,7 +55,8 @@ def check_json_target(path: Path | None) -> None:
     """
     if path is not None and (path.is_dir() or not path.parent.is_dir()):
         raise CompdError(
-            f"expected a file in an existing folder, got json={str(path)!r}; make the folder first"
+            f"expected a file in an existing folder, got {name}={str(path)!r}; make the folder "
+            "first"
         )
 
 

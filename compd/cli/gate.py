@@ -77,8 +77,12 @@ def gate(
     eps: o.SearchEps = None,
     norm: o.SearchNorm = None,
     out: Annotated[
-        Path, typer.Option("--out", help="Corpus for what the search finds that is not known yet.")
-    ] = Path("compd-new"),
+        Path | None,
+        typer.Option(
+            "--out",
+            help="Corpus for new deviations that the search finds. Default: compd-new/PAIR.",
+        ),
+    ] = None,
     junit: Annotated[Path | None, typer.Option("--junit", help="Write JUnit XML.")] = None,
     sarif: Annotated[Path | None, typer.Option("--sarif", help="Write SARIF 2.1.0.")] = None,
     summary: Annotated[
@@ -95,7 +99,10 @@ def gate(
     batch: o.Batch = None,
     threads: o.Threads = None,
 ) -> int:
-    """Fail on deviations that nobody has accepted: 0 clean, 1 new ones, 3 inconclusive."""
+    """Fail on deviations that nobody has accepted.
+
+    Exit status: 0 clean, 1 new deviations, 2 a fault of tool or input, 3 inconclusive here.
+    """
     import compd.gate as library
     from compd.cli.display import live
     from compd.cli.files import check_json_target, find_corpus
@@ -104,8 +111,12 @@ def gate(
     from compd.errors import CompdError
     from compd.gate.outputs import workflow_commands
 
+    targets = {"json": json, "junit": junit, "sarif": sarif, "summary": summary}
+    for name, path in targets.items():
+        check_json_target(path, name)
     for path in (json, junit, sarif):
-        check_json_target(path)
+        if path is not None:  # what an earlier run left is not to be taken for this one's
+            path.unlink(missing_ok=True)
     store = Corpus(find_corpus(directory))
     policy, policy_from = library.find_policy(Path.cwd(), config)
     policy = policy.over(
@@ -126,18 +137,21 @@ def gate(
     use_threads_of(store, threads)
     if not policy.only_replay:
         library.settings_for(policy, store)  # raises, and not after minutes of training
-    new = None if policy.only_replay else Corpus(out, create=True)
     stop = threading.Event()
     with live() as report:
         if policy.only_replay and not policy.asks_for_clean_rows and request.pair is not None:
-            pair, splits = open_pair_of(store, request, report), None
+            pair, splits = open_pair_of(store, request, report, changed=True), None
         else:
             pair, splits = open_with_data(store, request, report, changed=True)
+        new = None
+        if not policy.only_replay:
+            name = f"{pair.spec.label}-{pair.hashes['deployed'][:6]}"
+            new = Corpus(out or Path("compd-new") / name, create=True)
         with first_interrupt_sets(stop):
             result = library.gate(
                 pair, store, accepted, policy, splits=splits, found=new,
                 baseline_name=str(accepted_in), policy_from=policy_from, batch=batch or 64,
-                stop=stop, report=report,
+                options=request.words, stop=stop, report=report,
             )  # fmt: skip
     _write(result, store, new, json=json, junit=junit, sarif=sarif, summary=summary)
     try:
@@ -147,7 +161,7 @@ def gate(
                 typer.echo(line)
     except BrokenPipeError:  # that nobody reads on changes no verdict
         silence()
-    return 130 if stop.is_set() else result.exit_code
+    return result.exit_code
 
 
 def _write(

@@ -78,7 +78,7 @@ def hunt(
     )
     base = library.settings_for(policy, store)
     settings = [
-        replace(base, strategy=search.strategy(name), limit=seeds)
+        replace(base, strategy=search.strategy(name.strip()), limit=seeds)
         for name in strategy.split(",")
         if name
     ]
@@ -97,6 +97,8 @@ def hunt(
                 random_seed=random_seed, min_severity=policy.min_severity, effort=effort,
                 batch=batch or 64, stop=stop, report=report,
             )  # fmt: skip
+    if json is not None:
+        write_json(json, {**asdict(result), "corpus": str(store.directory)})
     print_facts(
         "",
         [
@@ -113,7 +115,7 @@ def hunt(
                                                                         result.stopped)),
         ],
     )  # fmt: skip
-    typer.echo(f"next: compd gate --corpus {store.directory}")
-    if json is not None:
-        write_json(json, {**asdict(result), "corpus": str(store.directory)})
+    if stop.is_set():
+        typer.echo(f"what was found lies in {store.directory}-hunt; the next hunt takes it in")
+    typer.echo(f"next: compd gate --corpus {store.directory} {request.words}".rstrip())
     return 130 if stop.is_set() else 0

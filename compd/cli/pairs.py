@@ -18,15 +18,25 @@ if TYPE_CHECKING:
 __all__ = ["open_pair_of", "open_with_data", "use_threads_of"]
 
 
-def open_pair_of(store: Corpus, request: PairRequest, report: Report) -> Pair:
+def open_pair_of(
+    store: Corpus, request: PairRequest, report: Report, *, changed: bool = False
+) -> Pair:
     """Open the pair that a request names, or else build the one that a corpus was made with.
+
+    Args:
+        store: the corpus.
+        request: what is said of the pair.
+        report: told of progress.
+        changed: as of :func:`open_with_data`; a pair's directory keeps its own engine then, and
+            else runs on the one that all entries were judged on.
 
     Raises:
         CompdError: if none is named and the corpus does not say, or it cannot be built again.
     """
     if request.pair is not None and request.data is None and request.original is None:
-        return _with_engine_of(store, request).load()  # its data need not be there
-    return open_with_data(store, request, report)[0]
+        own = request if changed else _with_engine_of(store, request)
+        return own.load()  # its data need not be there
+    return open_with_data(store, request, report, changed=changed)[0]
 
 
 def open_with_data(
@@ -41,7 +51,8 @@ def open_with_data(
         changed: whether the pair that the corpus names may come out otherwise than it was: that is
             what a gate is there to notice.
     """
-    request = _with_engine_of(store, request)
+    if not changed:
+        request = _with_engine_of(store, request)
     if request.names_pair:
         return request.open(report)
     request.check_deployed()

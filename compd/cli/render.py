@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rich.console import Console
 from rich.table import Table
 
+from compd.cli.console import Console
 from compd.report import CampaignReport
 
 __all__ = ["percent", "print_campaign", "print_facts", "print_table", "warn_if_untrained"]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rich.console import Console
 from rich.table import Table
 
+from compd.cli.console import Console
 from compd.cli.render import percent, print_facts, print_table
 from compd.compare import Comparison
 from compd.runtimes.surrogate import Saturation

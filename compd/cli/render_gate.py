@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from rich.console import Console
 from rich.table import Table
 
+from compd.cli.console import Console
 from compd.cli.render import percent, print_facts, print_table
 from compd.gate import GateResult, Status
 
@@ -45,6 +45,8 @@ def _facts(result: GateResult) -> list[tuple[str, str]]:
         ("baseline", result.baseline),
         ("policy", result.policy_from),
     ]  # fmt: skip
+    if result.other_original:
+        rows.append(("note", f"{result.other_original} entries are of another original"))
     if result.searched is not None:
         found, settings = result.searched.summary, result.searched.settings
         bound = "no bound" if settings["eps"] is None else f"{settings['norm']} ≤ {settings['eps']}"
@@ -77,6 +79,7 @@ def _facts(result: GateResult) -> list[tuple[str, str]]:
 
 def _next_steps(result: GateResult) -> list[str]:
     steps = []
+    pair = f" {result.options}" if result.options else ""
     new = result.of(Status.NEW)
     if new:
         first = new[0]
@@ -85,9 +88,9 @@ def _next_steps(result: GateResult) -> list[str]:
         steps.append(f"compd corpus show {name} --corpus {where}")
         other = "" if first.found == "corpus" else f" --from {where}"
         steps.append(
-            f"compd baseline accept {name} --reason '…' --corpus {result.corpus}{other}, or mend "
-            "the model"
+            f"compd baseline accept {name} --reason '…' --corpus {result.corpus}{other}{pair}, or "
+            "mend the model"
         )
     if result.of(Status.STALE) or result.unknown:
-        steps.append(f"compd baseline prune --corpus {result.corpus}")
+        steps.append(f"compd baseline prune --corpus {result.corpus}{pair}")
     return steps

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from compd.cli import options as o
-from compd.cli.pairs import open_pair_of
+from compd.cli.pairs import open_pair_of, use_threads_of
 from compd.cli.request import PairRequest, takes_pair
 
 if TYPE_CHECKING:
@@ -39,12 +39,15 @@ def replay(
     from compd.fuzz.judge import answers_of
     from compd.images import pixel_hash, png_round_trip
 
-    o.use_threads(threads)
     check_json_target(json)
     store = _corpus_of(file)
+    if store is None:
+        o.use_threads(threads)
+    else:
+        use_threads_of(store, threads)
     with live() as report:
         if store is not None and len(store):
-            pair = open_pair_of(store, request, report)
+            pair = open_pair_of(store, request, report, changed=request.names_pair)
         elif request.pair is not None:
             pair = request.load()
         elif request.names_pair:
@@ -89,9 +92,9 @@ def replay(
             "fingerprint_changes": {key: list(value) for key, value in changes.items()},
         }
     rows.append(("verdict", "deviates" if differ else "both models agree"))
-    print_facts("", rows)
     if json is not None:
         write_json(json, content)
+    print_facts("", rows)
     return int(differ)
 
 

@@ -80,6 +80,13 @@ class PairRequest:
         """Whether it says which pair; else a corpus does."""
         return any(name is not None for name in (self.pair, self.model, self.original))
 
+    @property
+    def words(self) -> str:
+        """The options that name the pair, as they were typed; empty if a corpus names it."""
+        named = ("pair", "model", "weights", "compress", "engine", "original", "deployed", "data")
+        given = [(name, getattr(self, name)) for name in named]
+        return " ".join(f"--{name} {value}" for name, value in given if value is not None)
+
     def splits(self, pair: Pair | None = None) -> Splits:
         """Open the data: the one named, else the pair's own, else digits."""
         from compd.data import Splits, load_data

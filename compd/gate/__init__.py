@@ -3,6 +3,7 @@
 from compd.gate.baseline import Accepted, Baseline, baseline_of
 from compd.gate.deviations import Deviation, Status, machine_changes, status_of
 from compd.gate.hunt import Hunted, hunt
+from compd.gate.known import Known
 from compd.gate.policy import Policy, find_policy
 from compd.gate.replays import as_judged
 from compd.gate.result import GateResult
@@ -15,6 +16,7 @@ __all__ = [
     "Deviation",
     "GateResult",
     "Hunted",
+    "Known",
     "Policy",
     "Status",
     "as_judged",

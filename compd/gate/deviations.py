@@ -89,6 +89,7 @@ def status_of(
     *,
     deviates: bool,
     elsewhere: Mapping[str, tuple[str, str]],
+    invalid: bool = False,
 ) -> tuple[Status, str]:
     """Decide on one deviation.
 
@@ -98,24 +99,29 @@ def status_of(
         policy: what counts.
         deviates: whether it deviates here.
         elsewhere: how the machine that it was stored on differs from this one.
+        invalid: whether the original itself no longer gives the seed's label.
 
     Returns:
         The status, and one line that says why.
     """
     if not deviates:
+        gone = "does not deviate here"
+        if invalid:
+            gone = f"the original itself no longer says {record.original.name} here"
         if accepted is not None:
-            return Status.STALE, f"accepted ({accepted.reason}); does not deviate here"
+            return Status.STALE, f"accepted ({accepted.reason}); {gone}"
         unlike = "; ".join(f"{key} {then} → {now}" for key, (then, now) in elsewhere.items())
         if unlike and record.severity >= policy.min_severity and record.trust is not Trust.FLAKY:
-            return Status.UNCONFIRMED, f"does not deviate here; stored where {unlike:.300}"
-        return Status.FIXED, "does not deviate any more"
+            return Status.UNCONFIRMED, f"{gone}; stored where {unlike:.300}"
+        return Status.FIXED, gone
     if record.trust is Trust.FLAKY:
         return Status.FLAKY, "does not deviate each time"
     why = "not in the baseline"
     if accepted is not None:
         why = _worse(record, accepted, policy)
         if not why:
-            return Status.ACCEPTED, accepted.reason
+            other = "" if accepted.sha256 == record.sha256 else f"as {accepted.sha256[:12]}: "
+            return Status.ACCEPTED, other + accepted.reason
     if record.severity < policy.min_severity:
         return Status.MILD, f"severity {record.severity:.3f} is below {policy.min_severity:g}"
     return Status.NEW, why
@@ -125,6 +131,7 @@ def _worse(record: Record, accepted: Accepted, policy: Policy) -> str:
     """In what a deviation is more than was accepted; empty if it is not."""
     if Accepted.of(record, accepted.reason).flip != accepted.flip:
         return f"accepted as {accepted.flip}, and now {record.flip}"
-    if record.severity > accepted.severity + policy.max_severity_rise:
+    # a line has two digits; half a thousandth is for the sum of two floats
+    if round(record.severity, 2) > accepted.severity + policy.max_severity_rise + 5e-4:
         return f"accepted at severity {accepted.severity:.2f}, and now {record.severity:.2f}"
     return ""

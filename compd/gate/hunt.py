@@ -11,6 +11,7 @@ import shutil
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,11 +21,11 @@ from compd.errors import CompdError
 from compd.fuzz import Campaign, Confirm, Settings, Trust, Verdict
 from compd.pair import Pair
 from compd.progress import Report, silent
-from compd.storage import disk_errors
+from compd.storage import disk_errors, locked_folder, write_atomic
 
 __all__ = ["Hunted", "hunt"]
 
-_FOUND, _NOVEL, _SMALL = "found", "novel", "small"
+_FOUND, _NOVEL, _SMALL, _NEXT = "found", "novel", "small", "next-random-seed"
 _SEARCH = 0.75  # share of the time left that a campaign may take; the rest makes its finds smaller
 
 
@@ -34,7 +35,7 @@ class Hunted:
 
     rounds: int
     seeds: int  # searched from, in all rounds
-    found: int  # deviations proved
+    found: int  # deviations proved, and what an interrupted hunt had left
     novel: int  # of these, new to the corpus
     smaller: int  # of these, stored with a smaller change
     stored: int
@@ -62,9 +63,9 @@ def hunt(
 ) -> Hunted:
     """Search again and again, and store what is new, made smaller.
 
-    A deviation is new if the corpus has none of its seed and flip, or only ones below
-    ``min_severity`` and it is not. It is stored as its minimised form, unless that is below
-    ``min_severity`` and it is not itself: then as it was found.
+    A deviation is new if it is of ``min_severity`` and the corpus has none of its seed and flip
+    that is. It is stored as its minimised form, unless that is below ``min_severity``: then as it
+    was found.
 
     Args:
         pair: what to search.
@@ -73,7 +74,7 @@ def hunt(
         settings: of the campaigns, in turn; their random seed and time are set here.
         seconds: budget; None: no limit.
         rounds: campaigns at most; None: no limit.
-        random_seed: of the first campaign; None: one more than the highest in the corpus.
+        random_seed: of the first campaign; None: one that no hunt on this corpus has had yet.
         min_severity: the gate's.
         effort: of minimisation.
         batch: images a call when minimising.
@@ -86,16 +87,22 @@ def hunt(
     if not settings or (seconds is None and rounds is None):
         raise CompdError("expected settings, and a budget of time or rounds, got none")
     stop = stop or threading.Event()
-    begun = time.perf_counter()
-    first = number = (
-        1 + max((record.random_seed for record in corpus), default=-1)
-        if random_seed is None
-        else random_seed
-    )
+    corpus.add([])  # raises if it cannot be written: now, and not after the search
     kitchen = _Kitchen(pair, corpus, min_severity, effort or Effort(), batch, stop, report)
-    for left_over in kitchen.left_over():
-        kitchen.absorb(left_over)
+    with kitchen.alone():
+        return _hunt(pair, seeds, kitchen, settings, seconds, rounds, random_seed, stop, report)
+
+
+def _hunt(
+    pair: Pair, seeds: Split, kitchen: _Kitchen, settings: Sequence[Settings],
+    seconds: float | None, rounds: int | None, random_seed: int | None, stop: threading.Event,
+    report: Report,
+) -> Hunted:  # fmt: skip
+    begun = time.perf_counter()
+    first = number = kitchen.next_seed() if random_seed is None else random_seed
     done = searched = found = 0
+    for left_over in kitchen.left_over():
+        found += kitchen.absorb(left_over)
     stopped = "rounds"
     while rounds is None or done < rounds:
         left = None if seconds is None else seconds - (time.perf_counter() - begun)
@@ -118,9 +125,10 @@ def hunt(
         kitchen.absorb(place)
         done += 1
         number += 1
+        kitchen.remember(number)
     return Hunted(
         rounds=done, seeds=searched, found=found, novel=kitchen.novel, smaller=kitchen.smaller,
-        stored=kitchen.stored, entries=len(corpus), first_seed=first, next_seed=number,
+        stored=kitchen.stored, entries=len(kitchen.corpus), first_seed=first, next_seed=number,
         seconds=time.perf_counter() - begun,
         stopped="interrupted" if stop.is_set() else stopped,
     )  # fmt: skip
@@ -133,12 +141,34 @@ class _Kitchen:
         self, pair: Pair, corpus: Corpus, min_severity: float, effort: Effort, batch: int,
         stop: threading.Event, report: Report,
     ) -> None:  # fmt: skip
-        self._pair, self._corpus, self._effort = pair, corpus, effort
+        self._pair, self.corpus, self._effort = pair, corpus, effort
         self._min_severity, self._batch = min_severity, batch
         self._stop, self._report = stop, report
         where = corpus.directory
         self._home = where.with_name(f"{where.name}-hunt")
         self.novel = self.smaller = self.stored = 0
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Work in the folder beside the corpus, which git does not look at."""
+        with disk_errors(self._home):
+            self._home.mkdir(exist_ok=True)
+            write_atomic(self._home / ".gitignore", b"*\n", sync=False)
+        with locked_folder(self._home, wait=False, what="hunts there"):
+            yield
+
+    def next_seed(self) -> int:
+        """A random seed above all that hunts on this corpus have had."""
+        try:
+            told = int((self._home / _NEXT).read_text())
+        except (OSError, ValueError):
+            told = 0
+        return max([told, *(record.random_seed + 1 for record in self.corpus)]) % 2**63
+
+    def remember(self, number: int) -> None:
+        """Note the next random seed."""
+        with disk_errors(self._home):
+            write_atomic(self._home / _NEXT, f"{number}\n".encode(), sync=False)
 
     def place(self, number: int) -> Path:
         """Where a campaign's findings go until they are absorbed."""
@@ -150,8 +180,12 @@ class _Kitchen:
         for path in sorted(found):
             yield path.parents[1]
 
-    def absorb(self, place: Path) -> None:
-        """Store what is new in a campaign's findings; nothing if it is interrupted meanwhile."""
+    def absorb(self, place: Path) -> int:
+        """Store what is new in a campaign's findings; nothing if it is interrupted meanwhile.
+
+        Returns:
+            How many deviations it had found.
+        """
         raw = Corpus(place / _FOUND)
         chosen = self._new(raw)
         novel, small = (Corpus(place / name, create=True) for name in (_NOVEL, _SMALL))
@@ -160,39 +194,34 @@ class _Kitchen:
             novel, small, self._pair, self._effort, batch=self._batch, stop=self._stop,
             report=self._report,
         )  # fmt: skip
+        found = sum(record.verdict is Verdict.EFFECTIVE for record in raw)
         if self._stop.is_set():
-            return
+            return found
         made = {one.minimised.source: one for one in small if one.minimised is not None}
         ready = []
         for one in chosen:
             best, home = made.get(one.sha256, one), small
-            if best is one or (self._counts(one) and not self._counts(best)):
+            if best is one or not self._counts(best):
                 best, home = one, novel
             self.smaller += best is not one
             ready.append((best, home.image(best), home.seed_image(best)))
         self.novel += len(chosen)
-        self.stored += self._corpus.add(ready)
+        self.stored += self.corpus.add(ready)
         with disk_errors(place):
             shutil.rmtree(place)
-            if not any(self._home.iterdir()):
-                self._home.rmdir()
+        return found
 
     def _new(self, raw: Corpus) -> list[Record]:
         """The most severe of each seed and flip that is new to the corpus."""
-        known = {
-            (_key(record), severe)
-            for record in self._corpus
-            if record.verdict is Verdict.EFFECTIVE
-            for severe in {False, self._counts(record)}
-        }
+        known = {_key(record) for record in self.corpus if self._counts(record)}
         best: dict[tuple[str, int], Record] = {}
         for record in sorted(raw, key=lambda record: (-record.severity, record.sha256)):
-            if record.verdict is Verdict.EFFECTIVE and record.trust is not Trust.FLAKY:
+            if self._counts(record) and record.trust is not Trust.FLAKY:
                 best.setdefault(_key(record), record)
-        return [record for key, record in best.items() if (key, self._counts(record)) not in known]
+        return [record for key, record in best.items() if key not in known]
 
     def _counts(self, record: Record) -> bool:
-        return record.severity >= self._min_severity
+        return record.verdict is Verdict.EFFECTIVE and record.severity >= self._min_severity
 
 
 def _key(record: Record) -> tuple[str, int]:

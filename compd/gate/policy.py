@@ -9,10 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from compd.errors import CompdError, unknown
+from compd.fuzz import STRATEGIES
+from compd.fuzz.settings import GOALS
 
 __all__ = ["KNOWN_BY", "Policy", "find_policy"]
 
 KNOWN_BY = ("image", "seed")
+NORMS = ("linf", "l2")
 _TABLE = "[tool.compd.gate]"
 _LARGEST = 4 << 20  # bytes of a pyproject.toml
 
@@ -56,9 +59,9 @@ class Policy:
         _check("only_replay", self.only_replay, (bool,), 0, 1)
         if self.known_by not in KNOWN_BY:
             raise unknown("known-by", str(self.known_by), KNOWN_BY)
-        for name in ("strategy", "goal", "norm"):
-            if not isinstance(getattr(self, name), str | None):
-                raise CompdError(f"expected {name} as text, got {getattr(self, name)!r:.40}")
+        for name, known in (("strategy", STRATEGIES), ("goal", GOALS), ("norm", NORMS)):
+            if getattr(self, name) not in (None, *known):
+                raise unknown(name, str(getattr(self, name)), known)
 
     def over(self, given: Mapping[str, Any]) -> Policy:
         """With what else is given (flags); None leaves a field as it is."""
@@ -90,6 +93,10 @@ class Policy:
             raise CompdError(f"expected TOML, got {said}: {where}") from error
         table: Any = content
         for key in ("tool", "compd", "gate"):
+            if key == "gate" and table.keys() - {key}:
+                raise CompdError(
+                    f"{unknown('a key of [tool.compd]', min(table.keys() - {key}), [key])}: {where}"
+                )
             table = table.get(key, {})
             if not isinstance(table, dict):
                 raise CompdError(f"expected {_TABLE} to be a table, got {table!r:.40}: {where}")
@@ -127,6 +134,8 @@ def find_policy(folder: Path, named: Path | None = None) -> tuple[Policy, str]:
             raise CompdError(f"expected to read {str(path)!r}, got: {error.strerror}") from error
         if len(data) > _LARGEST:
             raise CompdError(f"expected at most {_LARGEST >> 20} MiB, got more: {path}")
+        if named is not None and b"tool.compd" not in data:
+            raise CompdError(f"expected a table {_TABLE}, got none: {path}")
         return Policy.from_toml(data, str(path)), str(path)
     if named is not None:
         raise CompdError(f"expected a pyproject.toml, got config={str(named)!r} (no such file)")

@@ -13,8 +13,8 @@ from compd.corpus import Corpus, Record, Replayed, verify
 from compd.errors import CompdError
 from compd.fuzz import Confirm, Verdict
 from compd.fuzz.clock import Clock
-from compd.gate.baseline import Baseline
 from compd.gate.deviations import Deviation, Status, machine_changes, status_of
+from compd.gate.known import Known
 from compd.gate.policy import Policy
 from compd.pair import Pair
 from compd.progress import Progress, Report
@@ -25,15 +25,15 @@ _NAME = re.compile(rb'\{"file_name": ?"images/[0-9a-f]{2}/([0-9a-f]{64})\.png"')
 
 
 def replayed(
-    pair: Pair, corpus: Corpus, baseline: Baseline, policy: Policy, now: Mapping[str, Any],
+    pair: Pair, corpus: Corpus, known: Known, policy: Policy, now: Mapping[str, Any],
     batch: int, clock: Clock, report: Report,
 ) -> list[Deviation]:  # fmt: skip
     """Judge a corpus's deviations again.
 
     Args:
         pair: what is to pass.
-        corpus: its effective entries are replayed.
-        baseline: what of them was accepted.
+        corpus: all of it is replayed; entries that did not deviate count if they do now.
+        known: what was accepted.
         policy: what counts.
         now: the pair's fingerprint on this machine.
         batch: images a call.
@@ -41,12 +41,14 @@ def replayed(
         report: told of progress.
 
     Raises:
-        CompdError: if a picture cannot be used.
+        CompdError: if a picture cannot be used, or the pair has other classes than the corpus.
     """
+    for record in corpus:
+        _check_classes(record, pair)
     replays = [
         one
         for one in verify(corpus, pair, batch=batch, clock=clock, report=report)
-        if one.record.verdict is Verdict.EFFECTIVE
+        if Verdict.EFFECTIVE in (one.record.verdict, one.verdict) or one.problem is not None
     ]
     for one in replays:
         if one.problem is not None:
@@ -60,8 +62,7 @@ def replayed(
         for i, record in enumerate(judged)
         if deviates[i]
         and status_of(
-            replace(record, trust=None), baseline.get(record.sha256), policy, deviates=True,
-            elsewhere={},
+            replace(record, trust=None), known.line(record), policy, deviates=True, elsewhere={}
         )[0] is Status.NEW
         and (record.trust is None or unlike[i] or not _same_models(replays[i].record, now))
     ]  # fmt: skip
@@ -79,10 +80,11 @@ def replayed(
         report(Progress("replaying in other ways", len(doubtful), len(doubtful)))
     lines = _lines_of(corpus)
     done = []
-    for record, holds, elsewhere in zip(judged, deviates, unlike, strict=True):
+    for i, record in enumerate(judged):
         status, why = status_of(
-            record, baseline.get(record.sha256), policy, deviates=holds, elsewhere=elsewhere
-        )
+            record, known.line(record), policy, deviates=deviates[i], elsewhere=unlike[i],
+            invalid=replays[i].verdict is Verdict.INVALID,
+        )  # fmt: skip
         done.append(Deviation(record, status, why, "corpus", lines.get(record.sha256)))
     return done
 
@@ -96,7 +98,19 @@ def as_judged(one: Replayed) -> Record:
         original=one.original,
         deployed=one.deployed,
         severity=round(one.severity, 6),
+        verdict=one.verdict,
     )
+
+
+def _check_classes(record: Record, pair: Pair) -> None:
+    """Raise unless an entry's label stands for the same class in the pair."""
+    label, name = record.original.label, record.original.name
+    if label >= len(pair.classes) or pair.classes[label] != name:
+        mine = pair.classes[label] if label < len(pair.classes) else "none"
+        raise CompdError(
+            f"expected a corpus of the pair's classes, got label {label} for {name!r} in the "
+            f"corpus and for {mine!r} in the pair ({record.sha256[:12]}); it is of another network"
+        )
 
 
 def _same_models(record: Record, now: Mapping[str, Any]) -> bool:

@@ -27,6 +27,9 @@ class GateResult:
     pair: str
     policy: Policy
     policy_from: str
+    options: str  # how a command line names the pair: "--pair pairs/mine"
+    interrupted: bool  # before the search had ended
+    other_original: int  # entries that were stored with another original
     deviations: tuple[Deviation, ...]  # what matters most first, then by severity and hash
     unknown: tuple[Accepted, ...]  # lines of the baseline that the corpus has no entry for
     failures: Mapping[str, str]  # limit of the policy -> what does not hold
@@ -49,16 +52,30 @@ class GateResult:
         return {status: found[status] for status in ORDER}
 
     @property
+    def too_many(self) -> bool:
+        """Whether there are more new deviations than the policy lets pass."""
+        return self.counts[Status.NEW] > self.policy.max_new
+
+    @property
+    def blind(self) -> bool:
+        """Whether the search ended before it had looked at a single candidate."""
+        return self.searched is not None and not self.searched.summary.forwards_per_seed
+
+    @property
     def exit_code(self) -> int:
-        """0 clean, 1 new deviations or a limit that does not hold, 3 inconclusive."""
-        if self.failures or self.counts[Status.NEW] > self.policy.max_new:
+        """0 clean, 1 new deviations or a limit that does not hold, 3 inconclusive; 130 cut off."""
+        if self.interrupted:
+            return 130
+        if self.failures or self.too_many:
             return 1
-        return 3 if self.counts[Status.UNCONFIRMED] else 0
+        return 3 if self.counts[Status.UNCONFIRMED] or self.blind else 0
 
     @property
     def verdict(self) -> str:
-        """The exit code as a word."""
-        return {0: "clean", 1: "new deviations", 3: "inconclusive"}[self.exit_code]
+        """The exit code as words."""
+        if self.exit_code == 1:
+            return "new deviations" if self.too_many else "a limit does not hold"
+        return {0: "clean", 3: "inconclusive", 130: "interrupted"}[self.exit_code]
 
     def to_json(self) -> dict[str, Any]:
         """As a JSON object."""
@@ -71,6 +88,7 @@ class GateResult:
             "pair": self.pair,
             "policy": self.policy.to_json(),
             "policy_from": self.policy_from,
+            "other_original": self.other_original,
             "counts": {str(status): count for status, count in self.counts.items()},
             "deviations": [one.to_json() for one in self.deviations],
             "baseline_without_entry": [one.sha256 for one in self.unknown],

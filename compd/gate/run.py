@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Mapping
+from typing import Any
 
 from compd.corpus import Corpus
 from compd.data import Splits
 from compd.errors import CompdError
 from compd.fuzz import Verdict
 from compd.fuzz.clock import Clock
-from compd.gate.baseline import Accepted, Baseline
+from compd.gate.baseline import Baseline
 from compd.gate.clean import clean_of, failures_of
 from compd.gate.deviations import Deviation, Status, status_of
+from compd.gate.known import Known
 from compd.gate.policy import Policy
 from compd.gate.replays import replayed
 from compd.gate.result import ORDER, GateResult
@@ -33,6 +36,7 @@ def gate(
     found: Corpus | None = None,
     baseline_name: str = "",
     policy_from: str = "defaults",
+    options: str = "",
     batch: int = 64,
     stop: threading.Event | None = None,
     report: Report = silent,
@@ -45,9 +49,10 @@ def gate(
         baseline: what of that was accepted.
         policy: what counts.
         splits: images for the search and the clean rows; not needed if the policy asks for neither.
-        found: where the search stores what neither corpus nor baseline knows.
+        found: where what the search finds is stored, if it is new or flaky.
         baseline_name: where the baseline lies, for the result.
         policy_from: where the policy comes from, for the result.
+        options: how a command line names the pair, for the commands that outputs suggest.
         batch: images a call.
         stop: set it to end the search after its current step.
         report: told of progress.
@@ -60,17 +65,26 @@ def gate(
     begun, clock, now = time.perf_counter(), Clock(), pair.fingerprint(batch=batch)
     if splits is None and (not policy.only_replay or policy.asks_for_clean_rows):
         raise CompdError("expected images to search from or to measure on, got none; --only-replay")
-    deviations = replayed(pair, corpus, baseline, policy, now, batch, clock, report)
+    if baseline and not len(corpus):
+        raise CompdError(
+            f"expected entries in {str(corpus.directory)!r}, got none, and a baseline of "
+            f"{len(baseline)} lines; has its metadata.jsonl been emptied?"
+        )
+    if found is not None and found.directory.resolve() == corpus.directory.resolve():
+        raise CompdError(
+            f"expected another folder for what is found than the corpus, got "
+            f"{str(found.directory)!r} for both"
+        )
+    known = Known(baseline, corpus, by=policy.known_by)
+    deviations = replayed(pair, corpus, known, policy, now, batch, clock, report)
     replay_seconds = time.perf_counter() - begun
     searched = clean = None
     failures: dict[str, str] = {}
     if splits is not None and not policy.only_replay:
         searched = search(
-            pair, splits.seeds, settings_for(policy, corpus), found,
-            known=[*baseline, *(record.sha256 for record in corpus)], clock=clock, stop=stop,
-            report=report,
-        )  # fmt: skip
-        deviations += _found(searched, corpus, baseline, policy)
+            pair, splits.seeds, settings_for(policy, corpus), clock=clock, stop=stop, report=report
+        )
+        deviations += _found(searched, corpus, known, policy, found)
     if splits is not None and policy.asks_for_clean_rows:
         report(Progress("measuring clean rows", 0, 1))
         clean = clean_of(pair, splits, batch=batch, clock=clock)
@@ -85,6 +99,9 @@ def gate(
         pair=pair.spec.label,
         policy=policy,
         policy_from=policy_from,
+        options=options,
+        interrupted=stop is not None and stop.is_set(),
+        other_original=_others(corpus, now),
         deviations=tuple(deviations),
         unknown=tuple(one for one in baseline.values() if one.sha256 not in corpus),
         failures=failures,
@@ -99,25 +116,23 @@ def gate(
 
 
 def _found(
-    searched: Searched, corpus: Corpus, baseline: Baseline, policy: Policy
+    searched: Searched, corpus: Corpus, known: Known, policy: Policy, store: Corpus | None
 ) -> list[Deviation]:
-    """What the search found and the corpus does not have."""
-    stands_for: dict[tuple[str, str], Accepted] = {}
-    if policy.known_by == "seed":
-        for record in corpus:
-            accepted = baseline.get(record.sha256)
-            if accepted is not None:
-                key = record.seed_sha256, accepted.flip
-                milder = stands_for.get(key, accepted).severity < accepted.severity
-                stands_for[key] = accepted if milder else stands_for.get(key, accepted)
-    done = []
-    for record in searched.records:
+    """What the search found and the corpus does not have; what needs somebody is stored."""
+    done, kept = [], []
+    for record, finding in searched.found:
         if record.verdict is not Verdict.EFFECTIVE or record.sha256 in corpus:
             continue
-        flip = Accepted.of(record, "-").flip
-        accepted = baseline.get(record.sha256) or stands_for.get((record.seed_sha256, flip))
-        status, why = status_of(record, accepted, policy, deviates=True, elsewhere={})
-        if status is Status.ACCEPTED and accepted is not None and accepted.sha256 != record.sha256:
-            why = f"as {accepted.sha256[:12]}: {why}"
+        status, why = status_of(record, known.line(record), policy, deviates=True, elsewhere={})
         done.append(Deviation(record, status, why, "search", None))
+        if status in (Status.NEW, Status.FLAKY):
+            kept.append((record, finding.image, finding.seed_image))
+    if store is not None and kept:
+        store.add(kept)
     return done
+
+
+def _others(corpus: Corpus, now: Mapping[str, Any]) -> int:
+    """How many entries were stored with another original."""
+    mine = now.get("original_sha256")
+    return sum(record.fingerprint.get("original_sha256") not in (None, mine) for record in corpus)

@@ -12,7 +12,7 @@ import pytest
 from compd.corpus import Corpus, Record
 from compd.errors import CompdError
 from compd.fuzz.judge import Verdict
-from compd.gate import Baseline, Policy, Status, baseline_of, status_of
+from compd.gate import Baseline, Known, Policy, Status, baseline_of, find_policy, status_of
 from compd.testing.replays import PairOption, Replay, Replays
 
 __all__ = ["Regression"]
@@ -39,6 +39,7 @@ class Regression:
         self._option, self._wanted = option, wanted
         self._corpora: dict[str, Corpus] = {}
         self._accepted = Baseline()
+        self._policy = Policy()
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionstart(self, session: pytest.Session) -> None:
@@ -59,6 +60,7 @@ class Regression:
                 if name in self._corpora:
                     name = f"{path.parent.name}/{name}"
                 self._corpora[name] = corpus
+            self._policy, _ = find_policy(session.config.rootpath)
             own = [baseline_of(corpus.directory) for corpus in self._corpora.values()]
             for file in self._baselines or own:
                 baseline = Baseline.load(file, missing=file in own)
@@ -102,7 +104,8 @@ class Regression:
     def _nodes(self, session: pytest.Session) -> Iterator[CorpusNode]:
         for name, corpus in self._corpora.items():
             node = CorpusNode.from_parent(session, name=name, nodeid=f"compd::{name}")
-            node.corpus, node.accepted, node.wanted = corpus, self._accepted, self._wanted
+            node.corpus, node.wanted, node.policy = corpus, self._wanted, self._policy
+            node.known = Known(self._accepted, corpus, by=self._policy.known_by)
             yield node
 
 
@@ -110,7 +113,8 @@ class CorpusNode(pytest.Collector):
     """A corpus among what pytest collects."""
 
     corpus: Corpus
-    accepted: Baseline
+    known: Known
+    policy: Policy
     wanted: frozenset[str]
     replays: Replays
 
@@ -158,9 +162,11 @@ class Deviation(pytest.Item):
         if replay.verdict is None:
             raise StillDeviatesError(replay.problem)
         if replay.verdict is Verdict.EFFECTIVE:
-            why = self._accepted(replay)
-            if why:
+            status, why = self._status(replay)
+            if status is Status.ACCEPTED:
                 pytest.xfail(f"accepted: {why}")
+            if status is Status.MILD:
+                pytest.skip(f"mild: {why} ([tool.compd.gate])")
             self.user_properties.append(("severity", round(replay.severity, 6)))
             raise StillDeviatesError(_told(self.record, replay, self.node.corpus.directory))
         if replay.verdict is Verdict.INVALID and replay.original is not None:
@@ -169,17 +175,16 @@ class Deviation(pytest.Item):
                 f"{self.record.original.name}: the corpus is of another one"
             )
 
-    def _accepted(self, replay: Replay) -> str:
-        """Why it may deviate as it does, by the gate's own rule; empty if it may not."""
-        line = self.node.accepted.get(self.record.sha256)
-        if line is None or replay.original is None or replay.deployed is None:
-            return ""
+    def _status(self, replay: Replay) -> tuple[Status, str]:
+        """What the gate would say of it, and why."""
+        assert replay.original is not None
+        assert replay.deployed is not None
         record = replace(
             self.record, original=replay.original, deployed=replay.deployed,
             severity=round(replay.severity, 6), trust=None,
         )  # fmt: skip
-        status, why = status_of(record, line, Policy(), deviates=True, elsewhere={})
-        return why if status is Status.ACCEPTED else ""
+        node = self.node
+        return status_of(record, node.known.line(record), node.policy, deviates=True, elsewhere={})
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], *args: Any) -> Any:
         """What deviates, without a traceback: there is no code of the user's in it."""

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,9 +15,12 @@ import torch
 
 import compd.cli.render_gate
 from compd.cli import _run
+from compd.compress import Prune
 from compd.corpus import Corpus
 from compd.fuzz import Verdict
+from compd.gate import Baseline
 from compd.images import encode_png
+from compd.pair import Pair
 
 T = ["--threads", "1"]
 
@@ -104,6 +109,57 @@ def test_what_the_search_finds_can_be_replayed_and_accepted(mine, run, tmp_path:
     seed = found.seed_image(record)
     (tmp_path / "seed.png").write_bytes(encode_png(seed))
     assert run("replay", "seed.png", "--pair", mine.pair, *T).code == 0
+
+
+def test_a_pair_runs_on_its_own_engine(mine, run, tmp_path: Path) -> None:
+    shutil.copytree(mine.pair, tmp_path / "pair")
+    config = tmp_path / "pair/pair.json"
+    config.write_text(config.read_text().replace('"engine": "x86"', '"engine": "qnnpack"'))
+    run("gate", "--pair", "pair", "--corpus", "corpus", "--only-replay", "--json", "g.json", *T)
+    assert json.loads(Path("g.json").read_text())["fingerprint"]["engine"] == "qnnpack"
+
+
+def test_accepting_on_a_pair_passes_over_what_does_not_deviate(mine, run, tmp_path: Path) -> None:
+    accept = ["baseline", "accept", "--all", "--reason", "x", "--corpus", "corpus"]
+    agreeing = tmp_path / "same"
+    same = Pair.load(mine.pair)
+    spec = replace(same.spec, compress=Prune())
+    Pair(spec, same.original, same.original, device=same.device).save(agreeing)
+    ran = run(*accept, "--pair", agreeing, *T)
+    assert ran.code == 0
+    assert "accepted: 0" in ran.out
+    assert f"passed over: {len(effective(tmp_path / 'corpus'))}" in ran.out
+    one = effective(tmp_path / "corpus")[0]
+    named = ["baseline", "accept", one, "--reason", "x", "--corpus", "corpus"]
+    assert run(*named, "--pair", agreeing, *T).code == 2
+    assert not Path("corpus/baseline.txt").exists() or not Path("corpus/baseline.txt").read_text()
+
+
+def test_accepting_at_once_loses_nothing(mine, tmp_path: Path) -> None:
+    hashes = effective(tmp_path / "corpus")[:4]
+    command = [sys.executable, "-m", "compd", "baseline", "accept", "--corpus", "corpus",
+               "--reason", "x"]  # fmt: skip
+    running = [subprocess.Popen([*command, sha256], stdout=subprocess.PIPE) for sha256 in hashes]
+    assert [one.wait() for one in running] == [0] * len(hashes)
+    for one in running:
+        one.communicate()
+    assert set(Baseline.load(Path("corpus/baseline.txt"))) == set(hashes)
+
+
+def test_a_reader_that_leaves_early_changes_no_status(mine, tmp_path: Path) -> None:
+    gate = f"{sys.executable} -m compd gate --pair {mine.pair} --corpus corpus --only-replay"
+    for options, status in (("--threads 1", 1), ("--threads 1 --max-new 99", 0)):
+        line = f"set -o pipefail; {gate} {options} 2>/dev/null | true"
+        done = subprocess.run(["bash", "-c", line], check=False)
+        assert done.returncode == status
+
+
+def test_files_of_an_earlier_run_do_not_stay(mine, run) -> None:
+    Path("gate.xml").write_text("<old/>")
+    Path("corpus/baseline.txt").write_text("broken\n")
+    gate = ["gate", "--pair", mine.pair, "--corpus", "corpus", "--only-replay", *T]
+    assert run(*gate, "--junit", "gate.xml").code == 2
+    assert not Path("gate.xml").exists()
 
 
 def test_the_policy_of_pyproject_counts_and_flags_win(mine, run) -> None:

@@ -53,7 +53,8 @@ def make_result() -> MakeResult:
         )
         result = GateResult(
             corpus="corpora/x", baseline="corpora/x/baseline.txt", pair="tiny", policy=Policy(),
-            policy_from="defaults", deviations=deviations, unknown=(), failures={}, clean=None,
+            policy_from="defaults", options="--pair p", interrupted=False, other_original=0,
+            deviations=deviations, unknown=(), failures={}, clean=None,
             searched=None, found=None, seconds=1.5, replay_seconds=1.0, model_seconds=1.0,
             fingerprint={},
         )  # fmt: skip

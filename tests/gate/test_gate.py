@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,9 +13,9 @@ from tiny import CPU, tiny_original, tiny_pair, tiny_spec, tiny_splits
 from compd.compress import Prune
 from compd.corpus import Corpus, collect
 from compd.errors import CompdError
-from compd.fuzz import Campaign, Confirm, Settings, Trust
-from compd.gate import Accepted, Baseline, GateResult, Policy, Status, gate
-from compd.images import encode_png
+from compd.fuzz import Campaign, Confirm, Settings, Trust, Verdict
+from compd.gate import Accepted, Baseline, GateResult, Policy, Status, gate, settings_for
+from compd.images import encode_png, pixel_hash
 from compd.pair import Pair
 
 REPLAY = Policy(only_replay=True)
@@ -238,6 +239,87 @@ def test_a_label_that_the_pair_has_not_is_an_error(
     other.add([(replace(record, seed_label=7), corpus.image(record), corpus.seed_image(record))])
     with pytest.raises(CompdError, match="3 classes, got label=7"):
         gate(pair, other, Baseline(), REPLAY)
+
+
+def test_a_corpus_of_other_classes_is_an_error(corpus: Corpus, pair: Pair, tmp_path: Path) -> None:
+    other = Corpus(tmp_path / "other", create=True)
+    record = next(iter(corpus))
+    names = replace(record.original, name="owl")
+    entry = (replace(record, original=names), corpus.image(record), corpus.seed_image(record))
+    other.add([entry])
+    with pytest.raises(CompdError, match="it is of another network"):
+        gate(pair, other, Baseline(), REPLAY)
+
+
+def test_another_original_is_noted(corpus: Corpus, pair: Pair, tmp_path: Path) -> None:
+    theirs = elsewhere(corpus, tmp_path / "theirs", original_sha256="other")
+    assert gate(pair, corpus, Baseline(), REPLAY).other_original == 0
+    assert gate(pair, theirs, Baseline(), REPLAY).other_original == len(corpus)
+
+
+def test_an_emptied_corpus_is_an_error(corpus: Corpus, pair: Pair, tmp_path: Path) -> None:
+    with pytest.raises(CompdError, match="been emptied"):
+        gate(pair, Corpus(tmp_path / "empty", create=True), all_of(corpus), REPLAY)
+
+
+def test_what_is_found_goes_to_another_folder(corpus: Corpus, pair: Pair) -> None:
+    with pytest.raises(CompdError, match="another folder"):
+        gate(pair, corpus, Baseline(), REPLAY, found=Corpus(corpus.directory))
+
+
+def test_no_rise_lets_the_same_severity_pass(corpus: Corpus, pair: Pair) -> None:
+    policy = replace(REPLAY, max_severity_rise=0.0)
+    assert gate(pair, corpus, all_of(corpus), policy).exit_code == 0
+
+
+def test_an_entry_that_did_not_deviate_counts_when_it_does(
+    corpus: Corpus, pair: Pair, tmp_path: Path
+) -> None:
+    record = next(iter(corpus))
+    was = replace(record, verdict=Verdict.VALID, severity=0.0, trust=None)
+    other = Corpus(tmp_path / "other", create=True)
+    other.add([(was, corpus.image(record), corpus.seed_image(record))])
+    assert counts(gate(pair, other, Baseline(), REPLAY)) == {Status.NEW: 1}
+    assert counts(gate(bent(0.0), other, Baseline(), REPLAY)) == {}
+
+
+def test_known_by_seed_holds_for_the_corpus_too(corpus: Corpus, pair: Pair, tmp_path: Path) -> None:
+    record = next(iter(corpus))
+    image = corpus.image(record).clone()
+    image[:, 0, 0] ^= 1
+    twin = replace(record, sha256=pixel_hash(image))
+    corpus.add([(twin, image, corpus.seed_image(record))])
+    baseline = all_of(corpus).without([twin.sha256])
+    assert gate(pair, corpus, baseline, REPLAY).exit_code == 1
+    assert gate(pair, corpus, baseline, replace(REPLAY, known_by="seed")).exit_code == 0
+
+
+def test_bounds_that_are_left_out_are_the_corpuss(corpus: Corpus) -> None:
+    records = [replace(record, norm="l2", eps=128) for record in corpus]
+
+    def bound(**fields: object) -> tuple[str, int | None]:
+        settings = settings_for(Policy(**fields), records)
+        return settings.norm, settings.eps
+
+    assert bound() == ("l2", 128)
+    assert bound(eps=64) == ("l2", 64)
+    assert bound(norm="linf") == ("linf", None)
+    assert bound(norm="linf", eps=8) == ("linf", 8)
+
+
+def test_a_search_that_looked_at_nothing_is_inconclusive(corpus: Corpus, pair: Pair) -> None:
+    policy = Policy(seeds=40, time=0.001)
+    result = gate(pair, corpus, all_of(corpus), policy, splits=tiny_splits())
+    assert result.searched is not None
+    if not result.searched.summary.forwards_per_seed:
+        assert (result.exit_code, result.verdict) == (3, "inconclusive")
+
+
+def test_an_interrupted_gate_has_no_verdict(corpus: Corpus, pair: Pair) -> None:
+    stop = threading.Event()
+    stop.set()
+    result = gate(pair, corpus, all_of(corpus), Policy(), splits=tiny_splits(), stop=stop)
+    assert (result.exit_code, result.verdict) == (130, "interrupted")
 
 
 def test_a_search_needs_images(corpus: Corpus, pair: Pair) -> None:

@@ -14,6 +14,7 @@ from compd.fuzz import Settings
 from compd.gate import hunt
 from compd.progress import Progress
 
+LEFT = {".gitignore", "next-random-seed"}  # beside a corpus when all findings are in it
 SETTINGS = [Settings(limit=30, eps=12), Settings(strategy="pgd", limit=30, eps=12)]
 
 
@@ -29,11 +30,10 @@ def test_it_grows_a_corpus_of_smaller_changes_that_still_deviate(tmp_path: Path)
     assert len(set(known)) == len(known)
     # another night goes on with other draws, and keeps what is there
     before = (corpus.directory / "metadata.jsonl").read_bytes()
-    following = max(record.random_seed for record in corpus) + 1
     again = hunt(pair, seeds, corpus, SETTINGS, rounds=1, effort=Effort(60))
-    assert again.first_seed == following
+    assert (again.first_seed, again.next_seed) == (2, 3)  # whatever the rounds before stored
     assert (corpus.directory / "metadata.jsonl").read_bytes().startswith(before)
-    assert not (tmp_path / "corpus-hunt").exists()
+    assert {path.name for path in (tmp_path / "corpus-hunt").iterdir()} == LEFT
 
 
 def test_no_entry_is_made_milder_than_the_gate_counts(tmp_path: Path) -> None:
@@ -69,7 +69,19 @@ def test_what_was_interrupted_is_taken_in_by_the_next(tmp_path: Path) -> None:
     whole = Corpus(tmp_path / "whole", create=True)
     hunt(pair, tiny_splits().seeds, whole, SETTINGS[:1], rounds=1, effort=Effort(60))
     assert {record.sha256 for record in whole} <= {record.sha256 for record in corpus}
-    assert not (tmp_path / "corpus-hunt").exists()
+    assert {path.name for path in (tmp_path / "corpus-hunt").iterdir()} == LEFT
+
+
+def test_two_hunts_on_one_corpus_keep_out_of_each_others_way(tmp_path: Path) -> None:
+    pair, corpus = tiny_pair(), Corpus(tmp_path / "corpus", create=True)
+
+    def hunt_too(progress: Progress) -> None:
+        del progress
+        with pytest.raises(CompdError, match="another process that hunts"):
+            hunt(pair, tiny_splits().seeds, Corpus(tmp_path / "corpus"), SETTINGS, rounds=1)
+
+    hunt(pair, tiny_splits().seeds, corpus, SETTINGS, rounds=1, effort=Effort(5), report=hunt_too)
+    assert len(corpus)
 
 
 def test_it_needs_a_budget(tmp_path: Path) -> None:

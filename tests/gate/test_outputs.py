@@ -62,6 +62,16 @@ def test_junit_says_what_blocks_and_what_does_not(make_result, make_record) -> N
     )
 
 
+def test_what_the_policy_lets_pass_is_no_failure_anywhere(make_result) -> None:
+    result = make_result(3, policy=Policy(max_new=3))
+    assert result.exit_code == 0
+    (suite,) = JUnitXml.fromstring(junit(result))
+    assert (suite.failures, suite.skipped) == (0, 3)
+    levels = {one["level"] for one in json.loads(sarif(result))["runs"][0]["results"]}
+    assert levels == {"note"}
+    assert all(line.startswith("::notice") for line in workflow_commands(result))
+
+
 def test_what_xml_cannot_hold_is_taken_out(make_result, make_record) -> None:
     record = make_record(1, seed_row="a\x00b\x1b]0;c\ud800".encode(errors="replace").decode())
     one = Deviation(record, Status.NEW, "<&>\"'\x07 ]]>", "corpus", 1)

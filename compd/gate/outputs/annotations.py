@@ -22,8 +22,9 @@ def workflow_commands(result: GateResult) -> list[str]:
         for name, said in result.failures.items()
     ]
     for one in result.of(*_LEVELS):
-        file, line = metadata_of(one, result)
-        lines.append(_command(_LEVELS[one.status], title(one), detail(one), (file, line)))
+        allowed = one.status is Status.NEW and not result.too_many
+        level = "notice" if allowed else _LEVELS[one.status]
+        lines.append(_command(level, title(one), detail(one), metadata_of(one, result)))
     if len(lines) > _MOST:
         more = len(lines) - _MOST + 1
         said = f"and {more} more; the job summary and the artifacts have them"

@@ -22,7 +22,7 @@ _ROWS = 200  # deviations in the table
 _PICTURES = 20
 _SIDE = 96  # of a picture, pixels
 _SHOWN = (Status.NEW, Status.UNCONFIRMED, Status.FLAKY)
-_SIGN = {0: "✅", 1: "❌", 3: "❔"}
+_SIGN = {0: "✅", 1: "❌", 3: "❔", 130: "❔"}
 
 
 def summary(

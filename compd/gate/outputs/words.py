@@ -36,7 +36,7 @@ def replay_of(one: Deviation, result: GateResult) -> str:
     from compd.corpus.records import image_file
 
     where = result.corpus if one.found == "corpus" else result.found
-    return f"compd replay {where}/{image_file(one.record.sha256)}"
+    return f"compd replay {where}/{image_file(one.record.sha256)} {result.options}".rstrip()
 
 
 def metadata_of(one: Deviation, result: GateResult) -> tuple[str, int]:
