@@ -30,6 +30,7 @@ __all__ = [
     "read_image",
 ]
 
+_LFS = b"version https://git-lfs"
 MAX_PIXELS = 1 << 26  # 64 megapixels: more than any camera sends, less than a decompression bomb
 _MODES = {1: "L", 3: "RGB"}
 # What Pillow may take a file for. It knows more kinds, and starts Ghostscript for one of them.
@@ -108,6 +109,8 @@ def _decode(
 ) -> Tensor:
     if not data:
         raise CompdError(f"expected an image, got an empty file (0 bytes): {where}; remove it")
+    if data.startswith(_LFS):
+        raise CompdError(f"expected an image, got a pointer of Git LFS: {where}; git lfs pull")
     try:
         array = _array_of(data, where, strict, channels, most)
     except CompdError:

@@ -48,6 +48,11 @@ def saved(image: Image.Image, kind: str = "PNG", **options: Any) -> bytes:
     return buffer.getvalue()
 
 
+def test_a_pointer_of_git_lfs_says_what_to_do(refuses) -> None:
+    with refuses("git lfs pull"):
+        decode_png(b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 3\n")
+
+
 @given(batches())
 def test_png_round_trip_is_the_identity(images: Tensor) -> None:
     assert torch.equal(png_round_trip(images), images)
