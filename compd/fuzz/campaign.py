@@ -102,6 +102,10 @@ class Campaign:
         self._tally = Tally()
         self._running = False
         self._set_aside = 0
+        self._unproved = (
+            0,
+            0.0,
+        )  # seeds with a deviation that waits for its proof, and the best of it
         self._stopped = "interrupted"  # until it ends by itself
         self._begun = self._ended = time.perf_counter()
         self._clock = Clock()
@@ -209,6 +213,8 @@ class Campaign:
             else:
                 findings, judgement = self._keep(judge, group, proposal, judgement)
             group.found[proposal.seeds[judgement.effective]] = True
+            if settings.goal == "severe":
+                self._unproved = int(group.found.sum()), group.severity
             group.asked += torch.bincount(proposal.seeds, minlength=len(chosen))
             self._tick()
             share = group.share_done(strategy, task.steps)
@@ -219,6 +225,7 @@ class Campaign:
                 self.notes.append(f"cut short among the last {len(chosen)} seeds")
                 break
         best = group.best()
+        self._unproved = 0, 0.0
         if len(best.seeds):  # only with goal "severe" is there something left to prove
             findings, _ = self._prove(judge, group, best, [Verdict.EFFECTIVE] * len(best.seeds))
             self._tick()
@@ -281,13 +288,7 @@ class Campaign:
         return budget is not None and time.perf_counter() - self._begun >= budget
 
     def _report_progress(self, done: int, total: int) -> None:
-        tally = self._tally
-        elapsed = max(self._ended - self._begun, 1e-9)
-        facts = {
-            "effective seeds": str(len(tally.effective_seeds)),
-            "a second": f"{len(tally.effective_seeds) / elapsed:.1f}",
-            "best severity": f"{tally.severity_max:.2f}",
-        }
+        facts = self._tally.facts(self._ended - self._begun, *self._unproved)
         self._report(Progress("searching", done, total, facts))
 
 

@@ -153,6 +153,21 @@ class Tally:
         self.l2_sum += finding.l2
         self.effective_seeds.add(finding.seed_row)
 
+    def facts(self, seconds: float, waiting: int, severity: float) -> dict[str, str]:
+        """The sums so far, for a display.
+
+        Args:
+            seconds: that it took.
+            waiting: seeds with a deviation that is not proved yet.
+            severity: of the most severe of these.
+        """
+        found = len(self.effective_seeds) + waiting
+        return {
+            "effective seeds": str(found),
+            "a second": f"{found / max(seconds, 1e-9):.1f}",
+            "best severity": f"{max(self.severity_max, severity):.2f}",
+        }
+
     def summary(
         self, *, set_aside: int, seconds: float, model_seconds: float, stopped: str,
         notes: tuple[str, ...] = (),

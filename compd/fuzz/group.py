@@ -39,6 +39,11 @@ class Group:
                 self._severity[seed] = judgement.severity[i]
                 self._images[seed] = proposal.images[i]
 
+    @property
+    def severity(self) -> float:
+        """Of the most severe deviation so far; 0 without any."""
+        return max(0.0, float(self._severity.max())) if len(self._severity) else 0.0
+
     def best(self) -> Proposal:
         """The most severe deviation of each seed that has one."""
         seeds = (self._severity >= 0).nonzero()[:, 0]

@@ -16,6 +16,7 @@ from compd.fuzz.campaign import _fitting
 from compd.fuzz.judge import answers_of
 from compd.images import decode_png, encode_png
 from compd.pair import Pair
+from compd.progress import Progress
 from compd.runtimes import FloatRuntime
 
 COARSE = Ptq(weight_bits=4)
@@ -348,3 +349,18 @@ def test_only_seeds_of_the_wanted_class_are_set_aside():
     list(flip)
     assert flip.summary().seeds_set_aside == int((labels[:10] == 0).sum())
     assert flip.summary().seeds == int((labels[10:] == 0).sum())
+
+
+def test_progress_counts_what_waits_for_its_proof() -> None:
+    seen: list[tuple[int, float]] = []
+
+    def note(progress: Progress) -> None:
+        if progress.stage == "searching":
+            facts = progress.facts
+            seen.append((int(facts["effective seeds"]), float(facts["best severity"])))
+
+    campaign = fuzz(tiny_pair(), tiny_splits().seeds, limit=12, eps=24, goal="severe", report=note)
+    found = {one.seed_row for one in campaign}
+    before_the_proof = seen[-3]
+    assert before_the_proof[0] == seen[-1][0] == len(found) > 0
+    assert before_the_proof[1] == seen[-1][1] > 0
