@@ -88,6 +88,7 @@ class Rounds:
         if state.optimiser is None:
             shadow.load_state_dict(state.shadow)
             state.step, state.steps, state.first_loss = 0, self._plan(number), 0.0
+        config = self.settings.method.in_round(state.steps)
         tuning = _on_bench_(self.bench, self.pair, shadow, config)
         optimiser = _optimiser(config, shadow)
         if state.optimiser is not None:  # the middle of a round: learnt scales are among the state
@@ -149,13 +150,13 @@ class Rounds:
         if self.settings.seconds is None:
             return self.settings.method.steps_for(len(self.bench.images))
         left = (self.settings.seconds - self._clock()) / (self.settings.rounds - number + 1)
-        return max(
-            _FEWEST,
-            int(
-                (left - self.state.look_seconds)
-                / step_seconds(self.pair, self.bench, self.settings)
-            ),
-        )
+        left -= self.state.look_seconds
+        method = self.settings.method
+        steps = int(left / step_seconds(self.pair, self.bench, self.settings))
+        if (longer := method.in_round(steps)) is not method:
+            settings = replace(self.settings, method=longer)
+            steps = int(left / step_seconds(self.pair, self.bench, settings))
+        return max(_FEWEST, steps)
 
     def _look_at_start(self) -> None:
         """Search the start, within a bound at which it can still get better or worse."""

@@ -53,11 +53,18 @@ def plan(pair: Pair, corpus: Corpus, *, splits: Splits | None = None, **settings
         CompdError: as :func:`repair`.
     """
     splits, material, how = _checked(pair, corpus, splits, Settings(**settings))
-    each = step_seconds(pair, _bench(pair, splits, material, how), how)
-    steps = how.method.steps_for(len(splits.train))
-    seconds = how.rounds * steps * each
-    if how.seconds is not None:
-        seconds, steps = how.seconds, int(how.seconds / how.rounds / each)
+    bench = _bench(pair, splits, material, how)
+
+    def steps_at(each: float) -> int:
+        if how.seconds is not None:
+            return int(how.seconds / how.rounds / each)
+        return how.method.steps_for(len(splits.train))
+
+    each = step_seconds(pair, bench, how)
+    if (longer := how.method.in_round(steps_at(each))) is not how.method:
+        each = step_seconds(pair, bench, replace(how, method=longer))
+    steps = steps_at(each)
+    seconds = how.rounds * steps * each if how.seconds is None else how.seconds
     return Plan(
         len(material.records), len(splits.train), how.rounds, steps, how.method.batch,
         round(seconds, 1), material.notes,

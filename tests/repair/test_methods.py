@@ -116,6 +116,14 @@ def test_unknown_methods_and_settings_are_refused(refuses: Refuses) -> None:
             method("walk", **bad)
 
 
+def test_long_rounds_of_walk_have_more_blends_unless_shares_are_set() -> None:
+    short, long = Walk().in_round(199), Walk().in_round(200)
+    assert short == Walk()
+    assert (long.stored, long.clean, long.mixed) == (0.05, 0.2, 0.65)
+    assert Walk(mixed=0.4).in_round(200) == Walk(mixed=0.4)
+    assert Distil().in_round(10_000) == Distil()
+
+
 def test_mixed_images_lie_between_training_images() -> None:
     bench = bench_of(tiny_pair(Ptq()))
     bench.images = torch.cat([torch.zeros(1, 3, 16, 16), torch.full((1, 3, 16, 16), 255.0)]).byte()

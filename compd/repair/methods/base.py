@@ -47,6 +47,11 @@ class Schedule:
         """A loss that only a model has whose answers are worth no more than guesses."""
         return math.log(classes)
 
+    def in_round(self, steps: int) -> Schedule:
+        """The configuration for a round of so many steps."""
+        del steps
+        return self
+
     def steps_for(self, images: int) -> int:
         """Steps of a round with so many training images."""
         return self.steps or min(400, max(40, 2 * images // self.batch))

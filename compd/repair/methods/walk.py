@@ -7,8 +7,8 @@ to it and widen the gap.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TypeVar
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -22,16 +22,17 @@ __all__ = ["Walk", "walk_loss"]
 Value = TypeVar("Value", float, Tensor)
 
 
+_LONG = 200  # steps; in rounds as long as that, other shares of a batch:
+_LONG_SHARES: dict[str, Any] = {"stored": 0.05, "clean": 0.2, "mixed": 0.65}
+
+
 @dataclass(frozen=True)
 class Walk(Schedule):
     """KL to the original's full output, on clean, mixed, stored and walked images."""
 
     lr: float = 5e-4
-    # Blends tell most of the original for what they cost: a walked image takes three gradients of
-    # both models first. With more of these, a batch takes longer and clean images part sooner.
-    stored: float = 0.05
-    clean: float = 0.2
-    mixed: float = 0.65  # share of a batch that is blends of two training images
+    clean: float = 0.35
+    mixed: float = 0.3  # share of a batch that is blends of two training images
     scales: bool = True
     restart: bool = True
     walk: int = 3  # gradients an image
@@ -46,6 +47,15 @@ class Walk(Schedule):
                 "expected stored, clean and mixed to be shares of a batch, got "
                 f"stored={self.stored}, clean={self.clean}, mixed={self.mixed}"
             )
+
+    def in_round(self, steps: int) -> Schedule:
+        """In a long round blends take the place of others, unless shares are set.
+
+        They tell most of the original for what they cost: a walked image takes three gradients of
+        both models first. In a short one walked images bring more, on which the models part most.
+        """
+        own = any(getattr(self, name) != getattr(Walk, name) for name in _LONG_SHARES)
+        return self if own or steps < _LONG else replace(self, **_LONG_SHARES)
 
     def hopeless(self, classes: int) -> float:
         """As everywhere, but capped."""
