@@ -80,17 +80,17 @@ def test_fuzz_accept_change_gate_repair_prune(tmp_path: Path) -> None:
     (tmp_path / "prune.py").write_text(PRUNE)
     shell("python prune.py", 0)
     printed = shell(f"{gate} --pair pruned --json gate.json --junit gate.xml --sarif gate.sarif "
-                    "--summary gate.md", 1)  # fmt: skip
+                    "--summary gate.md --out slipped", 1)  # fmt: skip
     result = json.loads((tmp_path / "gate.json").read_text())
     named = [one for one in result["deviations"] if one["status"] == "new"]
     assert {one["found"] for one in named} <= {"corpus", "search"}
     assert all(one["severity"] >= 0.25 for one in named)
     assert named[0]["sha256"][:12] in printed
-    picture = next((tmp_path / "compd-new" / "images").rglob("*.png"))
+    picture = next((tmp_path / "slipped" / "images").rglob("*.png"))
     assert "deviates" in shell(f"compd replay {picture} --pair pruned --threads 1", 1)
 
     # repaired, it passes, and what no longer deviates leaves the baseline
-    shell("compd repair --pair pruned --corpus compd-new --out repaired --rounds 1 --steps 100 "
+    shell("compd repair --pair pruned --corpus slipped --out repaired --rounds 1 --steps 100 "
           "--seeds 10 --threads 1", 0)  # fmt: skip
     printed = shell(f"{gate} --pair repaired", 0)
     stale = next((line for line in printed.splitlines() if " stale" in line), "0 stale")
