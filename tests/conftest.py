@@ -39,6 +39,11 @@ MakeParquet = Callable[..., Path]
 MakePng = Callable[..., bytes]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The slow ones first: no worker is left with one of minutes when all others are done."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
 @contextmanager
 def _refuses(*culprits: str, always: bool = True) -> Iterator[None]:
     try:
