@@ -7,7 +7,7 @@ import platform
 from functools import cache
 from pathlib import Path
 
-__all__ = ["cpu_count", "cpu_flags", "isa_limits", "versions"]
+__all__ = ["computes_bfloat16", "cpu_count", "cpu_flags", "isa_limits", "versions"]
 
 # Flags that select integer and float kernels; the other hundred say nothing about an answer.
 _ISA = (
@@ -41,14 +41,24 @@ def cpu_count() -> int:
 
 
 @cache
-def cpu_flags() -> tuple[str, ...]:
-    """CPU flags that can change which int8 or float kernel runs, sorted; empty if unknown."""
+def _all_flags() -> frozenset[str]:
+    """All flags of this CPU; empty if unknown."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
-        return ()
+        return frozenset()
     found = next((line for line in lines if line.startswith(("flags", "Features"))), "")
-    return tuple(sorted(set(found.partition(":")[2].split()) & set(_ISA)))
+    return frozenset(found.partition(":")[2].split())
+
+
+def cpu_flags() -> tuple[str, ...]:
+    """CPU flags that can change which int8 or float kernel runs, sorted; empty if unknown."""
+    return tuple(sorted(_all_flags() & set(_ISA)))
+
+
+def computes_bfloat16(device_type: str) -> bool:
+    """Whether a device multiplies bfloat16 natively: GPUs, and x86 CPUs with AVX512-BF16 or AMX."""
+    return device_type != "cpu" or not _all_flags().isdisjoint({"avx512_bf16", "amx_bf16"})
 
 
 def isa_limits() -> str:

@@ -183,8 +183,9 @@ class PairRequest:
 
     def _training(self, splits: Splits) -> TrainConfig:
         from compd.original import default_training
+        from compd.pair import choose_device
 
-        training = default_training(splits)
+        training = default_training(splits, choose_device(self.device))
         return training if self.epochs is None else replace(training, epochs=self.epochs)
 
     def compression(self) -> Compression:

@@ -22,6 +22,14 @@ def train(
     out: Annotated[Path, typer.Option("--out", help="Where to write the weights (.safetensors).")],
     lr: Annotated[float | None, typer.Option("--lr", help="Peak learning rate.")] = None,
     batch: o.Batch = None,
+    bfloat16: Annotated[
+        bool | None,
+        typer.Option(
+            "--bfloat16/--float32",
+            help="Arithmetic in bfloat16 (by default where the device does it natively and the "
+            "data are not small) or in float32; the weights stay float32.",
+        ),
+    ] = None,
     random_seed: Annotated[int, typer.Option("--random-seed", help="Of weights and order.")] = 0,
     threads: o.Threads = None,
 ) -> int:
@@ -37,8 +45,8 @@ def train(
         result = train_original(
             model, splits, out, weights=request.weights, width=request.width,
             mean=o.floats(request.mean, "mean"), std=o.floats(request.std, "std"),
-            epochs=request.epochs, lr=lr, batch=batch, seed=random_seed, device=request.device,
-            report=report,
+            epochs=request.epochs, lr=lr, batch=batch, seed=random_seed, bfloat16=bfloat16,
+            device=request.device, report=report,
         )  # fmt: skip
     print_facts(
         "",

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from functools import singledispatch
 from pathlib import Path
 
@@ -124,8 +125,9 @@ def _(
     for convolution in convolutions:
         prune.l1_unstructured(convolution, "weight", amount=config.amount)  # type: ignore[no-untyped-call]
     fit_(
-        shadow, splits.train, splits.selection, _fine_tuning(config, splits),
-        stage=f"fine-tuning after pruning {config.amount:.0%}", device=device, autocast=True,
+        shadow, splits.train, splits.selection,
+        replace(_fine_tuning(config, splits), bfloat16=device.type != "cpu"),
+        stage=f"fine-tuning after pruning {config.amount:.0%}", device=device,
         checkpoint=checkpoint, report=report,
     )  # fmt: skip
     for convolution in convolutions:

@@ -1,4 +1,4 @@
-"""Random crops and mirrors on uint8 batches."""
+"""Random crops, mirrors and cutouts on uint8 batches."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["crop_and_mirror"]
+__all__ = ["crop_and_mirror", "cut_out"]
 
 
 def crop_and_mirror(images: Tensor, pad: int, mirror: bool, generator: torch.Generator) -> Tensor:
@@ -34,3 +34,28 @@ def crop_and_mirror(images: Tensor, pad: int, mirror: bool, generator: torch.Gen
         n_index, rows[:, :, None].to(images.device), columns[:, None, :].to(images.device)
     ]
     return taken.permute(0, 3, 1, 2)
+
+
+def cut_out(images: Tensor, side: int, generator: torch.Generator) -> Tensor:
+    """Black out one square of each image, at a random place that may lie partly outside.
+
+    Cutout (DeVries and Taylor 2017).
+
+    Args:
+        images: uint8 (N, C, H, W), on any device.
+        side: of the square, in pixels; 0 for none.
+        generator: a CPU generator; the draws do not depend on the device.
+
+    Returns:
+        uint8 (N, C, H, W).
+    """
+    if not side:
+        return images
+    n, _, height, width = images.shape
+    top = torch.randint(0, height, (n, 1), generator=generator) - side // 2
+    left = torch.randint(0, width, (n, 1), generator=generator) - side // 2
+    y, x = torch.arange(height), torch.arange(width)
+    rows = (y >= top) & (y < top + side)  # (N, H)
+    columns = (x >= left) & (x < left + side)  # (N, W)
+    hole = rows[:, None, :, None] & columns[:, None, None, :]  # (N, 1, H, W)
+    return images.masked_fill(hole.to(images.device), 0)

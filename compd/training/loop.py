@@ -19,7 +19,7 @@ from compd.errors import CompdError
 from compd.models.inputs import predict, to_input
 from compd.progress import Progress, Report, silent
 from compd.storage import config_hash, disk_errors, write_atomic
-from compd.training.augment import crop_and_mirror
+from compd.training.augment import crop_and_mirror, cut_out
 
 __all__ = ["TrainConfig", "accuracy", "fit_", "lr_at"]
 
@@ -36,6 +36,8 @@ class TrainConfig:
     momentum: float = 0.9
     pad: int = 4  # largest random shift, in pixels
     mirror: bool = True
+    cutout: int = 0  # side of the square that is blacked out in each image, in pixels
+    bfloat16: bool = False  # arithmetic in bfloat16 (autocast); weights stay float32
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -70,7 +72,6 @@ def fit_(
     device: torch.device,
     train_mode: Callable[[nn.Module], object] = nn.Module.train,
     before_step: Callable[[int, int], None] = lambda step, total: None,
-    autocast: bool = False,
     checkpoint: Path | None = None,
     report: Report = silent,
 ) -> list[float]:
@@ -85,7 +86,6 @@ def fit_(
         device: where to train.
         train_mode: puts the model in the mode to train in (freeze BatchNorm here).
         before_step: called with (step, total) before each step.
-        autocast: bfloat16 arithmetic where the device is a GPU.
         checkpoint: file that holds the state after the last whole epoch; removed at the end.
         report: told after each batch.
 
@@ -123,7 +123,8 @@ def fit_(
             for group in optimiser.param_groups:
                 group["lr"] = lr_at(step, total, config)
             x = crop_and_mirror(images[rows], config.pad, config.mirror, generator)
-            with torch.autocast(device.type, torch.bfloat16, enabled=autocast and _is_gpu(device)):
+            x = cut_out(x, config.cutout, generator)
+            with torch.autocast(device.type, torch.bfloat16, enabled=config.bfloat16):
                 logits = model(to_input(x, device))  # (B, K)
             loss = F.cross_entropy(logits.float(), labels[rows])
             optimiser.zero_grad(set_to_none=True)
@@ -152,10 +153,6 @@ def fit_(
         checkpoint.unlink(missing_ok=True)
     model.eval()
     return history
-
-
-def _is_gpu(device: torch.device) -> bool:
-    return device.type != "cpu"
 
 
 def _save(

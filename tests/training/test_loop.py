@@ -16,7 +16,7 @@ from compd.models import build_zoo_model, state_hash
 from compd.models.inputs import to_input
 from compd.progress import Progress
 from compd.training import TrainConfig, accuracy, fit_
-from compd.training.augment import crop_and_mirror
+from compd.training.augment import crop_and_mirror, cut_out
 from compd.training.loop import lr_at
 
 CPU = torch.device("cpu")
@@ -230,3 +230,40 @@ def test_augmentation_shifts_and_mirrors_and_nothing_else(
             for flip in ((False, True) if mirror else (False,))
         ]
         assert any(torch.equal(result, view) for view in possible)
+
+
+@given(
+    st.integers(0, 9), st.integers(0, 999), st.integers(1, 6), st.integers(2, 6),
+    st.sampled_from([1, 3]),
+)  # fmt: skip
+def test_cutout_blacks_out_one_square_and_nothing_else(
+    side: int, seed: int, height: int, width: int, channels: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    images = torch.from_numpy(rng.integers(1, 256, (4, channels, height, width), dtype=np.uint8))
+    before = images.clone()
+    out = cut_out(images, side, torch.Generator().manual_seed(seed))
+    assert torch.equal(images, before)
+    assert torch.equal(out, cut_out(images, side, torch.Generator().manual_seed(seed)))
+    for image, result in zip(images, out, strict=True):
+        hole = (result == 0).all(0)  # the images have no black pixel of their own
+        assert torch.equal(result, image.masked_fill(hole, 0))
+        rows, columns = hole.any(1), hole.any(0)
+        assert int(hole.sum()) == int(rows.sum()) * int(columns.sum())  # a full rectangle
+        assert int(rows.sum()) <= side
+        assert int(columns.sum()) <= side
+        # its middle lies inside, so at least half of each side does
+        assert int(rows.sum()) >= min(side // 2, height)
+        assert (side == 0) == (int(hole.sum()) == 0)
+
+
+def test_bfloat16_is_the_arithmetic_and_not_the_weights() -> None:
+    for wanted, dtype in ((True, torch.bfloat16), (False, torch.float32)):
+        net, seen = model(), set[torch.dtype]()
+        net.get_submodule("net.conv1").register_forward_hook(
+            lambda module, args, out, seen=seen: seen.add(out.dtype) if module.training else None
+        )
+        history = fit(net, replace(CONFIG, epochs=6, mirror=False, bfloat16=wanted))
+        assert seen == {dtype}
+        assert {p.dtype for p in net.parameters()} == {torch.float32}
+        assert history[-1] > 0.9
