@@ -118,12 +118,19 @@ class PairSpec:
         text = "-".join(parts)
         return "".join(c if c.isalnum() or c in "-_." else "_" for c in text)
 
-    def to_json(self) -> dict[str, Any]:
-        """As a JSON object."""
+    @property
+    def made_of(self) -> dict[str, Any]:
+        """What a corpus says of its pair, as a JSON object: enough to build it again."""
         return {
             "model": asdict(self.model),
             "compress": config_to_json(self.compress),
             "engine": self.engine,
+        }
+
+    def to_json(self) -> dict[str, Any]:
+        """As a JSON object."""
+        return {
+            **self.made_of,
             "data": self.data,
             "data_identity": self.data_identity,
             "rows": dict(self.rows),

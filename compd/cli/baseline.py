@@ -155,8 +155,9 @@ def prune(
             else:
                 pair, _ = open_with_data(store, request, report, changed=True)
             now = pair.fingerprint(batch=batch or 64)
-            for one in verify(store, pair, batch=batch or 64, report=report):
-                if one.record.sha256 not in accepted or one.verdict in (None, Verdict.EFFECTIVE):
+            known = [record for record in store if record.sha256 in accepted]
+            for one in verify(store, pair, records=known, batch=batch or 64, report=report):
+                if one.verdict in (None, Verdict.EFFECTIVE):
                     continue
                 if machine_changes(one.record, now) and not everywhere:
                     kept += 1
@@ -185,13 +186,11 @@ def _as_on(pair: Pair | None, source: Corpus, records: list[Record]) -> list[Rec
 
     if pair is None:
         return records
-    wanted = {record.sha256 for record in records}
     judged = []
-    for one in verify(source, pair):
-        if one.record.sha256 in wanted:
-            if one.verdict is None:
-                raise CompdError(str(one.problem))
-            judged.append(replace(as_judged(one), verdict=one.verdict))
+    for one in verify(source, pair, records=records):
+        if one.verdict is None:
+            raise CompdError(str(one.problem))
+        judged.append(replace(as_judged(one), verdict=one.verdict))
     return judged
 
 

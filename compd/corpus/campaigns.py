@@ -23,8 +23,7 @@ def records_by(campaign: Campaign) -> Callable[[Finding], Record]:
     """What turns a campaign's findings into records of a corpus, with their circumstances."""
     settings = campaign.settings
     fingerprint = campaign.pair.fingerprint(batch=campaign.batch)
-    spec = campaign.pair.spec.to_json()
-    pair = {key: spec[key] for key in ("model", "compress", "engine")}
+    pair = campaign.pair.spec.made_of
     strategy = {
         **STRATEGIES.settings_of(settings.strategy),
         "goal": settings.goal,

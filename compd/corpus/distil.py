@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from compd.corpus.minimised import Entry, read_entry
+from compd.corpus.entries import Entry, read_entry
 from compd.corpus.records import Record
 from compd.corpus.store import Corpus
 from compd.errors import CompdError, unknown

@@ -11,8 +11,9 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 
+from compd.corpus.entries import Entry, read_entry
 from compd.corpus.lockstep import Job, Models, in_lockstep
-from compd.corpus.minimised import Entry, read_entry, records_of
+from compd.corpus.minimised import records_of
 from compd.corpus.records import Record
 from compd.corpus.shrink import shrink
 from compd.corpus.store import Corpus

@@ -3,48 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from compd.corpus.entries import Entry
 from compd.corpus.records import Minimised, Record
-from compd.corpus.store import Corpus
 from compd.corpus.trials import Pixels
-from compd.errors import CompdError
 from compd.fuzz.findings import Answer
 from compd.fuzz.judge import Judge
 from compd.images import distances, pixel_hash
 from compd.pair import Pair
 
-__all__ = ["Entry", "read_entry", "records_of"]
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A stored deviation with its pictures."""
-
-    record: Record
-    image: Tensor  # uint8 (C, H, W)
-    seed: Tensor  # uint8 (C, H, W)
-
-
-def read_entry(corpus: Corpus, record: Record, pair: Pair) -> Entry:
-    """Read an entry's pictures, and see to it that a pair can judge them.
-
-    Raises:
-        CompdError: if a picture is damaged, or has another size than the pair's.
-    """
-    image, seed = corpus.image(record), corpus.seed_image(record)
-    pair.check_input(image[None], "an image")
-    pair.check_input(seed[None], "its seed")
-    if not max(record.seed_label, record.deployed.label) < len(pair.classes):
-        raise CompdError(
-            f"expected labels of this pair's {len(pair.classes)} classes, got "
-            f"{record.seed_label} → {record.deployed.label}"
-        )
-    return Entry(record, image, seed)
+__all__ = ["records_of"]
 
 
 def records_of(
@@ -65,8 +38,7 @@ def records_of(
     Returns:
         For each what :meth:`Corpus.add` takes; None if the models give other answers than before.
     """
-    judge, fingerprint, spec = Judge(pair), pair.fingerprint(batch=batch), pair.spec.to_json()
-    made_of = {key: spec[key] for key in ("model", "compress", "engine")}
+    judge, fingerprint, made_of = Judge(pair), pair.fingerprint(batch=batch), pair.spec.made_of
     found: list[tuple[Record, Tensor, Tensor] | None] = []
     for start in range(0, len(entries), batch):
         chunk = entries[start : start + batch]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 
+from compd.corpus.entries import Entry, read_entry
 from compd.corpus.records import Record
 from compd.corpus.store import Corpus
 from compd.errors import CompdError
@@ -18,7 +19,7 @@ from compd.fuzz.judge import Judge, Verdict
 from compd.pair import Pair
 from compd.progress import Progress, Report, silent
 
-__all__ = ["Replayed", "fingerprint_changes", "verify"]
+__all__ = ["Replayed", "fingerprint_changes", "replay", "verify"]
 
 
 @dataclass(frozen=True)
@@ -26,11 +27,11 @@ class Replayed:
     """One entry, judged again."""
 
     record: Record
-    verdict: Verdict | None  # None: the picture cannot be used
-    severity: float
-    problem: str | None = None
-    original: Answer | None = None  # None: the picture cannot be used
+    verdict: Verdict | None  # None, as the answers: the picture cannot be used
+    severity: float = 0.0
+    original: Answer | None = None
     deployed: Answer | None = None
+    problem: str | None = None
 
     @property
     def holds(self) -> bool:
@@ -42,21 +43,23 @@ def verify(
     corpus: Corpus,
     pair: Pair,
     *,
+    records: Sequence[Record] | None = None,
     batch: int = 64,
     clock: Clock | None = None,
     report: Report = silent,
 ) -> list[Replayed]:
-    """Read every picture from disk and judge it on a pair.
+    """Read pictures from disk and judge them on a pair.
 
     Args:
         corpus: what to replay.
         pair: the models to replay it on.
+        records: which entries, in which order; None for all in the corpus's order.
         batch: images a call.
         clock: adds up the time inside model calls.
         report: told of progress.
 
     Returns:
-        One result an entry, in the corpus's order; damaged pictures are reported, never used.
+        One result an entry; damaged pictures are reported, never used.
 
     Raises:
         CompdError: if ``batch`` is below 1.
@@ -64,49 +67,36 @@ def verify(
     if batch < 1:
         raise CompdError(f"expected at least one image a batch, got batch={batch}")
     judge = Judge(pair, clock)
-    records = list(corpus)
+    wanted = list(corpus) if records is None else records
     results: list[Replayed] = []
-    for start in range(0, len(records), batch):
-        images, usable = [], []
-        damaged: dict[str, str] = {}
-        for record in records[start : start + batch]:
-            try:
-                image = corpus.image(record)
-                corpus.seed_image(record)  # what `show` and minimisation start from
-                pair.check_input(image[None], f"images in {corpus.directory}")
-                _check_label(record, pair)
-            except CompdError as error:
-                damaged[record.sha256] = str(error)
-                continue
-            images.append(image)
-            usable.append(record)
-        judged: dict[str, Replayed] = {}
-        if usable:
-            labels = torch.tensor([record.seed_label for record in usable])
-            judgement = judge(torch.stack(images), labels)
-            judged = {
-                record.sha256: Replayed(
-                    record,
-                    judgement.verdict(i),
-                    float(judgement.severity[i]),
-                    original=Answer.of(judgement.original, i, pair.classes),
-                    deployed=Answer.of(judgement.deployed, i, pair.classes),
-                )
-                for i, record in enumerate(usable)
-            }
-        for record in records[start : start + batch]:
-            broken = Replayed(record, None, 0.0, damaged.get(record.sha256))
-            results.append(judged.get(record.sha256, broken))
-        report(Progress("replaying", len(results), len(records)))
+    for start in range(0, len(wanted), batch):
+        results += replay(corpus, wanted[start : start + batch], judge)
+        report(Progress("replaying", len(results), len(wanted)))
     return results
 
 
-def _check_label(record: Record, pair: Pair) -> None:
-    if record.seed_label >= len(pair.classes):
-        raise CompdError(
-            f"expected a label of the pair's {len(pair.classes)} classes, got "
-            f"label={record.seed_label} for {record.sha256[:12]}; it was made with another pair"
-        )
+def replay(corpus: Corpus, records: Sequence[Record], judge: Judge) -> list[Replayed]:
+    """Read one batch from disk and judge it; a damaged picture is reported, never used."""
+    pair = judge.pair
+    entries: list[Entry] = []
+    results: dict[str, Replayed] = {}
+    for record in records:
+        try:
+            entries.append(read_entry(corpus, record, pair))
+        except CompdError as error:
+            results[record.sha256] = Replayed(record, None, problem=str(error))
+    if entries:
+        labels = torch.tensor([entry.record.seed_label for entry in entries])
+        judgement = judge(torch.stack([entry.image for entry in entries]), labels)
+        for i, entry in enumerate(entries):
+            results[entry.record.sha256] = Replayed(
+                entry.record,
+                judgement.verdict(i),
+                float(judgement.severity[i]),
+                Answer.of(judgement.original, i, pair.classes),
+                Answer.of(judgement.deployed, i, pair.classes),
+            )
+    return [results[record.sha256] for record in records]
 
 
 def fingerprint_changes(record: Record, now: Mapping[str, Any]) -> dict[str, tuple[str, str]]:

@@ -80,6 +80,7 @@ class Corpus:
                 "fill one with: compd fuzz --corpus DIR"
             )
         self._records: dict[str, Record] = {}
+        self._numbers: dict[str, int] = {}  # of their lines, from 1
         self._shared = Shared()  # what they have in common
         self._pictures: set[str] = set()  # written, or found to be right, by this object
         self._lines = 0
@@ -110,6 +111,10 @@ class Corpus:
                 f"of {len(self)} entries; see: compd corpus list"
             )
         return hits[0]
+
+    def line(self, record: Record) -> int:
+        """Where a record stands in ``metadata.jsonl``: its line, from 1."""
+        return self._numbers[record.sha256]
 
     def image(self, record: Record) -> Tensor:
         """The stored picture, uint8 (C, H, W).
@@ -186,7 +191,9 @@ class Corpus:
         except OSError:
             file.truncate(self._end)  # half a line is worse than none
             raise
-        self._lines += len(records)
+        for record in records:
+            self._lines += 1
+            self._numbers[record.sha256] = self._lines
         self._end += len(data)
         self._torn = b""
 
@@ -238,6 +245,7 @@ class Corpus:
                 f"{error}: {self._metadata} line {number}; remove that line"
             ) from error
         self._records.setdefault(record.sha256, record)
+        self._numbers.setdefault(record.sha256, number)
         if self._shared.size > _MOST_MEMORY:
             raise CompdError(
                 f"expected a corpus that fits into {_MOST_MEMORY >> 20} MiB of memory, got a "

@@ -166,7 +166,7 @@ class Judge:
         batch: int = 256,
         overlap: bool | None = None,
     ) -> None:
-        self._pair = pair
+        self.pair = pair
         if overlap is None:
             overlap = pair.device.type != "cpu"
         self._beside = ThreadPoolExecutor(1) if overlap else None
@@ -176,7 +176,7 @@ class Judge:
 
     def logits(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """What the original and the deployed model say of uint8 images (N, C, H, W)."""
-        original, deployed = self._pair.reference.run, self._pair.deployed.run
+        original, deployed = self.pair.reference.run, self.pair.deployed.run
         with self._clock.running():
             if self._beside is None:
                 return (

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -20,8 +19,6 @@ from compd.pair import Pair
 from compd.progress import Progress, Report
 
 __all__ = ["as_judged", "replayed"]
-
-_NAME = re.compile(rb'\{"file_name": ?"images/[0-9a-f]{2}/([0-9a-f]{64})\.png"')
 
 
 def replayed(
@@ -78,14 +75,13 @@ def replayed(
             judged[i] = replace(judged[i], trust=trust)
     if doubtful:
         report(Progress("replaying in other ways", len(doubtful), len(doubtful)))
-    lines = _lines_of(corpus)
     done = []
     for i, record in enumerate(judged):
         status, why = status_of(
             record, known.line(record), policy, deviates=deviates[i], elsewhere=unlike[i],
             invalid=replays[i].verdict is Verdict.INVALID,
         )  # fmt: skip
-        done.append(Deviation(record, status, why, "corpus", lines.get(record.sha256)))
+        done.append(Deviation(record, status, why, "corpus", corpus.line(record)))
     return done
 
 
@@ -118,14 +114,3 @@ def _same_models(record: Record, now: Mapping[str, Any]) -> bool:
         record.fingerprint.get(f"{name}_sha256") == now.get(f"{name}_sha256")
         for name in ("original", "deployed")
     )
-
-
-def _lines_of(corpus: Corpus) -> dict[str, int]:
-    """Where each entry stands in the corpus's metadata file: hash -> line, from 1."""
-    found: dict[str, int] = {}
-    with (corpus.directory / "metadata.jsonl").open("rb") as file:
-        for number, line in enumerate(file, start=1):
-            match = _NAME.match(line)
-            if match:
-                found.setdefault(match[1].decode(), number)
-    return found

@@ -136,10 +136,9 @@ def _kept(pair: Pair, candidate: Candidate, finding: Finding, corpus: Path | str
 
 
 def _record(pair: Pair, candidate: Candidate, finding: Finding) -> Record:
-    spec = pair.spec.to_json()
     return Record.of(
         finding, data=candidate.data, strategy={"name": "hypothesis", "how": candidate.how},
         eps=candidate.eps, norm=candidate.norm, random_seed=0,
         fingerprint=pair.fingerprint(batch=2),
-        pair={key: spec[key] for key in ("model", "compress", "engine")},
+        pair=pair.spec.made_of,
     )  # fmt: skip

@@ -9,11 +9,20 @@ from typing import Any
 
 import pytest
 
-from compd.corpus import Corpus, Record
+from compd.corpus import Corpus, Record, Replayed
 from compd.errors import CompdError
 from compd.fuzz.judge import Verdict
-from compd.gate import Baseline, Known, Policy, Status, baseline_of, find_policy, status_of
-from compd.testing.replays import PairOption, Replay, Replays
+from compd.gate import (
+    Baseline,
+    Known,
+    Policy,
+    Status,
+    as_judged,
+    baseline_of,
+    find_policy,
+    status_of,
+)
+from compd.testing.replays import PairOption, Replays
 
 __all__ = ["Regression"]
 
@@ -175,15 +184,9 @@ class Deviation(pytest.Item):
                 f"{self.record.original.name}: the corpus is of another one"
             )
 
-    def _status(self, replay: Replay) -> tuple[Status, str]:
+    def _status(self, replay: Replayed) -> tuple[Status, str]:
         """What the gate would say of it, and why."""
-        assert replay.original is not None
-        assert replay.deployed is not None
-        record = replace(
-            self.record, original=replay.original, deployed=replay.deployed,
-            severity=round(replay.severity, 6), trust=None,
-        )  # fmt: skip
-        node = self.node
+        record, node = replace(as_judged(replay), trust=None), self.node
         return status_of(record, node.known.line(record), node.policy, deviates=True, elsewhere={})
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], *args: Any) -> Any:
@@ -201,7 +204,7 @@ class StillDeviatesError(AssertionError):
     """The deployed model still leaves the original's answer."""
 
 
-def _told(record: Record, replay: Replay, directory: Path) -> str:
+def _told(record: Record, replay: Replayed, directory: Path) -> str:
     said, shipped = replay.original, replay.deployed
     assert said is not None
     assert shipped is not None

@@ -13,14 +13,13 @@ from pathlib import Path
 import torch
 
 from compd.corpus import Corpus, Record
-from compd.corpus.minimised import Entry, read_entry
+from compd.corpus.replay import Replayed, replay
 from compd.errors import CompdError
-from compd.fuzz.findings import Answer
-from compd.fuzz.judge import Judge, Verdict
+from compd.fuzz.judge import Judge
 from compd.machine import cpu_count
 from compd.pair import Pair
 
-__all__ = ["PairOption", "Replay", "Replays"]
+__all__ = ["PairOption", "Replays"]
 
 _FIRST, _MOST = 8, 64  # images a batch
 
@@ -74,17 +73,6 @@ def _share_cores() -> None:
         torch.set_num_threads(min(torch.get_num_threads(), max(1, cpu_count() // workers)))
 
 
-@dataclass(frozen=True)
-class Replay:
-    """What became of one entry."""
-
-    verdict: Verdict | None  # None: it could not be judged
-    severity: float = 0.0
-    original: Answer | None = None
-    deployed: Answer | None = None
-    problem: str = ""
-
-
 class Replays:
     """Judges the entries of a corpus as they are asked for, some ahead of that.
 
@@ -102,12 +90,12 @@ class Replays:
         self._corpus, self._records, self._pair = corpus, records, pair
         self._places = {record.sha256: i for i, record in enumerate(records)}
         self._judge = Judge(pair)
-        self._known: dict[str, Replay] = {}
+        self._known: dict[str, Replayed] = {}
         self._all_wanted = all_wanted
         self._batch, self._next = _FIRST, 0
         self.judged = 0  # entries
 
-    def of(self, record: Record) -> Replay:
+    def of(self, record: Record) -> Replayed:
         """What became of an entry."""
         if record.sha256 not in self._known:
             start = self._places[record.sha256]
@@ -115,25 +103,8 @@ class Replays:
             self._batch = min(_MOST, 2 * self._batch) if in_order else _FIRST
             ahead = self._records[start : start + (_MOST if self._all_wanted else self._batch)]
             self._next = start + len(ahead)
-            self._run([one for one in ahead if one.sha256 not in self._known])
+            unknown = [one for one in ahead if one.sha256 not in self._known]
+            for one in replay(self._corpus, unknown, self._judge):
+                self._known[one.record.sha256] = one
+                self.judged += one.problem is None
         return self._known[record.sha256]
-
-    def _run(self, records: Sequence[Record]) -> None:
-        entries: list[Entry] = []
-        for record in records:
-            try:
-                entries.append(read_entry(self._corpus, record, self._pair))
-            except CompdError as error:
-                self._known[record.sha256] = Replay(None, problem=str(error))
-        self.judged += len(entries)
-        if not entries:
-            return
-        labels = torch.tensor([entry.record.seed_label for entry in entries])
-        judgement = self._judge(torch.stack([entry.image for entry in entries]), labels)
-        for i, entry in enumerate(entries):
-            self._known[entry.record.sha256] = Replay(
-                judgement.verdict(i),
-                float(judgement.severity[i]),
-                Answer.of(judgement.original, i, self._pair.classes),
-                Answer.of(judgement.deployed, i, self._pair.classes),
-            )
