@@ -5,8 +5,9 @@ The names below load on first use, so that importing the package costs nothing.
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from compd.lazy import lazy_names
 
 if TYPE_CHECKING:
     from compd.agreement import evaluate
@@ -42,8 +43,4 @@ _HOMES = {
     "verify": "corpus",
 }
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'compd' has no attribute {name!r}")
-    return getattr(importlib.import_module(f"compd.{_HOMES[name]}"), name)
+__getattr__ = lazy_names(__name__, _HOMES)

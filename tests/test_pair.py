@@ -46,7 +46,7 @@ def test_a_pair_is_not_written_over_other_files(tmp_path):
 
 def test_files_of_two_pairs_do_not_mix(tmp_path):
     tiny_pair(Ptq()).save(tmp_path / "a")
-    tiny_pair(Ptq(activation_bits=8)).save(tmp_path / "b")
+    tiny_pair(Ptq(weight_bits=7)).save(tmp_path / "b")
     other = (tmp_path / "b" / "shadow.safetensors").read_bytes()
     (tmp_path / "a" / "shadow.safetensors").write_bytes(other)
     with pytest.raises(CompdError, match="do not belong together"):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from compd.cli import options as o
-from compd.cli.request import PairRequest, takes_pair
+from compd.cli.request import PairRequest
+from compd.cli.takes import takes_pair
 
 __all__ = ["check"]
 

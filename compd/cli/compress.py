@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from compd.cli import options as o
-from compd.cli.request import FILE_OPTIONS, PairRequest, takes_pair
+from compd.cli.request import FILE_OPTIONS, PairRequest
+from compd.cli.takes import takes_pair
 
 __all__ = ["compress"]
 

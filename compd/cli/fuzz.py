@@ -11,7 +11,8 @@ import typer
 
 from compd.cli import options as o
 from compd.cli.interrupt import first_interrupt_sets
-from compd.cli.request import PairRequest, takes_pair
+from compd.cli.request import PairRequest
+from compd.cli.takes import takes_pair
 
 __all__ = ["fuzz"]
 

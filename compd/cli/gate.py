@@ -12,7 +12,8 @@ import typer
 from compd.cli import options as o
 from compd.cli.interrupt import first_interrupt_sets, silence
 from compd.cli.pairs import open_pair_of, open_with_data, use_threads_of
-from compd.cli.request import PairRequest, takes_pair
+from compd.cli.request import PairRequest
+from compd.cli.takes import takes_pair
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -182,7 +183,8 @@ def _write(
         if path is not None:
             with disk_errors(path):
                 write_atomic(path, made(result))
-    page = summary or Path(os.environ.get("GITHUB_STEP_SUMMARY") or os.devnull)
-    if page != Path(os.devnull):
+    page = summary or os.environ.get("GITHUB_STEP_SUMMARY")
+    if page:
+        page = Path(page)
         with disk_errors(page), page.open("a", encoding="utf-8") as file:
             file.write(outputs.summary(result, pictures, room=(1 << 20) - file.tell()))

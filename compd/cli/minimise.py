@@ -13,7 +13,8 @@ import typer
 from compd.cli import options as o
 from compd.cli.interrupt import first_interrupt_sets
 from compd.cli.pairs import open_pair_of
-from compd.cli.request import PairRequest, takes_pair
+from compd.cli.request import PairRequest
+from compd.cli.takes import takes_pair
 
 if TYPE_CHECKING:
     from compd.corpus import Corpus, Minimisation, Subset

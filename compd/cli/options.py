@@ -62,7 +62,7 @@ ActivationBits = Annotated[
     int | None,
     typer.Option(
         "--activation-bits",
-        help="7 or 8; with 8, weights of 8 bits can saturate on CPUs without VNNI. Default: 7.",
+        help="7 or 8: nearer to the original. No kernel saturates at either. Default: 7.",
     ),
 ]
 Amount = Annotated[

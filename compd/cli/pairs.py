@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from compd.cli.request import PairRequest
 
@@ -132,8 +132,8 @@ def _own_pair(
             f"expected --pair DIR or --model, since {str(store.directory)!r} holds entries of "
             f"{len(recipes if other else made_with)} pairs"
         )
-    pair, splits = replace(request, data=request.data or first.seed_data).open_like(
-        first.pair, report
+    pair, splits = _built_like(
+        first.pair, replace(request, data=request.data or first.seed_data), report
     )
     if pair.hashes["deployed"] not in made_with and not other:
         raise CompdError(
@@ -141,4 +141,39 @@ def _own_pair(
             "from its settings, with other weights); name it with --pair DIR, or --model, "
             "--weights and the options that it was made with"
         )
+    return pair, splits
+
+
+def _built_like(
+    made_of: Mapping[str, Any], request: PairRequest, report: Report
+) -> tuple[Pair, Splits]:
+    """Build the pair that a corpus names, on the data and the engine of a request."""
+    from compd.build import build_pair
+    from compd.compress import config_from_json
+    from compd.compress.int8 import ENGINES
+    from compd.errors import CompdError
+    from compd.spec import ModelSpec
+
+    try:
+        spec = ModelSpec.from_json(made_of["model"])
+        config = config_from_json(made_of["compress"])
+        engine = str(made_of["engine"])
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise CompdError(
+            f"expected the corpus to say how its pair was made, got {error!r}; name the pair "
+            "with --pair DIR or --model"
+        ) from error
+    if spec.is_code and not request.trust:
+        raise CompdError(
+            f"expected --trust, since the corpus was made with model={spec.model!r}, which is "
+            "code that would be run; pass it if you know what that is, or name the pair with "
+            "--pair DIR or --model"
+        )
+    splits = replace(request, channels=spec.channels).splits()
+    pair = build_pair(
+        spec.model, data=splits, weights=request.weights, width=spec.width, mean=spec.mean,
+        std=spec.std, compress=config,
+        engine=request.engine or (engine if engine in ENGINES else None),
+        training=request.training(splits), device=request.device, report=report,
+    )  # fmt: skip
     return pair, splits

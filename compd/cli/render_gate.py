@@ -11,7 +11,7 @@ from compd.gate import GateResult, Status
 __all__ = ["print_gate"]
 
 _ROWS = 20
-_SHOWN = (Status.NEW, Status.UNCONFIRMED, Status.FLAKY)
+_SHOWN = (Status.NEW, Status.UNCONFIRMED, Status.FLAKY, Status.STALE)
 
 
 def print_gate(result: GateResult) -> None:

@@ -10,7 +10,8 @@ import typer
 
 from compd.cli import options as o
 from compd.cli.interrupt import first_interrupt_sets
-from compd.cli.request import FILE_OPTIONS, PairRequest, takes_pair
+from compd.cli.request import FILE_OPTIONS, PairRequest
+from compd.cli.takes import takes_pair
 
 __all__ = ["repair"]
 

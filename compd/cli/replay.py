@@ -9,7 +9,8 @@ import typer
 
 from compd.cli import options as o
 from compd.cli.pairs import open_pair_of, use_threads_of
-from compd.cli.request import PairRequest, takes_pair
+from compd.cli.request import PairRequest
+from compd.cli.takes import takes_pair
 
 if TYPE_CHECKING:
     from torch import Tensor

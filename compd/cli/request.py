@@ -1,12 +1,10 @@
-"""The options that say which pair, as one argument of a command."""
+"""What the command line says of a pair: a directory, files, or how to build one."""
 
 from __future__ import annotations
 
-import functools
-import inspect
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, Any, get_type_hints
+from typing import TYPE_CHECKING, Any
 
 from compd.cli import options as o
 from compd.cli.wishes import wish_of, words_of
@@ -20,7 +18,7 @@ if TYPE_CHECKING:
     from compd.runtimes import Wish
     from compd.training import TrainConfig
 
-__all__ = ["FILE_OPTIONS", "PairRequest", "takes_pair"]
+__all__ = ["FILE_OPTIONS", "PairRequest"]
 
 _MODEL, _DATA = "resnet18", "digits"
 # options of files that somebody else made
@@ -131,7 +129,7 @@ class PairRequest:
             std=o.floats(self.std, "std"),
             compress=self.compression(),
             engine=self.engine,
-            training=self._training(splits),
+            training=self.training(splits),
             device=self.device,
             report=report,
         )
@@ -150,38 +148,8 @@ class PairRequest:
             raise CompdError("expected --pair DIR, got none")
         return Pair.load(self.pair, engine=self.engine, device=self.device, trust=self.trust)
 
-    def open_like(self, made_with: Mapping[str, Any], report: Report) -> tuple[Pair, Splits]:
-        """Build the pair that a corpus names, on the data and the engine of this request."""
-        from compd.build import build_pair
-        from compd.compress import config_from_json
-        from compd.compress.int8 import ENGINES
-        from compd.spec import ModelSpec
-
-        try:
-            spec = ModelSpec.from_json(made_with["model"])
-            config = config_from_json(made_with["compress"])
-            engine = str(made_with["engine"])
-        except (KeyError, TypeError, ValueError, OverflowError) as error:
-            raise CompdError(
-                f"expected the corpus to say how its pair was made, got {error!r}; name the pair "
-                "with --pair DIR or --model"
-            ) from error
-        if spec.is_code and not self.trust:
-            raise CompdError(
-                f"expected --trust, since the corpus was made with model={spec.model!r}, which is "
-                "code that would be run; pass it if you know what that is, or name the pair with "
-                "--pair DIR or --model"
-            )
-        splits = replace(self, channels=spec.channels, size=self.size).splits()
-        pair = build_pair(
-            spec.model, data=splits, weights=self.weights, width=spec.width, mean=spec.mean,
-            std=spec.std, compress=config,
-            engine=self.engine or (engine if engine in ENGINES else None),
-            training=self._training(splits), device=self.device, report=report,
-        )  # fmt: skip
-        return pair, splits
-
-    def _training(self, splits: Splits) -> TrainConfig:
+    def training(self, splits: Splits) -> TrainConfig:
+        """The schedule of an original that has to be trained."""
         from compd.original import default_training
         from compd.pair import choose_device
 
@@ -289,35 +257,3 @@ class PairRequest:
                     f"expected --{option} or --{name}, got both (--{name} {value}); --{option} "
                     "decides that"
                 )
-
-
-def takes_pair(*without: str) -> Callable[[Callable[..., int]], Callable[..., int]]:
-    """Give a command the options of a pair; they come to it as its argument ``request``.
-
-    Args:
-        without: fields of :class:`PairRequest` that the command has no option for.
-    """
-    hints = get_type_hints(PairRequest, include_extras=True)
-    options = [
-        inspect.Parameter(
-            field.name, inspect.Parameter.KEYWORD_ONLY, default=field.default,
-            annotation=hints[field.name],
-        )
-        for field in fields(PairRequest)
-        if field.name not in without
-    ]  # fmt: skip
-
-    def decorate(command: Callable[..., int]) -> Callable[..., int]:
-        @functools.wraps(command)
-        def run(**given: Any) -> int:
-            request = PairRequest(**{option.name: given.pop(option.name) for option in options})
-            return command(request, **given)
-
-        signature = inspect.signature(command, eval_str=True)
-        own = [p.replace(kind=p.KEYWORD_ONLY) for p in signature.parameters.values()]
-        parameters = [*options, *(p for p in own if p.name != "request")]
-        run.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
-        run.__annotations__ = {p.name: p.annotation for p in parameters}
-        return run
-
-    return decorate

@@ -10,9 +10,9 @@ import torch.nn.functional as F
 from torch import fx, nn
 from torch.ao.quantization.fake_quantize import FakeQuantize
 
-__all__ = ["own_ranges_after_scalars_", "share_ranges_", "unshare_", "widen_output_"]
+__all__ = ["ARITHMETIC", "own_ranges_after_scalars_", "share_ranges_", "unshare_", "widen_output_"]
 
-_ARITHMETIC = (
+ARITHMETIC = (
     operator.add, operator.sub, operator.mul, operator.truediv,
     torch.add, torch.sub, torch.mul, torch.div,
 )  # fmt: skip
@@ -45,7 +45,7 @@ def own_ranges_after_scalars_(shadow: fx.GraphModule) -> None:
     """
     modules = dict(shadow.named_modules(remove_duplicate=False))
     for node in list(shadow.graph.nodes):
-        if node.target not in _ARITHMETIC or len(node.all_input_nodes) != 1:
+        if node.target not in ARITHMETIC or len(node.all_input_nodes) != 1:
             continue
         for user in list(node.users):
             module = modules.get(str(user.target)) if user.op == "call_module" else None

@@ -37,6 +37,8 @@ from compd.compress.graph import (
     unshare_,
     widen_output_,
 )
+from compd.compress.neighbours import NeighbourObserver
+from compd.compress.pixels import exact_input_, take_images_
 from compd.errors import CompdError, unknown
 from compd.models.factory import trace
 from compd.models.inputs import to_input
@@ -111,24 +113,29 @@ def new_shadow(
     activation = _quantiser(
         observer=HistogramObserver if histogram else MovingAverageMinMaxObserver, **shared
     )
-    weight = _quantiser(
-        observer=MovingAveragePerChannelMinMaxObserver,
-        quant_min=-half,
-        quant_max=half - 1,
-        dtype=torch.qint8,
-        qscheme=torch.per_channel_symmetric,
-        averaging_constant=1.0,  # the range of the weights as they are, not as they were
-    )
+    grid: dict[str, Any] = {"quant_min": -half, "quant_max": half - 1, "dtype": torch.qint8}
+    grid |= {"qscheme": torch.per_channel_symmetric}
+    if (weight_bits, activation_bits) == (8, 8):
+        weight = _quantiser(observer=NeighbourObserver, **grid)
+    else:
+        weight = _quantiser(
+            observer=MovingAveragePerChannelMinMaxObserver,
+            averaging_constant=1.0,  # the range of the weights as they are, not as they were
+            **grid,
+        )
     mapping = QConfigMapping().set_global(
         QConfig(activation, weight)  # type: ignore[no-untyped-call]
     )
     traced = unshare_(trace(copy.deepcopy(original).cpu().eval(), name))
+    if activation_bits == 8:
+        take_images_(traced)
     with _quiet(), _quantisable(name):
         folded = fuse_fx(traced)
         shadow = prepare_qat_fx(folded.train(), mapping, (example,))
     own_ranges_after_scalars_(shadow)
     share_ranges_(shadow)
     widen_output_(shadow, 8)
+    exact_input_(shadow)
     return shadow.eval()
 
 

@@ -1,10 +1,10 @@
 """Where a repair may start from: the shadow as it is, or one that rounding hurts less.
 
-**The eighth bit for activations instead of weights.** An AVX2 kernel adds two products of an
-activation and a weight in 16 bits. It cannot overflow with activations of 7 bits and weights of 8
-(2 x 127 x 128 = 32,512), which is PyTorch's default, nor with activations of 8 and weights of 7
-(2 x 255 x 64 = 32,640). A weight is rounded once, and training makes up for it, but an activation
-is rounded anew in each image.
+**The eighth bit for activations.** An AVX2 kernel adds two products of an activation and a weight
+in 16 bits. It cannot overflow with activations of 7 bits and weights of 8 (2 x 127 x 128 = 32,512),
+which is PyTorch's default, nor with 8 and 8 where no two neighbours are too large (``neighbours``).
+A weight is rounded once, and training makes up for it, but an activation is rounded anew in each
+image; and the image itself need not be rounded (``pixels``).
 
 **The original's own weights, calibrated anew.** Quantisation-aware training on labels leads away
 from the original. Where rounding to 8 bits costs little, these weights are nearer to it.
@@ -12,16 +12,20 @@ from the original. Where rounding to 8 bits costs little, these weights are near
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import singledispatch
+from typing import Any
 
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 
 from compd.compress.configs import COMPRESSIONS, Compression, Prune, Ptq, Qat
 from compd.compress.int8 import freeze_ranges_
+from compd.compress.pixels import is_given, normalised
 from compd.compress.shadows import calibrated_shadow, empty_shadow
 from compd.errors import unknown
+from compd.models.factory import trace
 from compd.models.inputs import to_input
 
 __all__ = ["starts"]
@@ -52,12 +56,32 @@ def _(
 ) -> Iterator[tuple[Compression, nn.Module]]:
     finer = config
     if (config.weight_bits, config.activation_bits) == (8, 7):
-        finer = replace(config, weight_bits=7, activation_bits=8)
+        finer = replace(config, weight_bits=8, activation_bits=8)
         moved = empty_shadow(finer, original, to_input(images[:1]))
-        moved.load_state_dict({key: value.cpu() for key, value in shadow.state_dict().items()})
-        freeze_ranges_(moved)
-        yield finer, moved
+        assert isinstance(moved, fx.GraphModule)
+        if _take_over_(moved, shadow, original):
+            freeze_ranges_(moved)
+            yield finer, moved
     yield finer, calibrated_shadow(finer, original, images)
+
+
+def _take_over_(moved: fx.GraphModule, shadow: nn.Module, original: nn.Module) -> bool:
+    """Give a shadow the weights and ranges of one with fewer levels; False if they do not fit."""
+    old, own = shadow.state_dict(), moved.state_dict()
+    given = {key for key in own if is_given(key, moved)}
+    if not own.keys() - given <= old.keys():
+        return False
+    moved.load_state_dict({key: own[key] if key in given else old[key].cpu() for key in own})
+    found = normalised(trace(copy.deepcopy(original), "model")) if given else None
+    if found is not None:
+        convolution = moved.get_submodule(found.convolution)
+        assert isinstance(convolution, nn.Conv2d)
+        found.take_in_(convolution)
+    for module in moved.modules():
+        quantiser: Any = getattr(module, "weight_fake_quant", None)
+        if quantiser is not None:  # on the new grid
+            quantiser.activation_post_process(module.weight)
+    return True
 
 
 @starts.register

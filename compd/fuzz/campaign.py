@@ -102,10 +102,8 @@ class Campaign:
         self._tally = Tally()
         self._running = False
         self._set_aside = 0
-        self._unproved = (
-            0,
-            0.0,
-        )  # seeds with a deviation that waits for its proof, and the best of it
+        # seeds with a deviation that waits for its proof, and the best severity of these
+        self._unproved = 0, 0.0
         self._stopped = "interrupted"  # until it ends by itself
         self._begun = self._ended = time.perf_counter()
         self._clock = Clock()

@@ -88,21 +88,21 @@ def hunt(
         raise CompdError("expected settings, and a budget of time or rounds, got none")
     stop = stop or threading.Event()
     corpus.add([])  # raises if it cannot be written: now, and not after the search
-    kitchen = _Kitchen(pair, corpus, min_severity, effort or Effort(), batch, stop, report)
-    with kitchen.alone():
-        return _hunt(pair, seeds, kitchen, settings, seconds, rounds, random_seed, stop, report)
+    intake = _Intake(pair, corpus, min_severity, effort or Effort(), batch, stop, report)
+    with intake.alone():
+        return _hunt(pair, seeds, intake, settings, seconds, rounds, random_seed, stop, report)
 
 
 def _hunt(
-    pair: Pair, seeds: Split, kitchen: _Kitchen, settings: Sequence[Settings],
+    pair: Pair, seeds: Split, intake: _Intake, settings: Sequence[Settings],
     seconds: float | None, rounds: int | None, random_seed: int | None, stop: threading.Event,
     report: Report,
 ) -> Hunted:  # fmt: skip
     begun = time.perf_counter()
-    first = number = kitchen.next_seed() if random_seed is None else random_seed
+    first = number = intake.next_seed() if random_seed is None else random_seed
     done = searched = found = 0
-    for left_over in kitchen.left_over():
-        found += kitchen.absorb(left_over)
+    for left_over in intake.left_over():
+        found += intake.absorb(left_over)
     stopped = "rounds"
     while rounds is None or done < rounds:
         left = None if seconds is None else seconds - (time.perf_counter() - begun)
@@ -114,7 +114,7 @@ def _hunt(
             random_seed=number % 2**63,
             seconds=None if left is None else max(left * _SEARCH, 1e-3),
         )
-        place = kitchen.place(number)
+        place = intake.place(number)
         raw = Corpus(place / _FOUND, create=True)
         campaign = Campaign(pair, seeds, one, stop=stop, report=report)
         for _ in collect(campaign, raw, confirm=Confirm(pair, batch=campaign.batch)):
@@ -122,19 +122,19 @@ def _hunt(
         summary = campaign.summary()
         searched += summary.seeds
         found += summary.images_effective
-        kitchen.absorb(place)
+        intake.absorb(place)
         done += 1
         number += 1
-        kitchen.remember(number)
+        intake.remember(number)
     return Hunted(
-        rounds=done, seeds=searched, found=found, novel=kitchen.novel, smaller=kitchen.smaller,
-        stored=kitchen.stored, entries=len(kitchen.corpus), first_seed=first, next_seed=number,
+        rounds=done, seeds=searched, found=found, novel=intake.novel, smaller=intake.smaller,
+        stored=intake.stored, entries=len(intake.corpus), first_seed=first, next_seed=number,
         seconds=time.perf_counter() - begun,
         stopped="interrupted" if stop.is_set() else stopped,
     )  # fmt: skip
 
 
-class _Kitchen:
+class _Intake:
     """Takes what campaigns found into the corpus."""
 
     def __init__(

@@ -85,7 +85,8 @@ def gate(
             pair, splits.seeds, settings_for(policy, corpus), clock=clock, stop=stop, report=report
         )
         deviations += _found(searched, corpus, known, policy, found)
-    if splits is not None and policy.asks_for_clean_rows:
+    interrupted = stop is not None and stop.is_set()
+    if splits is not None and policy.asks_for_clean_rows and not interrupted:
         report(Progress("measuring clean rows", 0, 1))
         clean = clean_of(pair, splits, batch=batch, clock=clock)
         failures = failures_of(clean, policy)
@@ -100,7 +101,7 @@ def gate(
         policy=policy,
         policy_from=policy_from,
         options=options,
-        interrupted=stop is not None and stop.is_set(),
+        interrupted=interrupted,
         other_original=_others(corpus, now),
         deviations=tuple(deviations),
         unknown=tuple(one for one in baseline.values() if one.sha256 not in corpus),

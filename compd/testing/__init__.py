@@ -6,8 +6,9 @@ in every pytest run.
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from compd.lazy import lazy_names
 
 if TYPE_CHECKING:
     from compd.testing.agrees import assert_agrees
@@ -37,10 +38,4 @@ _HOMES = {
     "shifted": "shifted",
 }
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'compd.testing' has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"compd.testing.{_HOMES[name]}"), name)
-    globals()[name] = value  # a module of the same name would else hide the function
-    return value
+__getattr__ = lazy_names(__name__, _HOMES)

@@ -1,10 +1,9 @@
 import pytest
 import torch
 from tiny import tiny_original, tiny_pair, tiny_splits
-from torch.ao.nn.quantized import Conv2d, Linear
 
 from compd.compress import Compression, Prune, Ptq, Qat
-from compd.compress.int8 import activation_quantisers, convert
+from compd.compress.int8 import activation_quantisers
 from compd.compress.starts import starts
 from compd.pair import Pair
 
@@ -19,23 +18,16 @@ def starts_of(pair: Pair) -> list[tuple[Compression, torch.nn.Module]]:
 def test_ranges_stay_and_have_more_levels(config: Compression) -> None:
     pair = tiny_pair(config)
     (new, shadow), _ = starts_of(pair)
-    assert (new.weight_bits, new.activation_bits) == (7, 8)  # type: ignore[union-attr]
+    assert (new.weight_bits, new.activation_bits) == (8, 8)  # type: ignore[union-attr]
     for name, value in pair.shadow.named_parameters():
+        if name.startswith("net.conv1."):  # it has taken in the normalisation
+            continue
         assert torch.equal(value, shadow.get_parameter(name)), name
     before, after = (activation_quantisers(m) for m in (pair.shadow, shadow))
+    del before[:1]  # of the normalised image; the image itself needs none
     for old, fine in zip(before, after, strict=True):
         wider = 1 if old.quant_max == 255 else 255 / 127  # the logits have 8 bits in either
         torch.testing.assert_close(old.scale, fine.scale * wider)
-
-
-@pytest.mark.parametrize("config", [Qat(), Ptq()], ids=str)
-def test_no_kernel_can_saturate(config: Compression) -> None:
-    for _, shadow in starts_of(tiny_pair(config)):
-        layers = [m for m in convert(shadow, "x86").modules() if isinstance(m, (Conv2d, Linear))]
-        assert layers
-        largest = max(int(m.weight().int_repr().short().abs().max()) for m in layers)
-        assert 32 < largest <= 64
-        assert torch.iinfo(torch.int16).max >= 2 * 255 * largest
 
 
 def test_the_originals_weights_come_back() -> None:

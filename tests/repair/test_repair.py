@@ -225,7 +225,7 @@ def test_a_learning_rate_that_diverges_is_caught(make_corpus: MakeCorpus, tmp_pa
 
 
 def test_if_nothing_is_better_the_start_comes_back(make_corpus: MakeCorpus, tmp_path: Path) -> None:
-    pair, corpus = make_corpus(Ptq())
+    pair, corpus = make_corpus(Ptq(activation_bits=8))
     result = repair(
         pair, corpus, out=tmp_path / "out", **{**QUICK, "method": Walk(steps=1, lr=1e-12)}
     )
