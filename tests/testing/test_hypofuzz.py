@@ -13,14 +13,20 @@ import pytest
 
 TESTS = Path(__file__).parent.parent
 PROFILE = """
-from hypothesis import settings
+import os
+
+from hypothesis import Phase, settings
 
 from compd.testing import CorpusDatabase
 
-settings.register_profile("mine", deadline=None, database=CorpusDatabase("kept"))
+phases = [Phase.reuse] if "REPLAY" in os.environ else list(Phase)
+settings.register_profile(
+    "mine", deadline=None, database=CorpusDatabase("kept"), phases=phases
+)
 settings.load_profile("mine")
 """
 TEST = """
+import pytest
 from hypothesis import given
 from tiny import tiny_pair
 
@@ -29,16 +35,16 @@ from compd.testing import assert_agrees, corpus_images
 pair = tiny_pair()
 
 
-@given(corpus_images("found"))
-def test_property(image):
+# HypoFuzz files failures where Hypothesis looks for those of parametrised tests
+@pytest.mark.parametrize("which", ["all"])
+@given(image=corpus_images("found"))
+def test_property(which, image):
     assert_agrees(pair, image)
 """
 
 
 @pytest.mark.slow
-def test_hypofuzz_runs_property_tests_and_writes_to_the_database(
-    project: Path, tmp_path: Path
-) -> None:
+def test_what_hypofuzz_finds_is_replayed_by_pytest(project: Path, tmp_path: Path) -> None:
     pytest.importorskip("hypofuzz", reason="needs hypofuzz")
     shutil.copytree(project / "found", tmp_path / "found")
     (tmp_path / "test_theirs.py").write_text(TEST, encoding="utf-8")
@@ -63,3 +69,9 @@ def test_hypofuzz_runs_property_tests_and_writes_to_the_database(
     said = log.read_text()
     assert "using 1 process to fuzz 1 test" in said, said
     assert any((tmp_path / "kept" / ".hypothesis").iterdir())
+    replay = [sys.executable, "-m", "pytest", "test_theirs.py"]
+    ran = subprocess.run(
+        replay, cwd=tmp_path, env={**environment, "REPLAY": "1"}, capture_output=True, text=True
+    )
+    assert ran.returncode == 1, ran.stdout + ran.stderr
+    assert "the deployed model deviates" in ran.stdout
