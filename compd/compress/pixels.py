@@ -103,18 +103,16 @@ def _taken_in(name: str, convolution: nn.Conv2d, line: Tensor) -> Normalised | N
     channels = convolution.in_channels
     if line.ndim != 4 or line.shape[2:] != (1, 1) or line.shape[1] not in (1, channels):
         return None
-    if convolution.groups != 1 or convolution.padding_mode != "zeros":
+    padding = convolution.padding
+    if convolution.groups != 1 or convolution.padding_mode != "zeros" or isinstance(padding, str):
         return None
     zero, half, one = line.detach().expand(3, channels, 1, 1).flatten(1)
     gain = one - zero
-    straight = torch.allclose(half, (zero + one) / 2, atol=1e-6) and bool(gain.all())
+    if not torch.allclose(half, (zero + one) / 2, atol=1e-6) or not gain.all():
+        return None
     found = Normalised(name, gain, zero)
-    pixel = found.pixel
-    if not straight or isinstance(convolution.padding, str):
-        return None
-    if any(convolution.padding) and bool(((pixel < 0) | (pixel > _LEVELS)).any()):
-        return None
-    return found
+    outside = (found.pixel < 0) | (found.pixel > _LEVELS)
+    return None if any(padding) and bool(outside.any()) else found
 
 
 def take_images_(traced: fx.GraphModule) -> None:
