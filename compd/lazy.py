@@ -22,7 +22,7 @@ def lazy_names(package: str, homes: Mapping[str, str]) -> Callable[[str], Any]:
         if name not in homes:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
         value = getattr(importlib.import_module(f"{package}.{homes[name]}"), name)
-        # kept there, because a module of the same name would else hide it
+        # kept there: once loaded through here, no module of the same name hides it
         setattr(sys.modules[package], name, value)
         return value
 

@@ -57,8 +57,9 @@ def cpu_flags() -> tuple[str, ...]:
 
 
 def computes_bfloat16(device_type: str) -> bool:
-    """Whether a device multiplies bfloat16 natively: GPUs, and x86 CPUs with AVX512-BF16 or AMX."""
-    return device_type != "cpu" or not _all_flags().isdisjoint({"avx512_bf16", "amx_bf16"})
+    """Whether bfloat16 is fast: on any GPU, and on x86 CPUs with AVX512-BF16 or AMX."""
+    native = not _all_flags().isdisjoint({"avx512_bf16", "amx_bf16"})
+    return device_type != "cpu" or (native and not isa_limits())
 
 
 def isa_limits() -> str:

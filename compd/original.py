@@ -161,8 +161,8 @@ def train_original(
         lr: peak learning rate; None for the default of the data.
         batch: None for the default of the data.
         seed: of the order and the augmentation.
-        bfloat16: arithmetic in bfloat16, the weights in float32; None for where the device does
-            that natively and the data are not small.
+        bfloat16: arithmetic in bfloat16, the weights in float32; None for on a GPU, and on a CPU
+            that does it natively if the data are not small.
         device: ``auto``, ``cpu``, ``cuda``, …
         report: told of progress.
 

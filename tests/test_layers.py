@@ -6,7 +6,7 @@ from pathlib import Path
 import compd
 
 ROWS = [
-    {"printable"},
+    {"printable", "lazy"},
     {"errors"},
     {"storage"},
     {"reading", "machine", "plugins", "progress", "images", "intervals", "quiet"},

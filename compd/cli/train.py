@@ -27,8 +27,8 @@ def train(
         bool | None,
         typer.Option(
             "--bfloat16/--float32",
-            help="Arithmetic in bfloat16 (by default where the device does it natively and the "
-            "data are not small) or in float32; the weights stay float32.",
+            help="Arithmetic in bfloat16 (by default on a GPU, and on a CPU that does it natively "
+            "if the data are not small) or in float32; the weights stay float32.",
         ),
     ] = None,
     random_seed: Annotated[int, typer.Option("--random-seed", help="Of weights and order.")] = 0,

@@ -127,9 +127,9 @@ def new_shadow(
         QConfig(activation, weight)  # type: ignore[no-untyped-call]
     )
     traced = unshare_(trace(copy.deepcopy(original).cpu().eval(), name))
-    if activation_bits == 8:
-        take_images_(traced)
     with _quiet(), _quantisable(name):
+        if activation_bits == 8:
+            take_images_(traced)
         folded = fuse_fx(traced)
         shadow = prepare_qat_fx(folded.train(), mapping, (example,))
     own_ranges_after_scalars_(shadow)

@@ -6,7 +6,8 @@ large neighbours of one sign. So the scale of each output channel is chosen such
 neighbours have weights of one sign with a sum above 128.
 
 Neighbours are those of oneDNN (channels last, padded to an even number) and those of FBGEMM (the
-same without padding, from pixel to pixel of the kernel).
+same without padding, from pixel to pixel of the kernel). With one channel oneDNN pairs pixels in
+orders of its own (along columns, by the stride): there any two are taken for neighbours.
 """
 
 from __future__ import annotations
@@ -32,19 +33,19 @@ def neighbour_sums(weight: Tensor) -> Tensor:
     Returns:
         (O,), at least the largest absolute value of each channel.
     """
-    rows = (
-        weight.detach().flatten(2).movedim(1, -1) if weight.ndim > 2 else weight.detach()[:, None]
-    )
-    odd = rows.shape[-1] % 2  # rows (O, pixels, I)
-    padded = F.pad(rows, (0, odd)).flatten(1)
-    orders = [padded]
-    if odd:
-        straight = rows.flatten(1)
-        orders.append(F.pad(straight, (0, straight.shape[1] % 2)))
+    weight = weight.detach()
+    rows = weight.flatten(2).movedim(1, -1) if weight.ndim > 2 else weight[:, None]
+    channels = rows.shape[-1]  # rows (O, pixels, I)
     sums = []
-    for order in orders:
-        for signed in (order.clamp(min=0), (-order).clamp(min=0)):
-            sums.append((signed[:, ::2] + signed[:, 1::2]).amax(1))
+    for signed in (rows.clamp(min=0), (-rows).clamp(min=0)):
+        if channels == 1:
+            largest = signed.flatten(1).topk(min(2, rows.shape[1]), 1).values
+            sums.append(largest.sum(1))
+            continue
+        padded = F.pad(signed, (0, channels % 2)).flatten(1)
+        straight = signed.flatten(1)
+        straight = F.pad(straight, (0, straight.shape[1] % 2))
+        sums += [(order[:, ::2] + order[:, 1::2]).amax(1) for order in (padded, straight)]
     return torch.stack(sums).amax(0)
 
 
@@ -55,7 +56,7 @@ class NeighbourObserver(PerChannelMinMaxObserver):
         """Set the range from weights (O, I, ...)."""
         sums = neighbour_sums(x_orig).to(self.min_val.dtype)
         # Levels are range / 127.5 wide: see calculate_qparams for a symmetric range.
-        end = torch.maximum(x_orig.detach().flatten(1).abs().amax(1), sums * (127.5 / _MOST))
+        end = sums * (127.5 / _MOST)
         for value, new in ((self.min_val, -end), (self.max_val, end)):
             value.resize_(end.shape).copy_(new)
         return x_orig

@@ -25,7 +25,7 @@ from compd.training import TrainConfig, fit_
 __all__ = ["RECIPE", "calibrated_shadow", "empty_shadow", "make_shadow"]
 
 # Raised when the same configuration makes another shadow than before: caches hold none of the old.
-RECIPE = 2
+RECIPE = 3
 
 
 @singledispatch

@@ -18,7 +18,9 @@ from dataclasses import replace
 from functools import singledispatch
 from typing import Any
 
+import torch
 from torch import Tensor, fx, nn
+from torch.ao.quantization.fake_quantize import FakeQuantize
 
 from compd.compress.configs import COMPRESSIONS, Compression, Prune, Ptq, Qat
 from compd.compress.int8 import freeze_ranges_
@@ -67,12 +69,23 @@ def _(
 
 def _take_over_(moved: fx.GraphModule, shadow: nn.Module, original: nn.Module) -> bool:
     """Give a shadow the weights and ranges of one with fewer levels; False if they do not fit."""
-    old, own = shadow.state_dict(), moved.state_dict()
+    assert isinstance(shadow, fx.GraphModule)
+    found = normalised(trace(copy.deepcopy(original).cpu(), "model"))
+    own, old = moved.state_dict(), {k: v.cpu() for k, v in shadow.state_dict().items()}
     given = {key for key in own if is_given(key, moved)}
-    if not own.keys() - given <= old.keys():
-        return False
-    moved.load_state_dict({key: own[key] if key in given else old[key].cpu() for key in own})
-    found = normalised(trace(copy.deepcopy(original), "model")) if given else None
+    if found is not None:  # it has taken in what the normalisation adds
+        bias = f"{found.convolution}.bias"
+        old.setdefault(bias, torch.zeros_like(own[bias]))
+    # Quantisers are numbered, and a normalisation had some that are not there any more.
+    places = dict(zip(_quantisers(moved)[::-1], _quantisers(shadow)[::-1], strict=False))
+    state = {}
+    for key, value in own.items():
+        name, dot, rest = key.partition(".")
+        before = f"{places.get(name, name)}{dot}{rest}"
+        if key not in given and before not in old:
+            return False
+        state[key] = value if key in given else old[before]
+    moved.load_state_dict(state)
     if found is not None:
         convolution = moved.get_submodule(found.convolution)
         assert isinstance(convolution, nn.Conv2d)
@@ -82,6 +95,12 @@ def _take_over_(moved: fx.GraphModule, shadow: nn.Module, original: nn.Module) -
         if quantiser is not None:  # on the new grid
             quantiser.activation_post_process(module.weight)
     return True
+
+
+def _quantisers(shadow: fx.GraphModule) -> list[str]:
+    """The names of the activation quantisers in the order of the graph."""
+    calls = [str(node.target) for node in shadow.graph.nodes if node.op == "call_module"]
+    return [name for name in calls if isinstance(shadow.get_submodule(name), FakeQuantize)]
 
 
 @starts.register

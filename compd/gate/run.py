@@ -85,8 +85,11 @@ def gate(
             pair, splits.seeds, settings_for(policy, corpus), clock=clock, stop=stop, report=report
         )
         deviations += _found(searched, corpus, known, policy, found)
-    interrupted = stop is not None and stop.is_set()
-    if splits is not None and policy.asks_for_clean_rows and not interrupted:
+
+    def interrupted() -> bool:
+        return stop is not None and stop.is_set()
+
+    if splits is not None and policy.asks_for_clean_rows and not interrupted():
         report(Progress("measuring clean rows", 0, 1))
         clean = clean_of(pair, splits, batch=batch, clock=clock)
         failures = failures_of(clean, policy)
@@ -101,7 +104,7 @@ def gate(
         policy=policy,
         policy_from=policy_from,
         options=options,
-        interrupted=interrupted,
+        interrupted=interrupted(),
         other_original=_others(corpus, now),
         deviations=tuple(deviations),
         unknown=tuple(one for one in baseline.values() if one.sha256 not in corpus),

@@ -87,7 +87,7 @@ class Replays:
     def __init__(
         self, corpus: Corpus, records: Sequence[Record], pair: Pair, *, all_wanted: bool
     ) -> None:
-        self._corpus, self._records, self._pair = corpus, records, pair
+        self._corpus, self._records = corpus, records
         self._places = {record.sha256: i for i, record in enumerate(records)}
         self._judge = Judge(pair)
         self._known: dict[str, Replayed] = {}

@@ -46,6 +46,11 @@ class TrainConfig:
                 f"expected epochs >= 1, batch >= 2 and 0 < lr < 100, got epochs={self.epochs}, "
                 f"batch={self.batch}, lr={self.lr}"
             )
+        if self.pad < 0 or self.cutout < 0:
+            raise CompdError(
+                f"expected pad >= 0 and cutout >= 0 pixels, got pad={self.pad}, "
+                f"cutout={self.cutout}"
+            )
 
 
 def lr_at(step: int, total: int, config: TrainConfig) -> float:

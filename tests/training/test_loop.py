@@ -85,7 +85,7 @@ def test_the_learning_rate_at_its_ends() -> None:
 @pytest.mark.parametrize(
     ("wrong", "culprit"),
     [({"epochs": 0}, "epochs=0"), ({"batch": 1}, "batch=1"), ({"lr": 0.0}, "lr=0.0"),
-     ({"lr": float("nan")}, "lr=nan")],
+     ({"lr": float("nan")}, "lr=nan"), ({"cutout": -1}, "cutout=-1")],
 )  # fmt: skip
 def test_a_config_that_makes_no_sense(wrong: dict[str, Any], culprit: str, refuses: Any) -> None:
     with refuses(culprit):
