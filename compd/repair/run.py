@@ -23,7 +23,7 @@ from compd.repair.material import Material, material_of
 from compd.repair.methods import Bench
 from compd.repair.result import RepairResult
 from compd.repair.rounds import Rounds, step_seconds
-from compd.repair.selection import best_of
+from compd.repair.selection import best_of, mean_severity
 from compd.repair.settings import Settings
 from compd.repair.state import load_state
 from compd.repair.verdict import verdict_on
@@ -112,7 +112,7 @@ def repair(
     _check_space(pair, out, checkpoint)
     state = load_state(checkpoint, key)
     notes = [f"went on after round {len(state.seen) - 1}"] if state.seen else []
-    base = _base(pair, splits, how)
+    base = _base(pair, splits, how, how.eps or material.bound, stop, report)
     rounds = Rounds(
         pair, base, _bench(pair, splits, material, how), splits.selection, how, state, checkpoint,
         stop or threading.Event(), report,
@@ -177,10 +177,15 @@ def _checked(
     return splits, material, replace(settings, eps=settings.eps or material.bound)
 
 
-def _base(pair: Pair, splits: Splits, settings: Settings) -> Pair:
-    """What training starts from: the pair, or what is nearer to the original.
+def _base(
+    pair: Pair, splits: Splits, settings: Settings, eps: int | None,
+    stop: threading.Event | None, report: Report,
+) -> Pair:  # fmt: skip
+    """What training starts from: the pair, or what is nearer to the original and milder.
 
-    How near is measured on the calibration rows.
+    How near is measured on the calibration rows, and how mild on the selection rows. Both are
+    asked, because a search without a bound goes to where activations leave their ranges, and there
+    a grid that is finer within them does worse: PyTorch's 7 bits clip at twice these ranges.
     """
     if not settings.method.restart:
         return pair
@@ -194,7 +199,15 @@ def _base(pair: Pair, splits: Splits, settings: Settings) -> Pair:
         Pair(replace(pair.spec, compress=config), pair.original, shadow, device=pair.device)
         for config, shadow in starts(pair.spec.compress, pair.shadow, pair.original, images)
     )
-    return min((pair, *others), key=distance)
+    most = distance(pair)
+    nearer = [one for one in others if distance(one) < most]
+    if not nearer:
+        return pair
+
+    def severity(one: Pair) -> float:
+        return mean_severity(one, splits.selection, settings, eps, stop, report)
+
+    return min((pair, *nearer), key=severity)
 
 
 def _bench(pair: Pair, splits: Splits, material: Material, settings: Settings) -> Bench:

@@ -18,7 +18,16 @@ from compd.pair import Pair
 from compd.progress import Report, silent
 from compd.repair.settings import Settings
 
-__all__ = ["Deviations", "Seen", "Untouched", "Watch", "best_of", "bound_of_looks", "look_at"]
+__all__ = [
+    "Deviations",
+    "Seen",
+    "Untouched",
+    "Watch",
+    "best_of",
+    "bound_of_looks",
+    "look_at",
+    "mean_severity",
+]
 
 _WORTH = 0.02  # of the start's mean severity, by which a round has to be milder at least
 _WIDEST = 16  # levels of 255; wider bounds are as good as none for the search of a look
@@ -132,9 +141,7 @@ def look_at(
         report: told of progress.
     """
     campaign = _search(pair, selection, settings, eps, stop, report)
-    worst: dict[str, float] = {}
-    for finding in campaign:
-        worst[finding.seed_row] = max(worst.get(finding.seed_row, 0.0), finding.severity)
+    worst = _worst_of(campaign)
     seeds = max(1, campaign.summary().seeds)
     return Seen(
         round=number,
@@ -143,6 +150,24 @@ def look_at(
         severe=sum(severity >= 0.2 for severity in worst.values()) / seeds,
         severity=sum(worst.values()) / seeds,
     )
+
+
+def mean_severity(
+    pair: Pair, selection: Split, settings: Settings, eps: int | None,
+    stop: threading.Event | None, report: Report,
+) -> float:  # fmt: skip
+    """What a look would see of a pair's severity, without the rest."""
+    campaign = _search(pair, selection, settings, eps, stop, report)
+    worst = _worst_of(campaign)
+    return sum(worst.values()) / max(1, campaign.summary().seeds)
+
+
+def _worst_of(campaign: Campaign) -> dict[str, float]:
+    """Each seed's highest severity, of those that have any."""
+    worst: dict[str, float] = {}
+    for finding in campaign:
+        worst[finding.seed_row] = max(worst.get(finding.seed_row, 0.0), finding.severity)
+    return worst
 
 
 def _search(
