@@ -296,10 +296,11 @@ def test_nncf_quantises_by_itself(preset: str, made: Made) -> None:
     assert done.sizes[str(done.files[1])] < 2000
 
 
+@pytest.mark.parametrize("config", [Qat(), Ptq(activation_bits=8)], ids=str)
 @pytest.mark.parametrize("to", ["litert", "litert-float16", "litert-int8", "litert-ptq"])
-def test_litert_takes_and_gives_floats(to: str, tmp_path: Path) -> None:
+def test_litert_takes_and_gives_floats(to: str, config: Compression, tmp_path: Path) -> None:
     pytest.importorskip("litert_torch", reason="needs the extra litert-export")
-    pair = tiny_pair(Qat())
+    pair = tiny_pair(config)
     done = write(pair, to, tmp_path)
     logits = in_litert(done.files[0], images())
     own = pair.deployed if done.of == "deployed" else pair.reference
