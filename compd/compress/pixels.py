@@ -20,7 +20,7 @@ from torch.ao.quantization.observer import FixedQParamsObserver
 
 from compd.compress.graph import ARITHMETIC
 
-__all__ = ["Normalised", "bordered", "exact_input_", "is_given", "normalised", "take_images_"]
+__all__ = ["Normalised", "bordered", "exact_input_", "given_state", "normalised", "take_images_"]
 
 _LEVELS = 255
 _MIDDLE = 128  # stands for zero: what rounding does to weights is multiplied by the input
@@ -153,15 +153,10 @@ def exact_input_(shadow: fx.GraphModule) -> None:
                 qscheme=torch.per_tensor_affine,
             )  # fmt: skip
             shadow.set_submodule(str(user.target), quantiser())
-    shadow.recompile()
 
 
-def is_given(key: str, shadow: fx.GraphModule) -> bool:
-    """Whether an entry of a shadow's state follows from its graph alone."""
-    names = [
-        str(user.target)
-        for node in shadow.graph.nodes
-        if node.target is bordered
-        for user in node.users
-    ]
-    return key == _BORDER or any(key.startswith(f"{name}.") for name in names)
+def given_state(shadow: fx.GraphModule) -> set[str]:
+    """The entries of a shadow's state that follow from its graph alone."""
+    bordering = [node for node in shadow.graph.nodes if node.target is bordered]
+    names = tuple(f"{user.target}." for node in bordering for user in node.users)
+    return {key for key in shadow.state_dict() if key == _BORDER or key.startswith(names)}

@@ -24,7 +24,7 @@ from torch.ao.quantization.fake_quantize import FakeQuantize
 
 from compd.compress.configs import COMPRESSIONS, Compression, Prune, Ptq, Qat
 from compd.compress.int8 import freeze_ranges_
-from compd.compress.pixels import is_given, normalised
+from compd.compress.pixels import given_state, normalised
 from compd.compress.shadows import calibrated_shadow, empty_shadow
 from compd.errors import unknown
 from compd.models.factory import trace
@@ -72,7 +72,7 @@ def _take_over_(moved: fx.GraphModule, shadow: nn.Module, original: nn.Module) -
     assert isinstance(shadow, fx.GraphModule)
     found = normalised(trace(copy.deepcopy(original).cpu(), "model"))
     own, old = moved.state_dict(), {k: v.cpu() for k, v in shadow.state_dict().items()}
-    given = {key for key in own if is_given(key, moved)}
+    given = given_state(moved)
     if found is not None:  # it has taken in what the normalisation adds
         bias = f"{found.convolution}.bias"
         old.setdefault(bias, torch.zeros_like(own[bias]))

@@ -6,6 +6,7 @@ import copy
 import math
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -19,7 +20,15 @@ from compd.pair import Pair
 from compd.progress import Progress, Report, silent
 from compd.repair.blends import Blend, blended, with_shadow
 from compd.repair.methods import Bench, Schedule, loss_of
-from compd.repair.selection import Deviations, Untouched, Watch, best_of, bound_of_looks, look_at
+from compd.repair.selection import (
+    Deviations,
+    Untouched,
+    Watch,
+    best_of,
+    bound_of_looks,
+    look_at,
+    mean_severity,
+)
 from compd.repair.settings import Settings
 from compd.repair.state import State, save_state
 
@@ -39,7 +48,7 @@ class Rounds:
     """A repair that goes on from ``state``; :meth:`run` changes the state until it is done."""
 
     start: Pair  # as it was before
-    pair: Pair  # what training starts from
+    others: Sequence[Pair]  # that training may start from, too
     bench: Bench  # its shadow is replaced each round
     selection: Split
     settings: Settings
@@ -47,6 +56,7 @@ class Rounds:
     checkpoint: Path
     stop: threading.Event = field(default_factory=threading.Event)
     report: Report = silent
+    pair: Pair = field(init=False)  # what training starts from, once that is known
 
     def run(self) -> None:
         """Go on until the target is met, rounds bring nothing, or the budget is spent.
@@ -62,8 +72,11 @@ class Rounds:
         self._watch = Watch.of(self.start, self.selection)
         if not state.seen:
             self._look_at_start()
+            state.base = self._mildest()
+            self.pair = (self.start, *self.others)[state.base]
             state.best = state.shadow = _copied(self.pair.shadow)
             self._save()
+        self.pair = (self.start, *self.others)[state.base]
         while not self._done():
             number = len(state.seen)
             shadow: nn.Module = copy.deepcopy(self.pair.shadow)
@@ -168,6 +181,23 @@ class Rounds:
             state.eps = smaller
             state.seen.clear()
             self._look(self.start, untouched)
+
+    def _mildest(self) -> int:
+        """Which to train from: 0 for the start, else the number of one of the others, from 1.
+
+        A search without a bound goes to where activations leave their ranges, and there a grid that
+        is finer within them does worse: PyTorch's 7 bits clip at twice these ranges.
+        """
+        severities = [self.state.seen[0].severity]
+        for one in self.others:
+            severities.append(
+                mean_severity(
+                    one, self.selection, self.settings, eps=self.state.eps, stop=self.stop,
+                    report=self.report,
+                )
+            )  # fmt: skip
+            self._check_stop()
+        return severities.index(min(severities))
 
     def _look(self, pair: Pair, untouched: Untouched, blend: float = 1.0) -> None:
         begun = time.perf_counter()

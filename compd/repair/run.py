@@ -11,6 +11,7 @@ from typing import Any
 
 from compd.agreement import divergence
 from compd.cached import torch_version
+from compd.compress import RECIPE
 from compd.compress.starts import starts
 from compd.corpus import Corpus
 from compd.data import Splits, load_data
@@ -23,7 +24,7 @@ from compd.repair.material import Material, material_of
 from compd.repair.methods import Bench
 from compd.repair.result import RepairResult
 from compd.repair.rounds import Rounds, step_seconds
-from compd.repair.selection import best_of, mean_severity
+from compd.repair.selection import best_of
 from compd.repair.settings import Settings
 from compd.repair.state import load_state
 from compd.repair.verdict import verdict_on
@@ -112,12 +113,12 @@ def repair(
     _check_space(pair, out, checkpoint)
     state = load_state(checkpoint, key)
     notes = [f"went on after round {len(state.seen) - 1}"] if state.seen else []
-    base = _base(pair, splits, how, how.eps or material.bound, stop, report)
     rounds = Rounds(
-        pair, base, _bench(pair, splits, material, how), splits.selection, how, state, checkpoint,
-        stop or threading.Event(), report,
+        pair, _nearer(pair, splits, how), _bench(pair, splits, material, how), splits.selection,
+        how, state, checkpoint, stop or threading.Event(), report,
     )  # fmt: skip
     rounds.run()
+    base = rounds.pair
     best, fixed = best_of(state.seen, how), with_shadow(pair, pair.shadow)
     if best:
         shadow = copy.deepcopy(base.shadow)
@@ -177,18 +178,13 @@ def _checked(
     return splits, material, replace(settings, eps=settings.eps or material.bound)
 
 
-def _base(
-    pair: Pair, splits: Splits, settings: Settings, eps: int | None,
-    stop: threading.Event | None, report: Report,
-) -> Pair:  # fmt: skip
-    """What training starts from: the pair, or what is nearer to the original and milder.
+def _nearer(pair: Pair, splits: Splits, settings: Settings) -> list[Pair]:
+    """What training may start from instead of a pair: all that is nearer to the original.
 
-    How near is measured on the calibration rows, and how mild on the selection rows. Both are
-    asked, because a search without a bound goes to where activations leave their ranges, and there
-    a grid that is finer within them does worse: PyTorch's 7 bits clip at twice these ranges.
+    How near is measured on the calibration rows.
     """
     if not settings.method.restart:
-        return pair
+        return []
     images = splits.calibration.images
     answers = predict(pair.reference.run, images)
 
@@ -200,14 +196,7 @@ def _base(
         for config, shadow in starts(pair.spec.compress, pair.shadow, pair.original, images)
     )
     most = distance(pair)
-    nearer = [one for one in others if distance(one) < most]
-    if not nearer:
-        return pair
-
-    def severity(one: Pair) -> float:
-        return mean_severity(one, splits.selection, settings, eps, stop, report)
-
-    return min((pair, *nearer), key=severity)
+    return [one for one in others if distance(one) < most]
 
 
 def _bench(pair: Pair, splits: Splits, material: Material, settings: Settings) -> Bench:
@@ -228,7 +217,7 @@ def _key(pair: Pair, splits: Splits, material: Material, settings: Settings) -> 
             "engine": pair.deployed.engine,
             "data": splits.dataset.identity,
             "corpus": [record.sha256 for record in material.records],
-            "made_with": [torch_version(), pair.device.type],
+            "made_with": [RECIPE, torch_version(), pair.device.type],
         }
     )
 

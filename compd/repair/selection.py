@@ -153,8 +153,8 @@ def look_at(
 
 
 def mean_severity(
-    pair: Pair, selection: Split, settings: Settings, eps: int | None,
-    stop: threading.Event | None, report: Report,
+    pair: Pair, selection: Split, settings: Settings, *, eps: int | None,
+    stop: threading.Event | None = None, report: Report = silent,
 ) -> float:  # fmt: skip
     """What a look would see of a pair's severity, without the rest."""
     campaign = _search(pair, selection, settings, eps, stop, report)

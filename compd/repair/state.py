@@ -23,6 +23,7 @@ class State:
 
     key: str  # of all that determines the repair
     seen: list[Seen] = field(default_factory=list)  # rounds so far; the first is the start
+    base: int = 0  # which start they are trained from; 0 is the pair itself
     best: Tensors = field(default_factory=dict)  # the shadow of the best round
     shadow: Tensors = field(default_factory=dict)  # the shadow in training
     optimiser: Tensors | None = None  # None between rounds

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 import threading
 from collections import namedtuple
@@ -179,6 +180,38 @@ def test_the_choice_among_rounds_does_not_look_at_heldout_rows(
         shutil.rmtree(cache_dir() / "repairs", ignore_errors=True)
         seen.append(repair(pair, corpus, out=tmp_path / str(i), **{**QUICK, "splits": splits}).seen)
     assert seen[0] == seen[1]
+
+
+def test_what_it_starts_from_is_chosen_once(
+    make_corpus: MakeCorpus, tmp_path: Path, one_thread: None
+) -> None:
+    pair, corpus = make_corpus(Qat())
+    how = {**QUICK, "rounds": 2, "target": None}
+    whole = repair(pair, corpus, out=tmp_path / "whole", **how)
+
+    def run(stage: str, searches: int) -> int:
+        """Run until a stage is reached, after so many searches; how many there were."""
+        stop, begun, before = threading.Event(), [], [math.inf]
+
+        def interrupt(progress: Progress) -> None:
+            if progress.stage == "searching":
+                if progress.done <= before[-1]:
+                    begun.append(progress)
+                before.append(progress.done)
+            if progress.stage.startswith(stage) and len(begun) >= searches:
+                stop.set()
+
+        with pytest.raises(KeyboardInterrupt):
+            repair(pair, corpus, out=tmp_path / "cut", stop=stop, report=interrupt, **how)
+        return len(begun)
+
+    run("searching", 2)  # while others are searched that it could start from
+    run("repairing, round 1", 0)
+    assert run("repairing, round 1", 0) == 0  # it goes on with what it had chosen
+    rest = repair(pair, corpus, out=tmp_path / "cut", **how)
+    same = {"pair": "", "seconds": 0.0, "notes": (), "fingerprint": {}}
+    assert replace(rest, **same) == replace(whole, **same)
+    assert model_hash(Pair.load(rest.pair).shadow) == model_hash(Pair.load(whole.pair).shadow)
 
 
 @pytest.mark.parametrize("moment", ["early", "late"])

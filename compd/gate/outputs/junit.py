@@ -19,8 +19,8 @@ def junit(result: GateResult) -> bytes:
     """The result as JUnit XML (the format that Jenkins's xunit plugin fixed in a schema).
 
     A new deviation is a failure, unless the policy lets so many pass; one that does not block is
-    skipped, with the reason; one that does
-    not deviate any more has passed. Each limit of the policy is a case of its own.
+    skipped, with the reason; one that does not deviate any more has passed. Each limit of the
+    policy is a case of its own.
     """
     limits = [n for n in _LIMITS if getattr(result.policy, n.replace("-", "_")) is not None]
     new = len(result.of(Status.NEW))
