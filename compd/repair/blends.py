@@ -21,7 +21,7 @@ __all__ = ["Blend", "blended", "with_shadow"]
 
 _BACK = (0.75, 0.5, 0.25)  # shares of the trained weights to try, in turn
 _FORTH = (0.25, 0.5, 0.75)  # the same of a sparing repair: no further than needed
-_LEFT = 0.25  # share of the start's deviations that a sparing repair leaves at most
+_LEFT = 0.1  # share of the start's deviations that a sparing repair leaves at most
 
 
 @dataclass(frozen=True)

@@ -103,13 +103,14 @@ class Rounds:
             state.step, state.steps, state.first_loss = 0, self._plan(number), 0.0
         config = self.settings.method.in_round(state.steps)
         tuning = _on_bench_(self.bench, self.pair, shadow, config)
+        peak = state.rate * config.peak(state.steps, sparing=tuning.sparing)
         optimiser = _optimiser(config, shadow)
         if state.optimiser is not None:  # the middle of a round: learnt scales are among the state
             shadow.load_state_dict(state.shadow)
             optimiser.load_state_dict(state.optimiser)
         saved = time.monotonic()
         for step in range(state.step, state.steps):
-            rate = state.rate * lr_at(step, state.steps, config)
+            rate = lr_at(step, state.steps, peak)
             for group in optimiser.param_groups:
                 group["lr"] = rate * group["size"]
             loss = loss_of(config, self.bench, _draw(self.settings, number, step))
@@ -251,12 +252,12 @@ def step_seconds(pair: Pair, bench: Bench, settings: Settings) -> float:
     return (time.perf_counter() - begun) / _TRY
 
 
-def lr_at(step: int, total: int, config: Schedule) -> float:
+def lr_at(step: int, total: int, peak: float) -> float:
     """Learning rate of a step: a linear warm-up over a tenth, then half a cosine to zero."""
     warm = max(1, total // 10)
     if step < warm:
-        return config.lr * (step + 1) / warm
-    return config.lr * 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, total - warm)))
+        return peak * (step + 1) / warm
+    return peak * 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, total - warm)))
 
 
 def _on_bench_(bench: Bench, pair: Pair, shadow: nn.Module, config: Schedule) -> Tuning:
@@ -275,22 +276,23 @@ def _draw(settings: Settings, number: int, step: int) -> torch.Generator:
 
 
 def _optimiser(config: Schedule, shadow: nn.Module) -> torch.optim.Optimizer:
-    """Adam moves a weight by about its learning rate, whatever the weight's own size.
+    """The optimiser of a round; each step sets its rates.
 
-    So each tensor's rate is in parts of that size, as in Adafactor (Shazeer and Stern 2018, section
-    8): one setting then fits narrow and wide networks.
+    Adam moves a weight by about its learning rate, whatever the weight's own size. So each tensor's
+    rate is in parts of that size, as in Adafactor (Shazeer and Stern 2018, section 8): one setting
+    then fits narrow and wide networks.
     """
     weights = [p for p in shadow.parameters() if p.requires_grad]
     if config.optimiser == "sgd":
         groups = [{"params": weights, "size": 1.0}]
-        return torch.optim.SGD(groups, lr=config.lr, momentum=0.9, nesterov=True)
+        return torch.optim.SGD(groups, lr=0.0, momentum=0.9, nesterov=True)
     sizes = [float(p.detach().square().mean().sqrt()) for p in weights]
     return torch.optim.Adam(
         [
             {"params": [p], "size": min(max(size, _SMALLEST), 1.0)}
             for p, size in zip(weights, sizes, strict=True)
         ],
-        lr=config.lr,
+        lr=0.0,
     )
 
 

@@ -16,7 +16,7 @@ from compd.agreement import divergence
 from compd.compress import Ptq
 from compd.models.inputs import to_input
 from compd.pair import Pair
-from compd.repair.methods import METHODS, Bench, Distil, Walk, loss_of, method
+from compd.repair.methods import METHODS, Bench, Distil, Paper, Schedule, Walk, loss_of, method
 from compd.repair.methods.base import leads
 from compd.repair.methods.walk import walk
 
@@ -122,6 +122,16 @@ def test_long_rounds_of_walk_have_more_blends_unless_shares_are_set() -> None:
     assert (long.stored, long.clean, long.mixed) == (0.05, 0.2, 0.65)
     assert Walk(mixed=0.4).in_round(200) == Walk(mixed=0.4)
     assert Distil().in_round(10_000) == Distil()
+
+
+def test_the_rate_of_a_sparing_repair_grows_with_its_rounds() -> None:
+    def rates(config: Schedule, *, sparing: bool) -> list[float]:
+        return [config.peak(steps, sparing=sparing) for steps in (10, 700, 3500, 10_000)]
+
+    assert rates(Walk(), sparing=False) == [5e-4] * 4
+    assert rates(Walk(), sparing=True) == pytest.approx([5e-4, 2e-3, 1e-2, 1e-2])
+    assert rates(Walk(lr=0.3), sparing=True) == [0.3] * 4
+    assert rates(Distil(), sparing=True) == rates(Paper(), sparing=True) == [1e-3] * 4
 
 
 def test_mixed_images_lie_between_training_images() -> None:

@@ -20,7 +20,8 @@ __all__ = ["Bench", "Schedule", "lattice", "leads"]
 class Schedule:
     """The part of a method's configuration that the training loop reads."""
 
-    lr: float = 1e-3  # peak; adam: of each tensor's size. A warm-up before it, a cosine after
+    # Peak; adam: of each tensor's size. A warm-up before it, a cosine after. None: the method's own
+    lr: float | None = None
     steps: int | None = None  # a round; None for two passes over the training images, 40 to 400
     batch: int = 96
     optimiser: str = "adam"  # or "sgd": with Nesterov momentum of 0.9
@@ -30,7 +31,8 @@ class Schedule:
     restart: bool = False  # whether to start from what calibration alone brings nearer
 
     def __post_init__(self) -> None:
-        if not 0 < self.lr < 100 or self.batch < 2 or (self.steps is not None and self.steps < 1):
+        rate_fits = self.lr is None or 0 < self.lr < 100
+        if not rate_fits or self.batch < 2 or (self.steps is not None and self.steps < 1):
             raise CompdError(
                 f"expected 0 < lr < 100, steps >= 1 and batch >= 2, got lr={self.lr}, "
                 f"steps={self.steps}, batch={self.batch}"
@@ -51,6 +53,17 @@ class Schedule:
         """The configuration for a round of so many steps."""
         del steps
         return self
+
+    def peak(self, steps: int, *, sparing: bool) -> float:
+        """Peak learning rate of a round of so many steps.
+
+        Args:
+            steps: of the round.
+            sparing: whether the repair then goes back towards the start as far as it can
+                (:class:`compd.compress.tuning.Tuning`).
+        """
+        del steps, sparing
+        return 1e-3 if self.lr is None else self.lr
 
     def steps_for(self, images: int) -> int:
         """Steps of a round with so many training images."""

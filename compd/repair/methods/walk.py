@@ -22,6 +22,11 @@ __all__ = ["Walk", "walk_loss"]
 Value = TypeVar("Value", float, Tensor)
 
 
+_RATE = 5e-4
+# Of a sparing repair, in a round of so many steps and more, and in proportion in shorter ones. A
+# pruned network is far from its original; only fast steps come near it, and many to calm down.
+_FAST_RATE, _FAST_STEPS = 1e-2, 3500
+
 _LONG = 200  # steps; in rounds as long as that, other shares of a batch:
 _LONG_SHARES: dict[str, Any] = {"stored": 0.05, "clean": 0.2, "mixed": 0.65}
 
@@ -30,7 +35,6 @@ _LONG_SHARES: dict[str, Any] = {"stored": 0.05, "clean": 0.2, "mixed": 0.65}
 class Walk(Schedule):
     """KL to the original's full output, on clean, mixed, stored and walked images."""
 
-    lr: float = 5e-4
     clean: float = 0.35
     mixed: float = 0.3  # share of a batch that is blends of two training images
     scales: bool = True
@@ -56,6 +60,12 @@ class Walk(Schedule):
         """
         own = any(getattr(self, name) != getattr(Walk, name) for name in _LONG_SHARES)
         return self if own or steps < _LONG else replace(self, **_LONG_SHARES)
+
+    def peak(self, steps: int, *, sparing: bool) -> float:
+        """Peak learning rate: 0.0005; up to 0.01 in a long round of a sparing repair."""
+        if self.lr is not None:
+            return self.lr
+        return max(_RATE, _FAST_RATE * min(1.0, steps / _FAST_STEPS)) if sparing else _RATE
 
     def hopeless(self, classes: int) -> float:
         """As everywhere, but capped."""
