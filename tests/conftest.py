@@ -7,6 +7,7 @@ import struct
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -40,8 +41,18 @@ MakePng = Callable[..., bytes]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The slow ones first: no worker is left with one of minutes when all others are done."""
-    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+    """The slow ones first, some to each worker: none begins one of minutes when others are done.
+
+    ``--dist worksteal`` gives each worker one slice of this list, and takes from its end.
+    """
+    slow = [item for item in items if item.get_closest_marker("slow") is not None]
+    rest = iter([item for item in items if item.get_closest_marker("slow") is None])
+    ordered: list[pytest.Item] = []
+    for worker in range(_WORKERS):
+        first = slow[worker::_WORKERS]
+        ordered += first
+        ordered += islice(rest, max(0, len(items) // _WORKERS - len(first)))
+    items[:] = [*ordered, *rest]
 
 
 @contextmanager
