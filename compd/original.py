@@ -59,6 +59,8 @@ def prepare_original(
         mean, std = file.mean, file.std
     if mean is None and not factory:
         mean, std = _channel_stats(splits)
+    if width is None and file is not None and not factory:
+        width = file.width
     if width is None and not factory:
         small = dataset.small and file is None
         width = ZOO[model].small_width if small else ZOO[model].width
@@ -186,6 +188,8 @@ def train_original(
     )  # fmt: skip
     net = original.net if isinstance(original, Classifier) and spec.mean else original
     metadata = {"architecture": model, "dataset": splits.dataset.name}
+    if spec.width is not None:
+        metadata["width"] = str(spec.width)
     for name, stats in (("mean", spec.mean), ("std", spec.std)):
         if stats is not None:
             metadata[name] = ",".join(str(value) for value in stats)

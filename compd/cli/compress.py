@@ -14,7 +14,7 @@ from compd.cli.takes import takes_pair
 __all__ = ["compress"]
 
 
-@takes_pair("pair", *FILE_OPTIONS)
+@takes_pair("pair", "trust", *FILE_OPTIONS)
 def compress(
     request: PairRequest,
     out: Annotated[Path, typer.Option("--out", help="Directory for the pair.")],

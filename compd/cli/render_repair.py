@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from rich.table import Table
 
 from compd.cli.console import Console
 from compd.cli.render import percent, print_facts
+from compd.intervals import Share
 from compd.repair import Plan, RepairResult
 
 __all__ = ["print_plan", "print_repair"]
@@ -27,8 +29,14 @@ def print_plan(plan: Plan) -> None:
     )  # fmt: skip
 
 
-def print_repair(result: RepairResult) -> None:
-    """Print a repair's whole verdict."""
+def print_repair(result: RepairResult, corpus: Path, *, trust: bool) -> None:
+    """Print a repair's whole verdict.
+
+    Args:
+        result: of the repair.
+        corpus: that it trained on.
+        trust: whether commands have to be told to trust the pair.
+    """
     clean = result.clean
     kept = (
         "the start (no round was better)"
@@ -39,8 +47,7 @@ def print_repair(result: RepairResult) -> None:
         "",
         [
             ("pair", result.pair),
-            ("trained on", f"{result.entries} entries of the corpus and rows "
-                           f"{result.rows.get('train', result.rows['repair training'])}"),
+            ("trained on", f"rows {result.rows['repair training']}"),
             ("kept", f"{kept}, chosen on rows {result.rows['repair selection']}; "
                      f"{_duration(result.seconds)}"),
             ("verdict on", f"rows {clean.rows}, touched by nothing else ({clean.images} images)"),
@@ -57,7 +64,7 @@ def print_repair(result: RepairResult) -> None:
                 f"{seen.severity:.4f}", percent(seen.severe), percent(seen.effective),
                 percent(seen.accuracy), percent(seen.natural),
                 f"{seen.blend:.0%}" if seen.round else "",
-            )
+            ) if not seen.diverged else (f"round {seen.round}", "diverged", *[""] * 5)
             for seen in result.seen
         ],
     )  # fmt: skip
@@ -99,23 +106,24 @@ def print_repair(result: RepairResult) -> None:
         ],
     )  # fmt: skip
     console = Console()
-    for step in (f"compd fuzz --pair {result.pair}", f"compd corpus verify --pair {result.pair}"):
+    pair = f"--pair {result.pair}{' --trust' if trust else ''}"
+    for step in (f"compd fuzz {pair}", f"compd corpus verify {pair} --corpus {corpus}"):
         console.print(f"next: {step}", markup=False, highlight=False, soft_wrap=True)
 
 
 def _clean_rows(result: RepairResult) -> list[tuple[str, ...]]:
     clean = result.clean
-    natural = [
-        f"{s.count} ({percent(s.share)}, {100 * s.low:.2f} to {100 * s.high:.2f})"
-        for s in (clean.natural_before, clean.natural_after)
-    ]
-    rows = [
+
+    def count(s: Share) -> str:
+        return f"{s.count} ({percent(s.share)}, {100 * s.low:.2f} to {100 * s.high:.2f})"
+
+    rows: list[tuple[str, ...]] = [
         ("accuracy", percent(clean.accuracy_before), percent(clean.accuracy_after),
          percent(clean.accuracy_original)),
-        ("natural disagreement", *natural, ""),
-        ("  of these fixed, stubborn, new", "",
-         f"{clean.fixed.count}, {clean.stubborn.count}, {clean.new.count} "
-         f"(McNemar p = {clean.p_value:.3g})", ""),
+        ("natural disagreement", count(clean.natural_before), count(clean.natural_after), ""),
+        ("  fixed", "", count(clean.fixed), ""),
+        ("  stubborn", "", count(clean.stubborn), ""),
+        (f"  new (McNemar p = {clean.p_value:.3g})", "", count(clean.new), ""),
         ("mean KL to the original", f"{clean.kl_before:.5f}", f"{clean.kl_after:.5f}", ""),
     ]  # fmt: skip
     if clean.top5 is not None:

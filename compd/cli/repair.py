@@ -12,6 +12,7 @@ from compd.cli import options as o
 from compd.cli.interrupt import first_interrupt_sets
 from compd.cli.request import FILE_OPTIONS, PairRequest
 from compd.cli.takes import takes_pair
+from compd.errors import CompdError
 
 __all__ = ["repair"]
 
@@ -30,7 +31,9 @@ def repair(
     rounds: Annotated[
         int | None, typer.Option("--rounds", help="Rounds of fine-tuning at most. Default: 3.")
     ] = None,
-    steps: Annotated[int | None, typer.Option("--steps", help="Steps a round.")] = None,
+    steps: Annotated[
+        int | None, typer.Option("--steps", help="Steps a round; at most, with --time.")
+    ] = None,
     time: Annotated[
         float | None,
         typer.Option("--time", help="Seconds for the rounds, which share them; the verdict not."),
@@ -45,7 +48,8 @@ def repair(
         typer.Option("--eps", help="Bound of the searches (255: none). Default: the corpus's."),
     ] = None,
     min_severity: Annotated[
-        float | None, typer.Option("--min-severity", help="Leave milder entries out.")
+        float | None,
+        typer.Option("--min-severity", help="Leave milder entries out; valid ones have none."),
     ] = None,
     classes: Annotated[
         str | None, typer.Option("--classes", help="Only entries of these classes: cat,dog.")
@@ -78,6 +82,11 @@ def repair(
     check_json_target(json)
     if out is not None:
         check_pair_target(out)
+        if request.pair is not None and out.resolve() == request.pair.resolve():
+            raise CompdError(
+                f"expected another directory than the pair's own, got out={str(out)!r}; the pair "
+                "stays as it is"
+            )
     given: dict[str, Any] = {
         "method": library.method(method, steps=steps, lr=lr), "rounds": rounds, "seconds": time,
         "verdict_seeds": seeds, "eps": eps, "min_severity": min_severity, "limit": limit,
@@ -100,7 +109,7 @@ def repair(
             result = library.repair(
                 built, store, out=where, splits=splits, stop=stop, report=report, **settings
             )
-    print_repair(result)
+    print_repair(result, store.directory, trust=built.spec.model.is_code)
     if json is not None:
         write_json(json, result.to_json())
     return 0

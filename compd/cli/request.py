@@ -23,10 +23,10 @@ __all__ = ["FILE_OPTIONS", "PairRequest"]
 _MODEL, _DATA = "resnet18", "digits"
 # options of files that somebody else made
 FILE_OPTIONS = (
-    "original", "deployed", "labels", "layout", "range", "bgr", "output", "deployed_input", "trust",
+    "original", "deployed", "labels", "layout", "range", "bgr", "output", "deployed_input",
 )  # fmt: skip
 _WITH_PAIR = ("pair", "data", "engine", "channels", "size", "device", "trust")  # beside --pair
-_WITH_FILES = ("data", "size", "mean", "std", "device", *FILE_OPTIONS)
+_WITH_FILES = ("data", "size", "mean", "std", "device", "trust", *FILE_OPTIONS)
 # settings of compressions whose options are named otherwise
 _OPTION_OF = {"epochs": "fine-tune-epochs", "lr": "fine-tune-lr"}
 
@@ -84,6 +84,16 @@ class PairRequest:
         named = ("pair", "model", "weights", "compress", "engine", "original", "deployed", "data")
         given = [(name, getattr(self, name)) for name in named]
         return " ".join(f"--{name} {value}" for name, value in given if value is not None)
+
+    @property
+    def data_words(self) -> str:
+        """The options that name the data and how they are read."""
+        words = [f"--data {self.data_name}"]
+        if self.channels != 3:
+            words.append(f"--channels {self.channels}")
+        if self.size is not None:
+            words.append(f"--size {self.size}")
+        return " ".join(words)
 
     def splits(self, pair: Pair | None = None) -> Splits:
         """Open the data: the one named, else the pair's own, else digits."""
@@ -213,9 +223,7 @@ class PairRequest:
     def without_files(self) -> PairRequest:
         """The same without what is said of files."""
         defaults: dict[str, Any] = {
-            field.name: field.default
-            for field in fields(self)
-            if field.name in FILE_OPTIONS and field.name != "trust"
+            field.name: field.default for field in fields(self) if field.name in FILE_OPTIONS
         }
         return replace(self, **defaults)
 
@@ -239,8 +247,6 @@ class PairRequest:
     def _reject_without_files(self) -> None:
         defaults = {field.name: field.default for field in fields(self)}
         for name in FILE_OPTIONS:
-            if name == "trust":  # it is also said of the files of --runtimes and --confirm-on
-                continue
             if getattr(self, name) != defaults[name]:
                 option = name.replace("_", "-")
                 raise CompdError(

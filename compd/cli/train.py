@@ -16,7 +16,7 @@ __all__ = ["train"]
 
 @takes_pair(
     "pair", "compress", "engine", "weight_bits", "activation_bits", "amount", "fine_tune_epochs",
-    "fine_tune_lr", *FILE_OPTIONS,
+    "fine_tune_lr", "trust", *FILE_OPTIONS,
 )  # fmt: skip
 def train(
     request: PairRequest,
@@ -31,7 +31,7 @@ def train(
             "if the data are not small) or in float32; the weights stay float32.",
         ),
     ] = None,
-    random_seed: Annotated[int, typer.Option("--random-seed", help="Of weights and order.")] = 0,
+    random_seed: Annotated[int, typer.Option("--random-seed", help="Of order and draws.")] = 0,
     threads: o.Threads = None,
 ) -> int:
     """Train an original; run the same command again to go on after an interruption."""
@@ -40,7 +40,7 @@ def train(
     from compd.original import train_original
 
     o.use_threads(threads)
-    model, data = request.model_name, request.data_name
+    model = request.model_name
     splits = request.splits()
     with live() as report:
         result = train_original(
@@ -55,7 +55,7 @@ def train(
             ("weights", str(out)),
             ("accuracy", f"{percent(result.accuracy)} (rows {result.rows['test']})"),
             ("trained on", f"rows {result.rows['train']}, watched on {result.rows['selection']}"),
-            ("next", f"compd fuzz --model {model} --weights {out} --data {data}"),
+            ("next", f"compd fuzz --model {model} --weights {out} {request.data_words}"),
         ],
     )  # fmt: skip
     return 0

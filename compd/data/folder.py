@@ -79,7 +79,7 @@ def image_folder(
         size=size,
     )
     side = int(probe.shape[-1])
-    digest = hashlib.sha256(f"{channels} {size}".encode())
+    digest = hashlib.sha256(f"{channels} {side}".encode())
     for name in sorted(files):
         for file, label in files[name]:
             digest.update(f"{name}/{file.relative_to(path)} {label} ".encode())

@@ -59,7 +59,7 @@ def from_hub(name: str, *, channels: int = 3, size: int | None = None) -> Datase
 
     return Dataset(
         name=name.rstrip("/").rpartition("/")[2],
-        identity=f"{identity}-{channels}-{size}",
+        identity=f"{identity}-{channels}-{first.shape[-1]}",
         classes=classes,
         channels=channels,
         size=int(first.shape[-1]),

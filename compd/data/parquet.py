@@ -42,13 +42,13 @@ def read_parquet(
         CompdError: if the columns are missing or of another kind, or a file is corrupt.
     """
     groups = _groups(files)
-    digest = hashlib.sha256(f"{channels} {size}".encode())
+    classes, side = _describe(groups["train"][0], channels, size)
+    digest = hashlib.sha256(f"{channels} {side}".encode())
     for group in sorted(groups):
         for file in groups[group]:
             digest.update(f"{group}/{file.name} ".encode())
             with file.open("rb") as handle:
                 digest.update(hashlib.file_digest(handle, "sha256").digest())
-    classes, side = _describe(groups["train"][0], channels, size)
     return Dataset(
         name=name,
         identity=digest.hexdigest(),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import struct
 import zipfile
 from collections.abc import Mapping
@@ -26,12 +27,13 @@ _MOST_BYTES = 4 << 30  # of a file; larger ones are no networks that int8 makes 
 
 @dataclass(frozen=True)
 class WeightsFile:
-    """Tensors of a weights file, and what it says of its own normalisation."""
+    """Tensors of a weights file, and what it says of its width and its normalisation."""
 
     path: Path
     tensors: Mapping[str, Tensor]
     mean: tuple[float, ...] | None
     std: tuple[float, ...] | None
+    width: int | None = None
 
 
 def read_weights(path: Path) -> WeightsFile:
@@ -75,7 +77,11 @@ def read_weights(path: Path) -> WeightsFile:
         metadata = {n: _numbers(tensors[f"normalise.{n}"]) for n in _CHANNEL_STATS}
         tensors = {k.removeprefix("net."): v for k, v in tensors.items() if k.startswith("net.")}
     stats = {name: _floats(metadata[name], path) for name in _CHANNEL_STATS if name in metadata}
-    return WeightsFile(path, tensors, mean=stats.get("mean"), std=stats.get("std"))
+    width = metadata.get("width", "")
+    return WeightsFile(
+        path, tensors, mean=stats.get("mean"), std=stats.get("std"),
+        width=int(width) if re.fullmatch("[0-9]{1,6}", width) else None,
+    )  # fmt: skip
 
 
 def load_weights_(net: nn.Module, weights: WeightsFile) -> None:

@@ -12,14 +12,15 @@ import torch
 from compd.agreement import strays
 from compd.data import Split
 from compd.errors import CompdError
-from compd.fuzz import Blackbox, Boundary, Campaign, Compd, Diva, Finding, Pgd
+from compd.fuzz import Blackbox, Boundary, Campaign, Compd, Dflare, Diva, Finding, Pgd
 from compd.fuzz import Settings as Search
 from compd.intervals import Share
 from compd.models.inputs import predict
 from compd.pair import Pair
+from compd.progress import Report
 from compd.repair.settings import Settings
 
-__all__ = ["Fresh", "common_seeds", "compare", "search", "searches_of"]
+__all__ = ["Fresh", "agreed_seeds", "compare", "search", "searches_of"]
 
 LEVELS = (0.05, 0.2, 0.5)  # of severity
 
@@ -48,15 +49,16 @@ def searches_of(settings: Settings) -> dict[str, Search]:
         "pgd": {"strategy": Pgd()},
         "compd": {"strategy": Compd()},
         "blackbox": {"strategy": Blackbox(queries=200)},
+        "dflare": {"strategy": Dflare(queries=200)},
     }
     return {name: replace(common, **known[name]) for name in settings.searches}
 
 
 def search(
-    pair: Pair, seeds: Split, how: Search, stop: threading.Event | None
+    pair: Pair, seeds: Split, how: Search, stop: threading.Event | None, report: Report
 ) -> tuple[Campaign, list[Finding]]:
     """Run one search to its end."""
-    campaign = Campaign(pair, seeds, how, stop=stop)
+    campaign = Campaign(pair, seeds, how, stop=stop, report=report)
     return campaign, list(campaign)
 
 
@@ -80,12 +82,12 @@ def compare(
     return Fresh(name, count, effective[0], effective[1], shares[0], shares[1])
 
 
-def common_seeds(before: Pair, after: Pair, heldout: Split) -> Split:
-    """The images of the first half on which the original and both compressed models agree."""
+def agreed_seeds(heldout: Split, *pairs: Pair) -> Split:
+    """The images of the first half on which these pairs' models, of one original, all agree."""
     images = heldout.images[: max(1, len(heldout) // 2)]
-    original = predict(before.reference.run, images).argmax(1)
+    original = predict(pairs[0].reference.run, images).argmax(1)
     agree = torch.ones_like(original, dtype=torch.bool)
-    for pair in (before, after):
+    for pair in pairs:
         agree &= ~strays(predict(pair.deployed.run, images), original)
     rows = agree.nonzero()[:, 0]
     if not len(rows):

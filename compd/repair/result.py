@@ -31,7 +31,7 @@ class RepairResult:
     fixed: int
     stubborn: int
     new: int
-    corpus_effective_before: int
+    corpus_effective_before: int  # of all entries that can be read, trained on or not
     corpus_effective_after: int
     heldout_effective_before: int
     heldout_effective_after: int

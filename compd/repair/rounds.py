@@ -32,7 +32,7 @@ from compd.repair.selection import (
 from compd.repair.settings import Settings
 from compd.repair.state import State, save_state
 
-__all__ = ["Rounds", "step_seconds"]
+__all__ = ["Rounds", "step_seconds", "steps_within"]
 
 _SAVE_EVERY = 20.0  # seconds
 _WATCH = 8  # steps from one look at the loss to the next: reading it waits for the device
@@ -65,7 +65,8 @@ class Rounds:
         the learning rate.
 
         Raises:
-            KeyboardInterrupt: if ``stop`` is set; the state is saved by then.
+            KeyboardInterrupt: if ``stop`` is set. All training is saved by then; a search that was
+                under way is done again.
         """
         state = self.state
         self._spent, self._begun = state.seconds, time.perf_counter()
@@ -86,7 +87,7 @@ class Rounds:
                 self._look(blend.pair, blend.untouched, blend.share)
             else:
                 state.notes.append(f"round {number} diverged after {state.step} steps")
-                state.seen.append(replace(state.seen[0], round=number, severity=1.0))
+                state.seen.append(replace(state.seen[0], round=number, diverged=True))
             if best_of(state.seen, self.settings) == number:
                 state.best = _copied(shadow)
             else:
@@ -129,7 +130,8 @@ class Rounds:
                     return False
                 state.first_loss = state.first_loss or value
                 self._report_step(number, value)
-            if self.stop.is_set() or time.monotonic() >= saved + _SAVE_EVERY:
+            due = state.step == state.steps or time.monotonic() >= saved + _SAVE_EVERY
+            if due or self.stop.is_set():
                 state.shadow, state.optimiser = _copied(shadow), optimiser.state_dict()
                 self._save()
                 self._check_stop()
@@ -164,13 +166,7 @@ class Rounds:
         if self.settings.seconds is None:
             return self.settings.method.steps_for(len(self.bench.images))
         left = (self.settings.seconds - self._clock()) / (self.settings.rounds - number + 1)
-        left -= self.state.look_seconds
-        method = self.settings.method
-        steps = int(left / step_seconds(self.pair, self.bench, self.settings))
-        if (longer := method.in_round(steps)) is not method:
-            settings = replace(self.settings, method=longer)
-            steps = int(left / step_seconds(self.pair, self.bench, settings))
-        return max(_FEWEST, steps)
+        return steps_within(left - self.state.look_seconds, self.pair, self.bench, self.settings)
 
     def _look_at_start(self) -> None:
         """Search the start, within a bound at which it can still get better or worse."""
@@ -239,6 +235,16 @@ class Rounds:
             facts["severity"] = f"{state.seen[0].severity:.2f} -> {state.seen[-1].severity:.2f}"
         stage = f"repairing, round {number} of {self.settings.rounds}"
         self.report(Progress(stage, state.step, state.steps, facts))
+
+
+def steps_within(seconds: float, pair: Pair, bench: Bench, settings: Settings) -> int:
+    """Steps of a round that has so long: those that fit, but no more than the method asks for."""
+    method = settings.method
+    steps = int(seconds / step_seconds(pair, bench, settings))
+    if (longer := method.in_round(steps)) is not method:
+        steps = int(seconds / step_seconds(pair, bench, replace(settings, method=longer)))
+    steps = max(_FEWEST, steps)
+    return min(steps, method.steps or steps)
 
 
 def step_seconds(pair: Pair, bench: Bench, settings: Settings) -> float:

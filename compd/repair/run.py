@@ -23,7 +23,7 @@ from compd.repair.blends import with_shadow
 from compd.repair.material import Material, material_of
 from compd.repair.methods import Bench
 from compd.repair.result import RepairResult
-from compd.repair.rounds import Rounds, step_seconds
+from compd.repair.rounds import Rounds, step_seconds, steps_within
 from compd.repair.selection import best_of
 from compd.repair.settings import Settings
 from compd.repair.state import load_state
@@ -32,6 +32,11 @@ from compd.runtimes import FileRuntime
 from compd.storage import cache_dir, check_cache, config_hash, disk_errors
 
 __all__ = ["Plan", "plan", "repair"]
+
+_OTHER_DATA = (
+    "the data are not as they were when the pair was made (files were changed, or --data names "
+    "others), so rows held out here may be among those that it was trained on"
+)
 
 
 @dataclass(frozen=True)
@@ -56,16 +61,13 @@ def plan(pair: Pair, corpus: Corpus, *, splits: Splits | None = None, **settings
     splits, material, how = _checked(pair, corpus, splits, Settings(**settings))
     bench = _bench(pair, splits, material, how)
 
-    def steps_at(each: float) -> int:
-        if how.seconds is not None:
-            return int(how.seconds / how.rounds / each)
-        return how.method.steps_for(len(splits.train))
-
-    each = step_seconds(pair, bench, how)
-    if (longer := how.method.in_round(steps_at(each))) is not how.method:
-        each = step_seconds(pair, bench, replace(how, method=longer))
-    steps = steps_at(each)
-    seconds = how.rounds * steps * each if how.seconds is None else how.seconds
+    if how.seconds is None:
+        steps = how.method.steps_for(len(splits.train))
+        longer = replace(how, method=how.method.in_round(steps))
+        seconds = how.rounds * steps * step_seconds(pair, bench, longer)
+    else:
+        seconds = how.seconds
+        steps = steps_within(seconds / how.rounds, pair, bench, how)
     return Plan(
         len(material.records), len(splits.train), how.rounds, steps, how.method.batch,
         round(seconds, 1), material.notes,
@@ -103,7 +105,8 @@ def repair(
     Raises:
         CompdError: if an argument makes no sense, the corpus is another pair's or empty, the pair
             has no shadow to train, or the disk is full.
-        KeyboardInterrupt: if ``stop`` was set; everything is saved by then.
+        KeyboardInterrupt: if ``stop`` was set. All training is saved by then; a search or a verdict
+            that was under way is done again.
     """
     asked = Settings(**settings)
     check_pair_target(out)
@@ -135,10 +138,11 @@ def repair(
         "repair training": f"{splits.train.rows} and {len(material.records)} corpus entries",
         "repair selection": splits.selection.rows,
     }
-    fixed.spec = replace(fixed.spec, rows={**pair.spec.rows, **rows})
+    if best:
+        fixed.spec = replace(fixed.spec, rows={**pair.spec.rows, **rows})
     fixed.save(out)
     verdict = verdict_on(
-        pair, fixed, material.records, material.images, splits, how, stop=stop, report=report
+        pair, fixed, material.pictures, material.labels, splits, how, stop=stop, report=report
     )
     checkpoint.unlink(missing_ok=True)
     return RepairResult.of(
@@ -150,7 +154,7 @@ def repair(
         fingerprint=fixed.fingerprint(batch=256),
         settings=how.to_json(),
         entries=len(material.records),
-        rows={**fixed.spec.rows, "verdict": splits.heldout.rows},
+        rows={**pair.spec.rows, **rows, "verdict": splits.heldout.rows},
         seen=tuple(state.seen),
         notes=(*material.notes, *state.notes, *notes),
     )
@@ -175,6 +179,8 @@ def _checked(
         splits = Splits(load_data(pair.spec.data, channels=model.channels, size=model.size))
     pair.check_input(splits.heldout.images, "held-out images")
     material = material_of(corpus, pair, splits, settings)
+    if splits.dataset.identity != pair.spec.data_identity:
+        material = replace(material, notes=(*material.notes, _OTHER_DATA))
     return splits, material, replace(settings, eps=settings.eps or material.bound)
 
 

@@ -63,6 +63,7 @@ class Seen(Untouched):
     severe: float  # share with severity of at least 0.2
     severity: float  # mean over all seeds of the worst of each; 0 where none was found
     blend: float = 1.0  # share of the trained weights; the rest: what the round started from
+    diverged: bool = False  # its loss exploded: nothing was measured, the figures are the start's
 
 
 @dataclass(frozen=True)
@@ -196,7 +197,8 @@ def bound_of_looks(seen: Seen, eps: int | None) -> int | None:
 def best_of(seen: Sequence[Seen], settings: Settings) -> int:
     """The round to keep: the mildest of those that keep accuracy and natural agreement.
 
-    It has to be milder than the start by more than the draws of a search are worth.
+    It has to be milder than the start by more than the draws of a search are worth. A round that
+    diverged is never kept.
 
     Args:
         seen: the start, then the rounds.
@@ -206,11 +208,12 @@ def best_of(seen: Sequence[Seen], settings: Settings) -> int:
         The position; 0, the start, if no round is better.
     """
     if settings.keep == "last":
-        return len(seen) - 1
+        return max(i for i, one in enumerate(seen) if not one.diverged)
     fit = [
         i
         for i, one in enumerate(seen)
-        if (i == 0 or one.severity <= (1 - _WORTH) * seen[0].severity)
+        if not one.diverged
+        and (i == 0 or one.severity <= (1 - _WORTH) * seen[0].severity)
         and one.keeps(seen[0], settings)
     ]
     return min(fit, key=lambda i: (seen[i].severity, i))

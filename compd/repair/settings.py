@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -10,7 +11,7 @@ from compd.repair.methods import METHODS, Schedule, Walk
 
 __all__ = ["KEEP", "SEARCHES", "Settings"]
 
-SEARCHES = ("boundary, severe", "boundary, first", "diva", "pgd", "compd", "blackbox")
+SEARCHES = ("boundary, severe", "boundary, first", "diva", "pgd", "compd", "blackbox", "dflare")
 
 KEEP = ("best", "last")
 
@@ -56,8 +57,8 @@ class Settings:
             )
         if self.keep not in KEEP:
             raise unknown("keep", self.keep, KEEP)
-        if self.seconds is not None and not self.seconds > 0:
-            raise CompdError(f"expected a positive time, got time={self.seconds}")
+        if self.seconds is not None and not 0 < self.seconds < math.inf:
+            raise CompdError(f"expected a time in seconds, above 0, got time={self.seconds}")
         if self.eps is not None and not 1 <= self.eps <= 255:
             raise CompdError(f"expected eps in 1..255 (levels), got eps={self.eps}")
         for name in ("min_severity", "target", "max_accuracy_drop"):

@@ -9,25 +9,22 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from compd.corpus import Record
 from compd.data import Split, Splits
-from compd.fuzz import (
-    Judge,
-)  # fmt: skip
+from compd.fuzz import Campaign, Finding, Judge
 from compd.fuzz import Settings as Search
 from compd.models.inputs import predict
 from compd.pair import Pair
 from compd.progress import Progress, Report, silent
 from compd.repair.attacks import fgsm, pgd
 from compd.repair.clean import Clean, measure_clean
-from compd.repair.fresh import Fresh, common_seeds, compare, search, searches_of
+from compd.repair.fresh import Fresh, agreed_seeds, compare, search, searches_of
 from compd.repair.settings import Settings
 
 __all__ = ["Robust", "Verdict", "verdict_on"]
 
 FGSM_LEVELS = (2, 8, 16)  # of 255, as in the paper's Table 4
 PGD_LEVELS = 8
-_PGD_IMAGES = 500
+_PGD_IMAGES, _PGD_STEPS = 500, 20
 
 
 @dataclass(frozen=True)
@@ -46,7 +43,7 @@ class Verdict:
     """All that is measured of a repair."""
 
     clean: Clean
-    corpus_effective_before: int
+    corpus_effective_before: int  # of all readable entries, trained on or not
     corpus_effective_after: int
     heldout_effective_before: int  # findings searched on the pair as it was, never trained on
     heldout_effective_after: int
@@ -57,8 +54,8 @@ class Verdict:
 def verdict_on(
     before: Pair,
     after: Pair,
-    records: tuple[Record, ...],
-    images: Tensor,
+    pictures: Tensor,
+    labels: Tensor,
     splits: Splits,
     settings: Settings,
     *,
@@ -70,48 +67,48 @@ def verdict_on(
     Args:
         before: the pair as it was.
         after: the repaired one.
-        records: entries of the corpus.
-        images: uint8 (N, C, H, W), their pictures.
+        pictures: uint8 (N, C, H, W), the corpus.
+        labels: int64 (N,), what the original answers on their seeds.
         splits: the data; only ``heldout`` is used. Its first half gives the seeds of searches.
         settings: of the repair.
         stop: set it to end early.
         report: told of progress.
 
     Raises:
-        KeyboardInterrupt: if ``stop`` is set.
+        KeyboardInterrupt: if ``stop`` is set; what was measured so far is lost.
     """
     heldout = splits.heldout
-    seeds = common_seeds(before, after, heldout)
     searches = searches_of(settings)
-    done, total = 0, 2 * len(searches) + 2
+    done, total = 0, 2 * len(searches) + 3
 
     def tick() -> None:
         nonlocal done
-        if stop is not None and stop.is_set():
-            raise KeyboardInterrupt
+        _check(stop)
         done += 1
         report(Progress("verdict", done, total))
 
+    def searched(pair: Pair, seeds: Split, how: Search) -> tuple[Campaign, list[Finding]]:
+        campaign, findings = search(pair, seeds, how, stop, report)
+        tick()
+        return campaign, findings
+
     clean = measure_clean(before, after, heldout)
     tick()
-    _, found = search(before, seeds, Search(eps=settings.eps, limit=settings.verdict_seeds), stop)
-    fresh = []
-    for name, how in searches.items():
-        campaigns = []
-        for pair in (before, after):
-            campaign, findings = search(pair, seeds, how, stop)
-            campaigns.append((campaign, findings))
-            tick()
-        fresh.append(compare(name, *campaigns))
-    labels = torch.tensor([record.seed_label for record in records])
+    first = Search(eps=settings.eps, limit=settings.verdict_seeds)
+    _, found = searched(before, agreed_seeds(heldout, before), first)
+    seeds = agreed_seeds(heldout, before, after)
+    fresh = [
+        compare(name, searched(before, seeds, how), searched(after, seeds, how))
+        for name, how in searches.items()
+    ]
     heldout_images = torch.stack([f.image for f in found]) if found else seeds.images[:0]
     heldout_labels = torch.tensor([f.seed_label for f in found], dtype=torch.int64)
-    robust = _robust(before, after, heldout, report)
+    robust = _robust(before, after, heldout, stop, report)
     tick()
     return Verdict(
         clean=clean,
-        corpus_effective_before=_effective(before, images, labels),
-        corpus_effective_after=_effective(after, images, labels),
+        corpus_effective_before=_effective(before, pictures, labels),
+        corpus_effective_after=_effective(after, pictures, labels),
         heldout_effective_before=_effective(before, heldout_images, heldout_labels),
         heldout_effective_after=_effective(after, heldout_images, heldout_labels),
         fresh=tuple(fresh),
@@ -130,7 +127,14 @@ def _effective(pair: Pair, images: Tensor, labels: Tensor) -> int:
     )
 
 
-def _robust(before: Pair, after: Pair, heldout: Split, report: Report) -> list[Robust]:
+def _check(stop: threading.Event | None) -> None:
+    if stop is not None and stop.is_set():
+        raise KeyboardInterrupt
+
+
+def _robust(
+    before: Pair, after: Pair, heldout: Split, stop: threading.Event | None, report: Report
+) -> list[Robust]:
     runs: dict[str, tuple[torch.nn.Module, Callable[[Tensor], Tensor]]] = {
         "original": (before.original, before.reference.run),
         "before": (before.shadow, before.deployed.run),
@@ -139,17 +143,23 @@ def _robust(before: Pair, after: Pair, heldout: Split, report: Report) -> list[R
     images, labels, device = heldout.images, heldout.labels, before.device
     few = slice(0, _PGD_IMAGES)
     accuracies: dict[str, dict[str, float]] = {}
-    for who, (model, run) in runs.items():
+    for number, (who, (model, run)) in enumerate(runs.items()):
 
         def accuracy(candidates: Tensor, truth: Tensor, run: Callable[[Tensor], Tensor]) -> float:
             return float((predict(run, candidates).argmax(1) == truth).double().mean())
 
+        def step_done(step: int, before: int = number * _PGD_STEPS) -> None:
+            _check(stop)
+            report(Progress("attacking", before + step, len(runs) * _PGD_STEPS))
+
         for eps, moved in fgsm(model, images, labels, FGSM_LEVELS, device=device).items():
             accuracies.setdefault(f"FGSM {eps}/255", {})[who] = accuracy(moved, labels, run)
-        moved = pgd(model, images[few], labels[few], PGD_LEVELS, device=device)
-        name = f"PGD-20 {PGD_LEVELS}/255"
+        moved = pgd(
+            model, images[few], labels[few], PGD_LEVELS, steps=_PGD_STEPS, device=device,
+            report=step_done,
+        )  # fmt: skip
+        name = f"PGD-{_PGD_STEPS} {PGD_LEVELS}/255"
         accuracies.setdefault(name, {})[who] = accuracy(moved, labels[few], run)
-        report(Progress("attacking", len(accuracies), len(accuracies)))
     return [
         Robust(name, len(images[few]) if "PGD" in name else len(images), **values)
         for name, values in accuracies.items()

@@ -41,9 +41,11 @@ def test_repair_prints_the_whole_verdict_and_writes_it(
               *QUICK)  # fmt: skip
     assert ran.code == 0, ran.err
     for text in (
-        "natural disagreement", "fixed, stubborn, new", "mean KL", "of the corpus, still effective",
-        "found on held-out seeds", "boundary, severe", "blackbox", "FGSM 8/255", "PGD-20",
+        "natural disagreement", "fixed", "stubborn", "new (McNemar", "mean KL",
+        "of the corpus, still effective",
+        "found on held-out seeds", "boundary, severe", "blackbox", "dflare", "FGSM 8/255", "PGD-20",
         "within 24/255", f"next: compd fuzz --pair {out}",
+        f"next: compd corpus verify --pair {out} --corpus {found}",
     ):  # fmt: skip
         assert text in ran.out, text
     result = RepairResult.from_json(json.loads(target.read_text()))
@@ -87,6 +89,35 @@ def test_bad_input(
     assert ran.code == 2
     assert named in ran.err.splitlines()[-1]
     assert not (tmp_path / "o").exists()
+
+
+def test_a_pair_is_not_written_over(run: Run, cached: Any, found: Path) -> None:
+    ran = run("repair", "--pair", cached.pair, "--corpus", found, "--out", f"{cached.pair}/.")
+    assert ran.code == 2
+    assert "another directory than the pair's own" in ran.err.splitlines()[-1]
+
+
+def test_a_factorys_pair_is_repaired_if_it_is_trusted(
+    run: Run, cached: Any, found: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "somebodys.py").write_text(
+        "from compd.models import build_zoo_model\n\n\n"
+        "def make():\n    return build_zoo_model('lenet5', classes=10, size=32)\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    made = run("compress", "--model", "somebodys:make", "--compress", "ptq", "--out", "pair")
+    assert made.code == 0, made.err
+    repair = ("repair", "--pair", "pair", "--corpus", found, "--force", "--out", "fixed", *QUICK)
+    refused = run(*repair)
+    assert refused.code == 2
+    assert "expected --trust" in refused.err
+    ran = run(*repair, "--trust")
+    assert ran.code == 0, ran.err
+    assert "next: compd fuzz --pair fixed --trust" in ran.out
+    target = ("--to", "safetensors", "--of", "original", "--out", "model.safetensors")
+    assert run("export", "--pair", "pair", *target).code == 2
+    assert run("export", "--pair", "pair", "--trust", *target).code == 0
 
 
 @pytest.mark.slow

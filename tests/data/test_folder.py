@@ -50,6 +50,8 @@ def test_files_that_are_no_images_are_left_alone(tmp_path: Path, make_folder: An
 def test_the_identity_follows_contents_names_and_settings(tmp_path: Path, make_folder: Any) -> None:
     folder = make_folder(tmp_path / "a")
     seen = {load_data(str(folder)).identity}
+    side = load_data(str(folder)).size
+    assert load_data(str(folder), size=side).identity in seen  # the same pixels
     shutil.copytree(folder, tmp_path / "b")
     assert load_data(str(tmp_path / "b")).identity in seen  # wherever it lies
     seen.add(load_data(str(folder), channels=1).identity)

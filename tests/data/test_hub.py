@@ -44,6 +44,7 @@ def test_the_identity_follows_the_settings(tmp_path: Path, make_folder: Any) -> 
     folder = str(make_folder(tmp_path / "pets"))
     assert from_hub(folder).identity == from_hub(folder).identity
     assert from_hub(folder).identity != from_hub(folder, size=16).identity
+    assert from_hub(folder, size=from_hub(folder).size).identity == from_hub(folder).identity
 
 
 def test_a_name_that_does_not_exist(tmp_path: Path, refuses: Any) -> None:

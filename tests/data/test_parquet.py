@@ -86,6 +86,7 @@ def test_the_identity_follows_contents_and_settings(tmp_path: Path, make_parquet
     file = str(make_parquet(tmp_path / "x.parquet", seed=1))
     seen = {load_data(file).identity, load_data(file, size=16).identity}
     assert load_data(file).identity in seen
+    assert load_data(file, size=load_data(file).size).identity in seen  # the same pixels
     make_parquet(tmp_path / "x.parquet", seed=2)
     seen.add(load_data(file).identity)
     assert len(seen) == 3

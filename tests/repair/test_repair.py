@@ -7,24 +7,26 @@ import math
 import shutil
 import threading
 from collections import namedtuple
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from tiny import tiny_pair, tiny_splits
+from tiny import tiny_pair, tiny_splits, untrained
 from torch import nn
 
 from compd.compress import Prune, Ptq, Qat
-from compd.corpus import Corpus
+from compd.corpus import Corpus, Record
 from compd.data import Splits
 from compd.fuzz import Judge
 from compd.models import model_hash
+from compd.models.inputs import predict
 from compd.pair import Pair
 from compd.progress import Progress
 from compd.repair import Distil, Paper, RepairResult, Walk, plan, repair
+from compd.repair.material import material_of
 from compd.repair.selection import Seen, best_of, bound_of_looks
 from compd.repair.settings import Settings
 from compd.storage import cache_dir
@@ -39,13 +41,14 @@ QUICK: dict[str, Any] = {
 }  # fmt: skip
 
 
-def poisoned(*names: str) -> Splits:
+def poisoned(*names: str, labels_only: bool = False) -> Splits:
     """The tiny splits with other images and labels in the named ones."""
     splits = Splits(tiny_splits().dataset)
     for name in names:
         split = getattr(splits, name)
         generator = torch.Generator().manual_seed(9)
         images = torch.randint(0, 256, split.images.shape, generator=generator).to(torch.uint8)
+        images = split.images if labels_only else images
         setattr(splits, name, replace(split, images=images, labels=split.labels.flip(0)))
     return splits
 
@@ -54,7 +57,11 @@ def test_a_repair_writes_a_pair_that_deviates_less(make_corpus: MakeCorpus, tmp_
     pair, corpus = make_corpus()
     before = dict(pair.hashes)
     how = {**QUICK, "method": Walk(steps=80, batch=48, lr=1e-2), "max_accuracy_drop": 0.02}
-    result = repair(pair, corpus, out=tmp_path / "out", **how)
+    told: dict[str, Progress] = {}
+    result = repair(
+        pair, corpus, out=tmp_path / "out", report=lambda p: told.update({p.stage: p}), **how
+    )
+    assert all(told[stage].done == told[stage].total for stage in ("verdict", "attacking"))
     assert pair.hashes == before
     assert (result.rounds, result.best_round) == (1, 1)
     assert result.seen[1].severity < result.seen[0].severity
@@ -154,13 +161,14 @@ def test_what_ships_is_what_the_shadow_says(
     assert float((shadow - fixed.deployed.run(images)).abs().max()) < 0.3
 
 
-def test_nothing_trains_on_selection_or_heldout_rows(
+def test_nothing_trains_on_selection_or_heldout_rows_or_on_true_labels(
     make_corpus: MakeCorpus, tmp_path: Path, one_thread: None
 ) -> None:
     pair, corpus = make_corpus()
     how = {**QUICK, "keep": "last"}  # whatever these rows say of it
     hashes = []
-    for i, splits in enumerate((tiny_splits(), poisoned("heldout"), poisoned("selection"))):
+    others = (poisoned("heldout"), poisoned("selection"), poisoned("train", labels_only=True))
+    for i, splits in enumerate((tiny_splits(), *others)):
         result = repair(pair, corpus, out=tmp_path / str(i), **{**how, "splits": splits})
         assert result.best_round == 1
         hashes.append(model_hash(Pair.load(result.pair).shadow))
@@ -214,7 +222,7 @@ def test_what_it_starts_from_is_chosen_once(
     assert model_hash(Pair.load(rest.pair).shadow) == model_hash(Pair.load(whole.pair).shadow)
 
 
-@pytest.mark.parametrize("moment", ["early", "late"])
+@pytest.mark.parametrize("moment", ["early", "late", "between"])
 def test_an_interrupted_repair_ends_as_one_that_was_not(
     make_corpus: MakeCorpus, tmp_path: Path, one_thread: None, moment: str
 ) -> None:
@@ -222,15 +230,25 @@ def test_an_interrupted_repair_ends_as_one_that_was_not(
     how = {**QUICK, "rounds": 2, "target": None}
     whole = repair(pair, corpus, out=tmp_path / "whole", **how)
     stop = threading.Event()
+    stages = {
+        "early": ["repairing, round 1"],
+        "late": ["repairing, round 2"],
+        "between": ["repairing, round 1", "searching"],  # what was trained has to be saved by then
+    }[moment]
 
     def interrupt(progress: Progress) -> None:
-        if progress.stage.startswith(f"repairing, round {1 if moment == 'early' else 2}"):
+        if stages and progress.stage.startswith(stages[0]):
+            stages.pop(0)
+        if not stages:
             stop.set()
 
     with pytest.raises(KeyboardInterrupt):
         repair(pair, corpus, out=tmp_path / "cut", stop=stop, report=interrupt, **how)
     assert list((cache_dir() / "repairs").iterdir())
-    rest = repair(pair, corpus, out=tmp_path / "cut", **how)
+    told: list[Progress] = []
+    rest = repair(pair, corpus, out=tmp_path / "cut", report=told.append, **how)
+    again = any(progress.stage.startswith("repairing, round 1") for progress in told)
+    assert again == (moment == "early")
     assert not list((cache_dir() / "repairs").iterdir())
     assert any("went on" in note for note in rest.notes)
     same = {"pair": "", "seconds": 0.0, "notes": (), "fingerprint": {}}
@@ -248,11 +266,15 @@ def test_a_torn_state_file_means_starting_over(make_corpus: MakeCorpus, tmp_path
     assert repair(pair, corpus, out=tmp_path / "out", **QUICK).rounds == 1
 
 
-def test_a_learning_rate_that_diverges_is_caught(make_corpus: MakeCorpus, tmp_path: Path) -> None:
+@pytest.mark.parametrize("keep", ["best", "last"])
+def test_a_learning_rate_that_diverges_is_caught(
+    make_corpus: MakeCorpus, tmp_path: Path, keep: str
+) -> None:
     pair, corpus = make_corpus()
-    wild = Walk(steps=60, batch=16, lr=50.0, optimiser="sgd")
-    result = repair(pair, corpus, out=tmp_path / "out", **{**QUICK, "method": wild})
+    how = {**QUICK, "method": Walk(steps=60, batch=16, lr=50.0, optimiser="sgd"), "keep": keep}
+    result = repair(pair, corpus, out=tmp_path / "out", **how)
     assert result.best_round == 0
+    assert result.seen[1] == replace(result.seen[0], round=1, diverged=True)
     assert any("diverged" in note for note in result.notes)
     assert model_hash(Pair.load(result.pair).shadow) == pair.hashes["shadow"]
 
@@ -289,6 +311,9 @@ def test_the_mildest_round_that_loses_nothing_is_kept(
     ]  # fmt: skip
     assert best_of(seen, Settings()) == best
     assert best_of(seen, Settings(keep="last")) == len(rounds) - 1
+    for settings in (Settings(), Settings(keep="last")):  # what diverged counts as never run
+        diverged = replace(seen[-1], round=len(seen), severity=0.0, diverged=True)
+        assert best_of([*seen, diverged], settings) == best_of(seen, settings)
 
 
 def test_the_time_budget_ends_the_rounds(make_corpus: MakeCorpus, tmp_path: Path) -> None:
@@ -306,6 +331,54 @@ def test_a_plan_changes_nothing(make_corpus: MakeCorpus, tmp_path: Path) -> None
     assert (planned.entries, planned.rounds, planned.steps) == (len(corpus), 1, 20)
     assert planned.seconds > 0
     assert tiny_pair(Ptq(weight_bits=4)).hashes == pair.hashes == before
+
+
+@pytest.mark.parametrize(("seconds", "steps"), [(1e-6, 10), (1e6, 20)])
+def test_steps_are_a_limit_where_time_is_the_budget(
+    make_corpus: MakeCorpus, seconds: float, steps: int
+) -> None:
+    pair, corpus = make_corpus()
+    how = {key: value for key, value in QUICK.items() if key != "searches"}
+    assert plan(pair, corpus, **how, seconds=seconds).steps == steps
+
+
+def test_data_that_are_not_the_pairs_are_said(make_corpus: MakeCorpus) -> None:
+    pair, corpus = make_corpus()
+    changed = Splits(replace(tiny_splits().dataset, identity="tiny with one image more"))
+    for splits, said in ((tiny_splits(), False), (changed, True)):
+        notes = plan(pair, corpus, splits=splits).notes
+        assert any("held out" in note for note in notes) == said
+
+
+def test_all_of_the_corpus_is_judged(make_corpus: MakeCorpus, tmp_path: Path) -> None:
+    pair, corpus = make_corpus()
+    result = repair(pair, corpus, out=tmp_path / "out", limit=3, **QUICK)
+    assert result.entries == 3 < len(corpus) == result.corpus_effective_before
+
+
+def test_the_original_labels_what_another_one_has_found(make_corpus: MakeCorpus) -> None:
+    pair, corpus = make_corpus()
+    other = Pair(pair.spec, untrained(), pair.shadow, device=pair.device)
+    material = material_of(corpus, other, tiny_splits(), Settings(force=True))
+    seeds = torch.stack([corpus.seed_image(record) for record in corpus])
+    assert torch.equal(material.labels, predict(other.reference.run, seeds).argmax(1))
+    stored = torch.tensor([record.seed_label for record in corpus])
+    assert not torch.equal(material.labels, stored)
+    own = material_of(corpus, pair, tiny_splits(), Settings())
+    assert torch.equal(own.labels, stored)
+
+
+def test_labels_that_the_pair_does_not_have_are_left_out(
+    make_corpus: MakeCorpus, refuses: Refuses
+) -> None:
+    pair, corpus = make_corpus()
+
+    class Mislabelled(Corpus):
+        def __iter__(self) -> Iterator[Record]:
+            return iter([replace(record, seed_label=3) for record in super().__iter__()])
+
+    with refuses("none that may be used", "labels are not of the pair's 3 classes"):
+        material_of(Mislabelled(corpus.directory), pair, tiny_splits(), Settings())
 
 
 def test_another_pairs_corpus_is_refused_without_force(
@@ -364,6 +437,7 @@ def test_bad_input_is_refused_in_one_line(
 @pytest.mark.parametrize(
     ("changes", "named"),
     [({"rounds": 0}, "rounds=0"), ({"seconds": 0.0}, "time=0.0"), ({"eps": 0}, "eps=0"),
+     ({"seconds": math.inf}, "time=inf"), ({"seconds": math.nan}, "time=nan"),
      ({"limit": 0}, "limit=0"), ({"min_severity": 2.0}, "min_severity=2.0"),
      ({"method": "magic"}, "method='magic'"), ({"random_seed": -1}, "-1"),
      ({"searches": ()}, "search=''"), ({"searches": ("magic",)}, "search='magic'")],
