@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from dataclasses import dataclass
 
 from rich.progress import (
     BarColumn,
@@ -44,12 +44,17 @@ def live() -> Iterator[Report]:
     )
     with bar:
         tasks: dict[str, TaskID] = {}
+        done: dict[str, int] = {}
 
         def report(progress: Progress) -> None:
-            if progress.stage not in tasks:
-                tasks[progress.stage] = bar.add_task(progress.stage, total=progress.total, facts="")
+            stage = progress.stage
+            if stage not in tasks:
+                tasks[stage] = bar.add_task(stage, total=progress.total, facts="")
+            elif progress.done < done[stage]:  # the same again, from its beginning
+                bar.reset(tasks[stage])
+            done[stage] = progress.done
             bar.update(
-                tasks[progress.stage],
+                tasks[stage],
                 completed=progress.done,
                 total=progress.total,
                 facts=_facts(progress),
@@ -58,19 +63,30 @@ def live() -> Iterator[Report]:
         yield report
 
 
+@dataclass
+class _Stage:
+    """What was told of a stage of this name since it began, or began again."""
+
+    begun: float  # seconds
+    next: float = 0.0  # when a line is due
+    done: int = 0
+
+
 def _plain(console: Console) -> Report:
-    state: dict[str, Any] = {"stage": "", "next": 0.0, "begun": 0.0, "ended": False}
+    stages: dict[str, _Stage] = {}
 
     def report(progress: Progress) -> None:
         now = time.monotonic()
-        if progress.stage != state["stage"]:
-            state.update(stage=progress.stage, begun=now, next=0.0, ended=False)
+        stage = stages.get(progress.stage)
+        if stage is None or progress.done < stage.done:
+            stage = stages[progress.stage] = _Stage(now)
         ended = progress.done >= progress.total
-        if (ended and state["ended"]) or (not ended and now < state["next"]):
+        known = ended and stage.done >= progress.total
+        stage.done = progress.done
+        if known or (not ended and now < stage.next):
             return
-        state["ended"] = ended
-        state["next"] = now + _PLAIN_EVERY
-        elapsed = now - state["begun"]
+        stage.next = now + _PLAIN_EVERY
+        elapsed = now - stage.begun
         left = ""
         if 0 < progress.done < progress.total and elapsed > 1:
             left = f"  {elapsed * (progress.total - progress.done) / progress.done:.0f} s left"

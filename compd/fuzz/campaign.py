@@ -215,7 +215,9 @@ class Campaign:
                 self._unproved = int(group.found.sum()), group.severity
             group.asked += torch.bincount(proposal.seeds, minlength=len(chosen))
             self._tick()
-            share = group.share_done(strategy, task.steps)
+            share = task.share
+            if share is None:
+                share = group.share_done(strategy, task.steps)
             self._report_progress(progress[0] + int(share * len(chosen)), progress[1])
             yield findings
             if self._ended_early():

@@ -24,7 +24,8 @@ __all__ = ["Robust", "Verdict", "verdict_on"]
 
 FGSM_LEVELS = (2, 8, 16)  # of 255, as in the paper's Table 4
 PGD_LEVELS = 8
-_PGD_IMAGES, _PGD_STEPS = 500, 20
+_PGD_STEPS = 20
+_PGD_IMAGES = 5  # for each seed of the searches
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,7 @@ def verdict_on(
     ]
     heldout_images = torch.stack([f.image for f in found]) if found else seeds.images[:0]
     heldout_labels = torch.tensor([f.seed_label for f in found], dtype=torch.int64)
-    robust = _robust(before, after, heldout, stop, report)
+    robust = _robust(before, after, heldout, _PGD_IMAGES * settings.verdict_seeds, stop, report)
     tick()
     return Verdict(
         clean=clean,
@@ -133,15 +134,21 @@ def _check(stop: threading.Event | None) -> None:
 
 
 def _robust(
-    before: Pair, after: Pair, heldout: Split, stop: threading.Event | None, report: Report
+    before: Pair,
+    after: Pair,
+    heldout: Split,
+    count: int,
+    stop: threading.Event | None,
+    report: Report,
 ) -> list[Robust]:
+    """Attack each model; by PGD on the first ``count`` images only."""
     runs: dict[str, tuple[torch.nn.Module, Callable[[Tensor], Tensor]]] = {
         "original": (before.original, before.reference.run),
         "before": (before.shadow, before.deployed.run),
         "after": (after.shadow, after.deployed.run),
     }
     images, labels, device = heldout.images, heldout.labels, before.device
-    few = slice(0, _PGD_IMAGES)
+    few = slice(0, count)
     accuracies: dict[str, dict[str, float]] = {}
     for number, (who, (model, run)) in enumerate(runs.items()):
 

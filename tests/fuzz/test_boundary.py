@@ -52,6 +52,23 @@ class Linear(nn.Module):
         return (x.flatten(1) - 0.5) @ self.weight.T
 
 
+@pytest.mark.parametrize("coverage", ["none", "neuron"])
+@pytest.mark.parametrize("goal", ["first", "severe"])
+def test_progress_is_of_the_whole_walk(goal: str, coverage: str) -> None:
+    told: list[float] = []
+    config = Boundary(steps=8, climbs=4, coverage=coverage)
+    campaign = fuzz(
+        tiny_pair(COARSE), tiny_splits().seeds, limit=20, batch=20, eps=24, goal=goal,
+        strategy=config, report=lambda progress: told.append(progress.done / progress.total),
+    )  # fmt: skip
+    looks = sum(1 for _ in campaign.steps())
+    assert told == sorted(told)
+    assert told[-1] == 1
+    if goal == "severe":  # neither there long before the end, nor nowhere
+        assert told[looks // 2] < 0.9
+        assert 0.5 < told[looks - 6] < 1
+
+
 def linear_task(shadow=WEIGHT, *, bound=Bound(), random_seed=0, **how):  # noqa: B008
     """Six seeds of noise, and two linear models."""
     pair = Pair(tiny_spec(Prune()), Linear(WEIGHT.clone()), Linear(shadow.clone()), device=CPU)

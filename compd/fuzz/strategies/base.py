@@ -52,6 +52,9 @@ class Task:
     def __post_init__(self) -> None:
         self.blind = torch.zeros(len(self.images), dtype=torch.bool)  # seeds without a gradient
         self.steps = torch.zeros(len(self.images), dtype=torch.int64)  # gradients of each seed
+        # About how much of the search is done, 0..1, if its strategy says so; else the framework
+        # takes gradients or candidates for it.
+        self.share: float | None = None
 
     @cached_property
     def original(self) -> Callable[[Tensor], Any]:

@@ -32,6 +32,10 @@ from compd.fuzz.strategies.walk import Walk
 
 __all__ = ["Boundary", "search_boundary"]
 
+_CLIMB = (
+    2  # what a climb takes of all steps: every found seed is in it, with both models' gradients
+)
+
 
 @dataclass(frozen=True)
 class Boundary:
@@ -66,18 +70,28 @@ def search_boundary(config: Boundary, task: Task) -> Search:
     With goal "severe", then go on from the deviations.
     """
     walk = Walk(task, reach=config.reach, patience=config.patience, coverage=config.coverage)
+    severe = task.goal == "severe"
+    total = config.steps + (2 * config.climbs * _CLIMB if severe else 0)
+
+    def spent(rounds: float) -> None:
+        task.share = rounds / total
+
     yield from _rounds(
-        walk, config.steps, lambda: ~(walk.found | walk.stuck | task.blind),
+        walk, config.steps, lambda: ~(walk.found | walk.stuck | task.blind), spent,
         trials=config.trials, stride=config.stride, enough=True,
     )  # fmt: skip
-    if task.goal == "severe":
+    if severe:
         climb: dict[str, Any] = {
             "trials": config.climb_trials,
             "stride": config.climb_stride,
             "enough": False,
         }
-        yield from _rounds(walk, config.climbs, lambda: walk.found & ~task.blind, **climb)
-        for _ in range(config.climbs):
+        yield from _rounds(
+            walk, config.climbs, lambda: walk.found & ~task.blind,
+            lambda rounds: spent(config.steps + _CLIMB * rounds), **climb,
+        )  # fmt: skip
+        for i in range(config.climbs):
+            spent(config.steps + _CLIMB * (config.climbs + i + 1))
             mild = walk.found & ~task.blind & (walk.severity < config.severe)
             if not mild.any():
                 return
@@ -85,16 +99,23 @@ def search_boundary(config: Boundary, task: Task) -> Search:
 
 
 def _rounds(
-    walk: Walk, steps: int, going: Callable[[], Tensor], **how: Any
+    walk: Walk,
+    steps: int,
+    going: Callable[[], Tensor],
+    spent: Callable[[int], None],
+    **how: Any,
 ) -> Generator[Proposal, Judgement, None]:
-    """Step with all seeds that are still going, ``steps`` times.
+    """Step with all seeds that are still going, ``steps`` times; ``spent`` is told of each.
 
     With coverage, only half as many times. The rest goes to seeds by what they have lit.
     """
-    for _ in range(steps if walk.coverage is None else (steps + 1) // 2):
+    done = 0
+    while done < (steps if walk.coverage is None else (steps + 1) // 2):
         seeds = going().nonzero()[:, 0]
         if not len(seeds):
             return
+        done += 1
+        spent(done)
         yield from walk.step(seeds, **how)
     if walk.coverage is None:
         return
@@ -107,4 +128,6 @@ def _rounds(
         if not len(seeds):
             return
         left[seeds] -= 1
+        done += 1
+        spent(min(done, steps))
         yield from walk.step(seeds, **how)
