@@ -39,6 +39,7 @@ from compd.compress.graph import (
 )
 from compd.compress.neighbours import NeighbourObserver
 from compd.compress.pixels import exact_input_, take_images_
+from compd.compress.quantiser import Quantiser, recipe, set_grid_
 from compd.errors import CompdError, unknown
 from compd.models.factory import trace
 from compd.models.inputs import to_input
@@ -110,15 +111,15 @@ def new_shadow(
     half = 2 ** (weight_bits - 1)
     # Not the fused quantisers: those write to their scales in each forward pass, so that a shadow
     # would not be a pure function (torch 2.13).
-    activation = _quantiser(
-        observer=HistogramObserver if histogram else MovingAverageMinMaxObserver, **shared
-    )
+    observer = HistogramObserver if histogram else MovingAverageMinMaxObserver
+    activation = recipe(Quantiser, observer=observer, **shared)
     grid: dict[str, Any] = {"quant_min": -half, "quant_max": half - 1, "dtype": torch.qint8}
     grid |= {"qscheme": torch.per_channel_symmetric}
     if (weight_bits, activation_bits) == (8, 8):
-        weight = _quantiser(observer=NeighbourObserver, **grid)
+        weight = recipe(FakeQuantize, observer=NeighbourObserver, **grid)
     else:
-        weight = _quantiser(
+        weight = recipe(
+            FakeQuantize,
             observer=MovingAveragePerChannelMinMaxObserver,
             averaging_constant=1.0,  # the range of the weights as they are, not as they were
             **grid,
@@ -180,9 +181,7 @@ def freeze_ranges_(shadow: nn.Module) -> None:
         if isinstance(module, FakeQuantize):
             # Calibration only observes: without this, scales would hold what the memory held.
             with _quiet():
-                scale, zero_point = module.calculate_qparams()
-            for buffer, value in ((module.scale, scale), (module.zero_point, zero_point)):
-                buffer.resize_(value.shape).copy_(value)
+                set_grid_(module)
 
 
 def convert(shadow: nn.Module, engine: str) -> fx.GraphModule:
@@ -203,11 +202,6 @@ def convert(shadow: nn.Module, engine: str) -> fx.GraphModule:
     frozen = copy.deepcopy(shadow).cpu().eval()
     with quantized_engine(engine), _quiet(), _quantisable("model", engine):
         return convert_fx(frozen)
-
-
-def _quantiser(**settings: Any) -> Any:
-    """A recipe for a quantiser; PyTorch makes one for each place in the graph."""
-    return FakeQuantize.with_args(**settings)  # type: ignore[no-untyped-call]
 
 
 @contextmanager

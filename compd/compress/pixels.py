@@ -15,10 +15,10 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, fx, nn
-from torch.ao.quantization.fake_quantize import FakeQuantize
 from torch.ao.quantization.observer import FixedQParamsObserver
 
 from compd.compress.graph import ARITHMETIC
+from compd.compress.quantiser import Quantiser, recipe
 
 __all__ = ["Normalised", "bordered", "exact_input_", "given_state", "normalised", "take_images_"]
 
@@ -147,8 +147,8 @@ def exact_input_(shadow: fx.GraphModule) -> None:
     for node in shadow.graph.nodes:
         if node.target is bordered:
             (user,) = node.users
-            quantiser = FakeQuantize.with_args(  # type: ignore[no-untyped-call]
-                observer=FixedQParamsObserver, scale=1 / _LEVELS, zero_point=_MIDDLE,
+            quantiser = recipe(
+                Quantiser, observer=FixedQParamsObserver, scale=1 / _LEVELS, zero_point=_MIDDLE,
                 quant_min=0, quant_max=_LEVELS, dtype=torch.quint8,
                 qscheme=torch.per_tensor_affine,
             )  # fmt: skip

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from compd.compress.int8 import activation_quantisers
+from compd.models.rounding import rounded
 
 __all__ = ["learn_scales_", "settle_scales_"]
 
@@ -45,10 +46,7 @@ def settle_scales_(shadow: nn.Module) -> None:
 
 def _forward(self: Any, x: Tensor) -> Tensor:
     gradient = 1 / math.sqrt(x[0].numel() * self.quant_max)  # LSQ, section 2.2
-    rounded: Tensor = torch._fake_quantize_learnable_per_tensor_affine(
-        x, _learnt(self), _zero_point(self), self.quant_min, self.quant_max, gradient
-    )
-    return rounded
+    return rounded(x, _learnt(self), self.zero_point, self.quant_min, self.quant_max, pace=gradient)
 
 
 def _learnt(quantiser: Any) -> Tensor:

@@ -23,6 +23,7 @@ from compd.repair.settings import Settings
 __all__ = ["Fresh", "agreed_seeds", "compare", "search", "searches_of"]
 
 LEVELS = (0.05, 0.2, 0.5)  # of severity
+_QUERIES = 100  # candidates a seed of the searches without gradients
 
 
 @dataclass(frozen=True)
@@ -48,8 +49,8 @@ def searches_of(settings: Settings) -> dict[str, Search]:
         "diva": {"strategy": Diva()},
         "pgd": {"strategy": Pgd()},
         "compd": {"strategy": Compd()},
-        "blackbox": {"strategy": Blackbox(queries=200)},
-        "dflare": {"strategy": Dflare(queries=200)},
+        "blackbox": {"strategy": Blackbox(queries=_QUERIES)},
+        "dflare": {"strategy": Dflare(queries=_QUERIES)},
     }
     return {name: replace(common, **known[name]) for name in settings.searches}
 

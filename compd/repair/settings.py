@@ -31,7 +31,7 @@ class Settings:
     target: float | None = 0.02  # stop when at most this share of seeds reaches severity 0.2
     keep: str = "best"  # by the selection rows; or "last": whatever the last round came to
     max_accuracy_drop: float = 0.001  # of a round that may be kept, on the selection split
-    seeds: int = 100  # selection images that each round's search starts from
+    seeds: int = 60  # selection images that each round's search starts from
     eps: int | None = None  # bound of the searches, levels of 255; None for the corpus's own
     verdict_seeds: int = 100  # held-out images that the verdict's searches start from
     searches: tuple[str, ...] = SEARCHES  # of the verdict; the first is what is summed up

@@ -25,7 +25,7 @@ __all__ = ["Robust", "Verdict", "verdict_on"]
 FGSM_LEVELS = (2, 8, 16)  # of 255, as in the paper's Table 4
 PGD_LEVELS = 8
 _PGD_STEPS = 20
-_PGD_IMAGES = 5  # for each seed of the searches
+_PGD_IMAGES = 2  # for each seed of the searches
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, fx
 
+from compd.models.rounding import rounded
+
 __all__ = ["quantised"]
 
 # What an int8 runtime computes in integers: their inputs are rounded.
@@ -36,7 +38,7 @@ def quantised(graph: fx.GraphModule, x: Tensor) -> fx.GraphModule:
     seen = _Ranges(made)
     with torch.inference_mode():
         seen.run(x)
-    rounded: dict[fx.Node, fx.Node] = {}
+    on_grid: dict[fx.Node, fx.Node] = {}
     for node in list(made.graph.nodes):
         if node.op != "call_function" or node.target not in (*_WEIGHTED, *_JOINS):
             continue
@@ -47,15 +49,15 @@ def quantised(graph: fx.GraphModule, x: Tensor) -> fx.GraphModule:
                 continue
             if given not in seen.ranges:
                 continue
-            if given not in rounded:
+            if given not in on_grid:
                 low, high = seen.ranges[given]
                 scale = max(high - low, 1e-9) / _LEVELS
                 zero = round(min(max(-low / scale, 0), _LEVELS))
                 with made.graph.inserting_after(given):
-                    rounded[given] = made.graph.call_function(
-                        torch.fake_quantize_per_tensor_affine, (given, scale, zero, 0, _LEVELS)
+                    on_grid[given] = made.graph.call_function(
+                        rounded, (given, scale, zero, 0, _LEVELS)
                     )
-            node.replace_input_with(given, rounded[given])
+            node.replace_input_with(given, on_grid[given])
     made.graph.lint()
     made.recompile()
     return made.eval()
