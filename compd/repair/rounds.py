@@ -32,7 +32,7 @@ from compd.repair.selection import (
 from compd.repair.settings import Settings
 from compd.repair.state import State, save_state
 
-__all__ = ["Rounds", "step_seconds", "steps_within"]
+__all__ = ["Rounds", "shortened", "step_seconds", "steps_within"]
 
 _SAVE_EVERY = 20.0  # seconds
 _WATCH = 8  # steps from one look at the loss to the next: reading it waits for the device
@@ -109,8 +109,8 @@ class Rounds:
         if state.optimiser is not None:  # the middle of a round: learnt scales are among the state
             shadow.load_state_dict(state.shadow)
             optimiser.load_state_dict(state.optimiser)
-        saved = time.monotonic()
-        for step in range(state.step, state.steps):
+        saved, first, begun = time.monotonic(), state.step, time.perf_counter()
+        while (step := state.step) < state.steps:
             rate = lr_at(step, state.steps, peak)
             for group in optimiser.param_groups:
                 group["lr"] = rate * group["size"]
@@ -132,6 +132,11 @@ class Rounds:
                 self._report_step(number, value)
             due = state.step == state.steps or time.monotonic() >= saved + _SAVE_EVERY
             if due or self.stop.is_set():
+                if self.settings.seconds is not None:
+                    pace = (time.perf_counter() - begun) / (state.step - first)
+                    state.steps = shortened(
+                        state.step, state.steps, state.ends - self._clock(), pace
+                    )
                 state.shadow, state.optimiser = _copied(shadow), optimiser.state_dict()
                 self._save()
                 self._check_stop()
@@ -166,7 +171,9 @@ class Rounds:
         if self.settings.seconds is None:
             return self.settings.method.steps_for(len(self.bench.images))
         left = (self.settings.seconds - self._clock()) / (self.settings.rounds - number + 1)
-        return steps_within(left - self.state.look_seconds, self.pair, self.bench, self.settings)
+        left -= self.state.look_seconds
+        self.state.ends = self._clock() + left
+        return steps_within(left, self.pair, self.bench, self.settings)
 
     def _look_at_start(self) -> None:
         """Search the start, within a bound at which it can still get better or worse."""
@@ -245,6 +252,18 @@ def steps_within(seconds: float, pair: Pair, bench: Bench, settings: Settings) -
         steps = int(seconds / step_seconds(pair, bench, replace(settings, method=longer)))
     steps = max(_FEWEST, steps)
     return min(steps, method.steps or steps)
+
+
+def shortened(step: int, steps: int, left: float, pace: float) -> int:
+    """Steps of a round under way: as planned, or fewer if it is slower than it was to be.
+
+    Args:
+        step: steps done.
+        steps: as planned.
+        left: seconds.
+        pace: seconds a step.
+    """
+    return min(steps, step + max(1, int(left / pace)))
 
 
 def step_seconds(pair: Pair, bench: Bench, settings: Settings) -> float:

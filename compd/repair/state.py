@@ -28,7 +28,8 @@ class State:
     shadow: Tensors = field(default_factory=dict)  # the shadow in training
     optimiser: Tensors | None = None  # None between rounds
     step: int = 0  # of the round in training
-    steps: int = 0  # that this round has, fixed at its start
+    steps: int = 0  # that this round has, fixed at its start but for a budget of time
+    ends: float = 0.0  # when its training is to end, with such a budget; in seconds like these:
     first_loss: float = 0.0  # of the round in training
     seconds: float = 0.0  # spent in rounds, over all runs
     eps: int | None = None  # bound of the searches that choose among rounds

@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from tiny import tiny_pair, tiny_splits, untrained
 from torch import nn
 
@@ -27,6 +29,7 @@ from compd.pair import Pair
 from compd.progress import Progress
 from compd.repair import Distil, Paper, RepairResult, Walk, plan, repair
 from compd.repair.material import material_of
+from compd.repair.rounds import shortened
 from compd.repair.selection import Seen, best_of, bound_of_looks
 from compd.repair.settings import Settings
 from compd.storage import cache_dir
@@ -321,6 +324,28 @@ def test_the_time_budget_ends_the_rounds(make_corpus: MakeCorpus, tmp_path: Path
     how = {**QUICK, "seconds": 1.0, "rounds": 50, "patience": 50, "target": None}
     result = repair(pair, corpus, out=tmp_path / "out", **how)
     assert result.rounds < 50
+
+
+def test_a_round_that_is_slower_than_planned_ends_in_time(
+    make_corpus: MakeCorpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pair, corpus = make_corpus()
+    monkeypatch.setattr("compd.repair.rounds.step_seconds", lambda *_: 1e-5)
+    monkeypatch.setattr("compd.repair.rounds._SAVE_EVERY", 0.0)
+    told: list[Progress] = []
+    how = {**QUICK, "method": Walk(batch=32, lr=1e-2), "seconds": 3.0}
+    repair(pair, corpus, out=tmp_path / "out", report=told.append, **how)
+    training = [one for one in told if one.stage.startswith("repairing")]
+    assert training[0].total > 10_000  # hours
+    assert training[-1].done == training[-1].total < 10_000
+
+
+@given(step=st.integers(0, 99), left=st.floats(-1e3, 1e3), pace=st.floats(1e-3, 1e3))
+def test_shortened_rounds_fit(step: int, left: float, pace: float) -> None:
+    steps = shortened(step, 100, left, pace)
+    assert step < steps <= 100
+    assert steps == step + 1 or (steps - step) * pace <= left + 1e-6
+    assert steps == 100 or (steps + 1 - step) * pace > left - 1e-6
 
 
 def test_a_plan_changes_nothing(make_corpus: MakeCorpus, tmp_path: Path) -> None:
