@@ -12,8 +12,9 @@ from compd.build import build_pair
 from compd.cli.display import live
 from compd.compress import Compression, Prune, Qat
 from compd.data import Splits, load_data
-from compd.machine import cpu_count, cpu_flags
 from compd.pair import Pair
+from compd.system import prepare
+from compd.system.machine import cpu_count, cpu_flags
 
 # ResNet-20 loses much to 75 % sparsity: it needs a longer fine-tuning than a wide network.
 QAT = Qat()
@@ -31,7 +32,7 @@ def arguments(description: str, **extra: object) -> argparse.Namespace:
     for name, default in extra.items():
         parser.add_argument(f"--{name}", type=type(default), default=default)
     options = parser.parse_args()
-    torch.set_num_threads(options.threads)
+    prepare(options.threads)
     return options
 
 

@@ -14,9 +14,9 @@ import setup as bench
 import torch
 
 from compd.data import Split
-from compd.machine import computes_bfloat16
 from compd.models import build_zoo_model
 from compd.progress import Progress
+from compd.system.machine import computes_bfloat16
 from compd.training import TrainConfig, fit_
 
 

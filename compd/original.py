@@ -15,7 +15,6 @@ from compd import __version__
 from compd.cached import cached_module, torch_version
 from compd.data import Splits
 from compd.errors import CompdError, unknown
-from compd.machine import computes_bfloat16
 from compd.models import ZOO, Classifier, load_weights_, model_hash, read_weights
 from compd.models.tensors import tensors_to_bytes
 from compd.pair import choose_device
@@ -23,6 +22,7 @@ from compd.progress import Report, silent
 from compd.runtimes import FloatRuntime
 from compd.spec import ModelSpec
 from compd.storage import cache_dir, config_hash, disk_errors, write_atomic
+from compd.system.machine import computes_bfloat16
 from compd.training import TrainConfig, accuracy, fit_
 
 __all__ = ["Trained", "default_training", "prepare_original", "train_original"]

@@ -14,13 +14,13 @@ from torch import Tensor, nn
 
 from compd.compress import empty_shadow
 from compd.errors import CompdError
-from compd.machine import cpu_flags, isa_limits, versions
 from compd.models import model_hash, zoo_weights
 from compd.models.tensors import load_tensors_, tensors_to_bytes
 from compd.reading import inside
 from compd.runtimes import FileRuntime, FloatRuntime, Runtime, check_engine, deploy
 from compd.spec import PAIR_FILE, PAIR_FORMAT, PairSpec, read_pair_file
 from compd.storage import disk_errors, write_atomic
+from compd.system.machine import cpu_flags, isa_limits, versions
 
 __all__ = ["Pair", "check_pair_target", "choose_device"]
 

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from compd.errors import CompdError
 from compd.images import encode_png
-from compd.machine import cpu_count
+from compd.system.machine import cpu_count
 
 pytest_plugins = ["pytester"]
 

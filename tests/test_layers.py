@@ -9,7 +9,7 @@ ROWS = [
     {"printable", "lazy"},
     {"errors"},
     {"storage"},
-    {"reading", "machine", "plugins", "progress", "images", "intervals", "quiet"},
+    {"reading", "system", "plugins", "progress", "images", "intervals", "quiet"},
     {"models"},
     {"data"},
     {"training"},

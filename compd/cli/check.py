@@ -5,6 +5,7 @@ from __future__ import annotations
 from compd.cli import options as o
 from compd.cli.request import PairRequest
 from compd.cli.takes import takes_pair
+from compd.system import prepare
 
 __all__ = ["check"]
 
@@ -22,7 +23,7 @@ def check(
     from compd.cli.files import check_json_target, write_json
     from compd.cli.render_check import print_check
 
-    o.use_threads(threads)
+    prepare(threads)
     check_json_target(json)
     with live() as report:
         pair, splits = request.open(report)

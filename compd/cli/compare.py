@@ -11,6 +11,7 @@ from compd.cli import options as o
 from compd.cli.pairs import open_pair_of
 from compd.cli.request import PairRequest
 from compd.cli.takes import takes_pair
+from compd.system import prepare
 
 __all__ = ["compare"]
 
@@ -50,7 +51,7 @@ def compare(
     from compd.runtimes import FileRuntime
     from compd.runtimes.surrogate import Saturation, saturation_by_layer
 
-    o.use_threads(threads)
+    prepare(threads)
     check_json_target(json)
     for name in ("plain", "saturating"):
         if name in runtimes.split(",") and request.deployed is None:

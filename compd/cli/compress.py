@@ -10,6 +10,7 @@ import typer
 from compd.cli import options as o
 from compd.cli.request import FILE_OPTIONS, PairRequest
 from compd.cli.takes import takes_pair
+from compd.system import prepare
 
 __all__ = ["compress"]
 
@@ -30,7 +31,7 @@ def compress(
     from compd.cli.render import percent, print_facts, warn_if_untrained
     from compd.pair import check_pair_target
 
-    o.use_threads(threads)
+    prepare(threads)
     check_json_target(json)
     check_pair_target(out)
     with live() as report:

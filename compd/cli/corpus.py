@@ -14,6 +14,7 @@ from compd.cli.minimise import minimise
 from compd.cli.pairs import open_pair_of
 from compd.cli.request import PairRequest
 from compd.cli.takes import takes_pair
+from compd.system import prepare
 
 if TYPE_CHECKING:
     from compd.corpus import Cut, RowsUsed
@@ -129,7 +130,7 @@ def verify_entries(
     from compd.cli.render import print_facts
     from compd.corpus import Corpus, fingerprint_changes, rows_used, verify
 
-    o.use_threads(threads)
+    prepare(threads)
     check_json_target(json)
     store = Corpus(find_corpus(directory))
     with live() as report:

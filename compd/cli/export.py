@@ -10,6 +10,7 @@ import typer
 from compd.cli import options as o
 from compd.cli.request import FILE_OPTIONS, PairRequest
 from compd.cli.takes import takes_pair
+from compd.system import prepare
 
 __all__ = ["export"]
 
@@ -69,7 +70,7 @@ def export(
     from compd.export import check_export_target
     from compd.export import export as export_pair
 
-    o.use_threads(threads)
+    prepare(threads)
     check_json_target(json)
     check_export_target(to, out)
     with live() as report:

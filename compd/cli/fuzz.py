@@ -13,6 +13,7 @@ from compd.cli import options as o
 from compd.cli.interrupt import first_interrupt_sets
 from compd.cli.request import PairRequest
 from compd.cli.takes import takes_pair
+from compd.system import prepare
 
 __all__ = ["fuzz"]
 
@@ -86,7 +87,7 @@ def fuzz(
     from compd.preflight import check
     from compd.report import campaign_report
 
-    o.use_threads(threads)
+    prepare(threads)
     check_json_target(json)
     settings = search.Settings(
         strategy=search.strategy(strategy, steps=steps, queries=queries, coverage=coverage),

@@ -14,6 +14,7 @@ from compd.cli.interrupt import first_interrupt_sets
 from compd.cli.pairs import open_with_data
 from compd.cli.request import PairRequest
 from compd.cli.takes import takes_pair
+from compd.system import prepare
 
 __all__ = ["hunt"]
 
@@ -67,7 +68,7 @@ def hunt(
     from compd.corpus import Corpus, Effort
     from compd.errors import CompdError
 
-    o.use_threads(threads)
+    prepare(threads)
     check_json_target(json)
     if directory is not None and request.names_pair:
         store = Corpus(directory, create=True)

@@ -15,6 +15,7 @@ from compd.cli.interrupt import first_interrupt_sets
 from compd.cli.pairs import open_pair_of
 from compd.cli.request import PairRequest
 from compd.cli.takes import takes_pair
+from compd.system import prepare
 
 if TYPE_CHECKING:
     from compd.corpus import Corpus, Minimisation, Subset
@@ -74,7 +75,7 @@ def minimise(
     from compd.corpus.distil import KEEP
     from compd.errors import CompdError, unknown
 
-    o.use_threads(threads)
+    prepare(threads)
     check_json_target(json)
     effort = Effort(trials, eps, random_seed)
     if keep not in (None, *KEEP):

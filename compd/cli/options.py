@@ -18,7 +18,7 @@ __all__ = [
     "FineTuneEpochs", "FineTuneLr", "JsonFile", "Labels", "Layout", "Mean", "Model", "Original",
     "Output", "PairDir", "Range", "SearchEps", "SearchGoal", "SearchNorm",
     "SearchStrategy", "Size", "Std", "Threads", "Trust", "WeightBits", "Weights",
-    "Width", "floats", "use_threads",
+    "Width", "floats",
 ]  # fmt: skip
 
 Model = Annotated[
@@ -153,14 +153,3 @@ def floats(text: str | None, name: str) -> tuple[float, ...] | None:
         raise CompdError(
             f"expected {name} as numbers with commas (0.49,0.48,0.45), got {name}={text!r}"
         ) from error
-
-
-def use_threads(threads: int | None) -> None:
-    """Give torch the cores that this process may use."""
-    import torch
-
-    from compd.machine import cpu_count
-
-    if threads is not None and not 1 <= threads <= 1024:
-        raise CompdError(f"expected threads in 1..1024, got threads={threads}")
-    torch.set_num_threads(threads or cpu_count())

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from compd.cli.request import PairRequest
+from compd.system import prepare
 
 if TYPE_CHECKING:
     from compd.corpus import Corpus
@@ -69,13 +70,12 @@ def use_threads_of(store: Corpus, threads: int | None) -> None:
     Sums are added in another order with another number of threads. If this machine has fewer cores,
     it is all that it has.
     """
-    from compd.cli.options import use_threads
-    from compd.machine import cpu_count
+    from compd.system.machine import cpu_count
 
     found = {record.fingerprint.get("threads") for record in store}
     number = found.pop() if len(found) == 1 else None
     same = isinstance(number, int) and 1 <= number <= cpu_count()
-    use_threads(threads or (number if same else None))
+    prepare(threads or (number if same else None))
 
 
 def _with_engine_of(store: Corpus, request: PairRequest) -> PairRequest:

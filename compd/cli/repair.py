@@ -13,6 +13,7 @@ from compd.cli.interrupt import first_interrupt_sets
 from compd.cli.request import FILE_OPTIONS, PairRequest
 from compd.cli.takes import takes_pair
 from compd.errors import CompdError
+from compd.system import prepare
 
 __all__ = ["repair"]
 
@@ -78,7 +79,7 @@ def repair(
     from compd.corpus import Corpus
     from compd.pair import check_pair_target
 
-    o.use_threads(threads)
+    prepare(threads)
     check_json_target(json)
     if out is not None:
         check_pair_target(out)

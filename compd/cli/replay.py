@@ -11,6 +11,7 @@ from compd.cli import options as o
 from compd.cli.pairs import open_pair_of, use_threads_of
 from compd.cli.request import PairRequest
 from compd.cli.takes import takes_pair
+from compd.system import prepare
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -43,7 +44,7 @@ def replay(
     check_json_target(json)
     store = _corpus_of(file)
     if store is None:
-        o.use_threads(threads)
+        prepare(threads)
     else:
         use_threads_of(store, threads)
     with live() as report:

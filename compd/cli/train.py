@@ -10,6 +10,7 @@ import typer
 from compd.cli import options as o
 from compd.cli.request import FILE_OPTIONS, PairRequest
 from compd.cli.takes import takes_pair
+from compd.system import prepare
 
 __all__ = ["train"]
 
@@ -39,7 +40,7 @@ def train(
     from compd.cli.render import percent, print_facts
     from compd.original import train_original
 
-    o.use_threads(threads)
+    prepare(threads)
     model = request.model_name
     splits = request.splits()
     with live() as report:

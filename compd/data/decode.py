@@ -12,7 +12,7 @@ from torch import Tensor
 
 from compd.errors import CompdError
 from compd.images import read_image, stack_images
-from compd.machine import cpu_count
+from compd.system.machine import cpu_count
 
 __all__ = ["decode_all"]
 

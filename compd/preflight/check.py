@@ -13,12 +13,12 @@ from compd.agreement import strays
 from compd.compress import Given
 from compd.data import Splits
 from compd.errors import CompdError
-from compd.machine import cpu_flags
 from compd.models.inputs import predict
 from compd.pair import Pair
 from compd.preflight.readings import better_reading, other_order
 from compd.progress import Progress, Report, silent
 from compd.runtimes import FileRuntime, FloatRuntime, Runtime
+from compd.system.machine import cpu_flags
 
 __all__ = ["FileFacts", "Preflight", "check"]
 

@@ -37,6 +37,9 @@ def open_model(path: Path, wish: Wish, size: int | None, optimise: bool) -> Open
     options = ort.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     options.inter_op_num_threads = 1
+    # Threads that wait spin for so long, and then sleep: no slower on cores of their own, and they
+    # do not take the time of the thread that they wait for where others want the cores, too.
+    options.add_session_config_entry("session.intra_op.spin_duration_us", "10")
     options.log_severity_level = _FATAL_ONLY
     if not optimise:
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL

@@ -16,8 +16,9 @@ from compd.corpus import Corpus, Record
 from compd.corpus.replay import Replayed, replay
 from compd.errors import CompdError
 from compd.fuzz.judge import Judge
-from compd.machine import cpu_count
 from compd.pair import Pair
+from compd.system import prepare
+from compd.system.machine import cpu_count
 
 __all__ = ["PairOption", "Replays"]
 
@@ -70,7 +71,9 @@ def _share_cores() -> None:
     """In a worker of pytest-xdist: no more threads than its share, or all wait for each other."""
     workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
     if workers > 1:
-        torch.set_num_threads(min(torch.get_num_threads(), max(1, cpu_count() // workers)))
+        prepare(min(torch.get_num_threads(), max(1, cpu_count() // workers)))
+    else:
+        prepare(torch.get_num_threads())
 
 
 class Replays:

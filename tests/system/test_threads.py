@@ -1,0 +1,148 @@
+"""Threads wait without spinning while other processes want their cores."""
+
+import ctypes
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+import torch
+
+from compd.system.threads import Throttle, Usage, Watch, usage_now
+
+TELLS = usage_now() is not None
+needs_load = pytest.mark.skipif(not TELLS, reason="the system does not tell its load")
+
+
+def libgomp() -> ctypes.CDLL:
+    library = ctypes.CDLL(torch._C.__file__)
+    if not hasattr(library, "GOMP_parallel"):
+        pytest.skip("PyTorch's OpenMP is not libgomp")
+    return library
+
+
+def usage(at: float, busy: float, own: float, cores: int = 2) -> Usage:
+    return Usage(at, busy, own, cores)
+
+
+class Switch:
+    """A throttle that only notes what it is told."""
+
+    def __init__(self) -> None:
+        self.on = False
+
+    def start(self) -> None:
+        self.on = True
+
+    def stop(self) -> None:
+        self.on = False
+
+
+@pytest.mark.parametrize(
+    ("busy", "own", "cores", "threads", "crowded"),
+    [
+        (2.0, 2.0, 2, 2, False),  # we alone
+        (2.0, 1.0, 2, 2, True),  # one core is another's
+        (2.0, 1.0, 2, 1, False),  # which leaves one for our only thread
+        (1.1, 1.0, 2, 2, False),  # little else
+        (3.0, 2.0, 4, 2, False),  # others have cores of their own
+        (4.0, 2.0, 4, 3, True),
+        (0.9, 1.0, 2, 2, False),  # clocks that differ
+    ],
+)
+def test_what_crowds(busy: float, own: float, cores: int, threads: int, crowded: bool) -> None:
+    before = usage(10.0, 5.0, 3.0, cores)
+    after = usage(11.0, 5.0 + busy, 3.0 + own, cores)
+    assert after.crowded(before, threads) is crowded
+
+
+def test_on_at_once_and_off_after_a_while() -> None:
+    switch, now = Switch(), usage(0.0, 0.0, 0.0)
+    watch = Watch(switch, lambda: 2, now)  # type: ignore[arg-type]
+    seen = []
+    for others in [0, 0, 1, 0, 0, 1] + [0] * 12:
+        now = usage(now.at + 1, now.busy + 1 + others, now.own + 1)
+        watch.look(now)
+        seen.append(switch.on)
+    assert seen[:3] == [False, False, True]
+    assert all(seen[2:13])  # a pause of two looks is none; eight are
+    assert not any(seen[13:])
+
+
+@needs_load
+def test_a_busy_process_is_seen() -> None:
+    before = usage_now()
+    assert before is not None
+    spin = "import time; end = time.process_time() + 0.5\nwhile time.process_time() < end: pass"
+    subprocess.run([sys.executable, "-c", spin], check=True)
+    after = usage_now()
+    assert after is not None
+    assert (after.busy - before.busy) - (after.own - before.own) > 0.4  # seconds of a core
+
+
+SWITCHES = """
+import ctypes, sys
+from pathlib import Path
+import torch
+from compd.system.threads import Throttle
+
+torch.set_num_threads(2)
+x = torch.rand(1 << 20)
+
+def sleeps():  # of the second OpenMP thread
+    before = set(Path("/proc/self/task").iterdir())
+    x.relu_()
+    (worker,) = set(Path("/proc/self/task").iterdir()) - before or {None}
+    worker = worker or sleeps.worker
+    sleeps.worker = worker
+    def count():
+        lines = (worker / "status").read_text().splitlines()
+        return int(next(l for l in lines if l.startswith("voluntary")).split()[1])
+    first = count()
+    for _ in range(100):
+        x.relu_()
+        sum(range(2000))  # longer than a hundred rounds, shorter than three milliseconds
+    return count() - first
+
+sleeps.worker = None
+alone = sleeps()
+throttle = Throttle(ctypes.CDLL(torch._C.__file__))
+throttle.start()
+print(alone, sleeps())
+"""
+
+
+@needs_load
+def test_threads_sleep_at_barriers_while_it_is_on() -> None:
+    libgomp()
+    found = subprocess.run(
+        [sys.executable, "-c", SWITCHES], capture_output=True, text=True, check=True,
+        env={"PATH": "", "PYTHONPATH": str(Path(__file__).parents[2])},
+    )  # fmt: skip
+    _, throttled = map(int, found.stdout.split())
+    assert throttled >= 90
+
+
+@needs_load
+def test_its_threads_end_with_it() -> None:
+    throttle = Throttle(libgomp())
+    for _ in range(2):
+        assert not throttle.on
+        throttle.start()
+        throttle.start()  # no second pool
+        (holder,) = [t for t in threading.enumerate() if t.name == "compd-throttle"]
+        assert throttle.on
+        throttle.stop()
+        holder.join(20)
+        assert not holder.is_alive()
+
+
+def test_the_environment_has_the_last_word() -> None:
+    code = "from compd.system.threads import throttle_spinning; print(throttle_spinning())"
+    for name, value in (("OMP_WAIT_POLICY", "ACTIVE"), ("GOMP_SPINCOUNT", "5")):
+        found = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True,
+            env={"PYTHONPATH": str(Path(__file__).parents[2]), name: value},
+        )  # fmt: skip
+        assert found.stdout.strip() == "False"
