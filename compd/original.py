@@ -17,11 +17,12 @@ from compd.data import Splits
 from compd.errors import CompdError, unknown
 from compd.models import ZOO, Classifier, load_weights_, model_hash, read_weights
 from compd.models.tensors import tensors_to_bytes
+from compd.outputs import check_output, write_output
 from compd.pair import choose_device
 from compd.progress import Report, silent
 from compd.runtimes import FloatRuntime
 from compd.spec import ModelSpec
-from compd.storage import cache_dir, config_hash, disk_errors, write_atomic
+from compd.storage import cache_dir, config_hash
 from compd.system.machine import computes_bfloat16
 from compd.training import TrainConfig, accuracy, fit_
 
@@ -172,10 +173,7 @@ def train_original(
     Raises:
         CompdError: for anything that is wrong with the arguments or files.
     """
-    if out.suffix != ".safetensors" or not out.parent.is_dir():
-        raise CompdError(
-            f"expected a .safetensors file in an existing folder to write, got out={str(out)!r}"
-        )
+    check_output(out, "out", suffix=".safetensors", new_folder=True)
     given = {"epochs": epochs, "lr": lr, "batch": batch, "seed": seed, "bfloat16": bfloat16}
     where = choose_device(device)
     training = replace(
@@ -193,8 +191,7 @@ def train_original(
     for name, stats in (("mean", spec.mean), ("std", spec.std)):
         if stats is not None:
             metadata[name] = ",".join(str(value) for value in stats)
-    with disk_errors(out):
-        write_atomic(out, tensors_to_bytes(net, metadata))
+    write_output(out, tensors_to_bytes(net, metadata))
     test = splits.test()
     run = FloatRuntime(original.to(where), where).run
     return Trained(accuracy(run, test), {**rows, "test": test.rows})

@@ -9,7 +9,7 @@ ROWS = [
     {"printable", "lazy"},
     {"errors"},
     {"storage"},
-    {"reading", "system", "plugins", "progress", "images", "intervals", "quiet"},
+    {"reading", "outputs", "system", "plugins", "progress", "images", "intervals", "quiet"},
     {"models"},
     {"data"},
     {"training"},

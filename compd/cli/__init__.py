@@ -90,6 +90,7 @@ def _run(arguments: list[str]) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a terminal that knows no "≤" gets a "?"
             stream.reconfigure(errors="replace")
+    printed_to = sys.stdout
     try:
         code = app(arguments, prog_name="compd", standalone_mode=False) or 0
         if code == 130:
@@ -122,6 +123,8 @@ def _run(arguments: list[str]) -> int:
             return 2
         _say(f"{error.format_message()} See: compd --help")
         return 2
+    finally:
+        sys.stdout = printed_to  # a result may have taken its place
 
 
 def _show_warning(message: Warning | str, category: type[Warning], *rest: object) -> None:

@@ -20,11 +20,11 @@ def check(
     """Look at a pair before a search: types, input, agreement, gradients. 2 if it is faulty."""
     import compd.preflight as library
     from compd.cli.display import live
-    from compd.cli.files import check_json_target, write_json
+    from compd.cli.files import check_outputs, write_json
     from compd.cli.render_check import print_check
 
     prepare(threads)
-    check_json_target(json)
+    check_outputs(json=json)
     with live() as report:
         pair, splits = request.open(report)
         result = library.check(pair, splits, allow_float=allow_float, report=report)

@@ -43,7 +43,7 @@ def compare(
 
     import compd.compare as library
     from compd.cli.display import live
-    from compd.cli.files import check_json_target, write_json
+    from compd.cli.files import check_outputs, write_json
     from compd.cli.render_compare import print_comparison, print_saturation
     from compd.corpus import Corpus
     from compd.engines import runtimes_of
@@ -52,7 +52,7 @@ def compare(
     from compd.runtimes.surrogate import Saturation, saturation_by_layer
 
     prepare(threads)
-    check_json_target(json)
+    check_outputs(json=json)
     for name in ("plain", "saturating"):
         if name in runtimes.split(",") and request.deployed is None:
             raise CompdError(

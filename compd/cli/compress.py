@@ -27,12 +27,13 @@ def compress(
 
     from compd.agreement import evaluate
     from compd.cli.display import live
-    from compd.cli.files import check_json_target, write_json
+    from compd.cli.files import check_folder, check_outputs, write_json
     from compd.cli.render import percent, print_facts, warn_if_untrained
     from compd.pair import check_pair_target
 
     prepare(threads)
-    check_json_target(json)
+    check_outputs(json=json)
+    check_folder(out)
     check_pair_target(out)
     with live() as report:
         pair, splits = request.open(report)

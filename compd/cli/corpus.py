@@ -73,18 +73,18 @@ def show(
     """Write a picture: seed, deviation, amplified difference, both models' top answers."""
     import io
 
-    from compd.cli.files import find_corpus
+    from compd.cli.files import check_outputs, find_corpus
     from compd.corpus import Corpus, Record
     from compd.errors import CompdError
+    from compd.outputs import check_output, write_output
     from compd.report import contact_sheet
-    from compd.storage import disk_errors, write_atomic
 
     where = find_corpus(directory)
     store = Corpus(where)
-    if out.suffix.lower() != ".png" or count < 1:
-        raise CompdError(
-            f"expected a .png to write and count >= 1, got out={str(out)!r}, count={count}"
-        )
+    check_outputs(out=out)
+    check_output(out, "out", suffix=".png", new_folder=True)
+    if count < 1:
+        raise CompdError(f"expected at least one entry to show, got count={count}")
     if entry is not None:
         records = [store.find(entry)]
     else:
@@ -107,8 +107,7 @@ def show(
     sheet = contact_sheet(entries)
     buffer = io.BytesIO()
     sheet.save(buffer, "PNG")
-    with disk_errors(out):
-        write_atomic(out, buffer.getvalue())
+    write_output(out, buffer.getvalue())
     for record, _, _ in entries:
         typer.echo(f"{record.sha256[:12]}  {record.flip[:_WIDE]}  severity {record.severity:.3f}")
     typer.echo(f"picture: {out}")
@@ -126,12 +125,12 @@ def verify_entries(
 ) -> int:
     """Replay every entry from disk on a pair; exit 1 if any is no longer what it was."""
     from compd.cli.display import live
-    from compd.cli.files import check_json_target, find_corpus, write_json
+    from compd.cli.files import check_outputs, find_corpus, write_json
     from compd.cli.render import print_facts
     from compd.corpus import Corpus, fingerprint_changes, rows_used, verify
 
     prepare(threads)
-    check_json_target(json)
+    check_outputs(json=json)
     store = Corpus(find_corpus(directory))
     with live() as report:
         built = open_pair_of(store, request, report)
@@ -179,11 +178,11 @@ def verify_entries(
 @corpus.command("stats")
 def show_stats(directory: o.CorpusDir = None, json: o.JsonFile = None) -> int:
     """Print a corpus in numbers."""
-    from compd.cli.files import check_json_target, find_corpus, write_json
+    from compd.cli.files import check_outputs, find_corpus, write_json
     from compd.cli.render import print_facts
     from compd.corpus import Corpus, stats
 
-    check_json_target(json)
+    check_outputs(json=json)
     store = Corpus(find_corpus(directory))
     numbers = stats(store)
     if json is not None:

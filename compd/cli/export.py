@@ -65,13 +65,13 @@ def export(
     from dataclasses import asdict
 
     from compd.cli.display import live
-    from compd.cli.files import check_json_target, write_json
+    from compd.cli.files import check_outputs, write_json
     from compd.cli.render import print_facts
     from compd.export import check_export_target
     from compd.export import export as export_pair
 
     prepare(threads)
-    check_json_target(json)
+    check_outputs(json=json, out=out)
     check_export_target(to, out)
     with live() as report:
         pair, splits = request.open(report)

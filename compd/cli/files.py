@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
 from compd.errors import CompdError
-from compd.storage import disk_errors, write_atomic
+from compd.outputs import check_output, is_standard_output, write_output
 
 if TYPE_CHECKING:
     from compd.pair import Pair
 
-__all__ = ["check_json_target", "default_corpus", "default_repaired", "find_corpus", "write_json"]
+__all__ = [
+    "check_folder",
+    "check_outputs",
+    "default_corpus",
+    "default_repaired",
+    "find_corpus",
+    "write_json",
+]
 
 _HOME = Path("compd-corpus")
 _REPAIRED = Path("compd-repaired")
@@ -47,20 +55,41 @@ def find_corpus(corpus: Path | None) -> Path:
     return newest
 
 
-def check_json_target(path: Path | None, name: str = "json") -> None:
-    """Raise before the work starts if its result could not be written.
+def check_outputs(**outputs: Path | None) -> None:
+    """Raise before the work starts if a result could not be written where it should go.
+
+    Where one goes to standard output, what is said to people goes to standard error.
+
+    Args:
+        outputs: name of the option -> what the user gave.
 
     Raises:
-        CompdError: if the folder is missing or the path is a folder.
+        CompdError: if a path cannot be written, or two results go to standard output.
     """
-    if path is not None and (path.is_dir() or not path.parent.is_dir()):
+    given = {name: path for name, path in outputs.items() if path is not None}
+    for name, path in given.items():
+        check_output(path, name, new_folder=name == "out")
+    printed = [f"--{name}" for name, path in given.items() if is_standard_output(path)]
+    if len(printed) > 1:
         raise CompdError(
-            f"expected a file in an existing folder, got {name}={str(path)!r}; make the folder "
-            "first"
+            f"expected one result on standard output, got {' and '.join(printed)}; name a file for "
+            "one of them"
         )
+    if printed:
+        sys.stdout.flush()
+        sys.stdout = sys.stderr  # until the command ends
+
+
+def check_folder(path: Path | None) -> None:
+    """Raise if a folder to write, the option ``--out``, is said to be standard output.
+
+    Raises:
+        CompdError: then.
+    """
+    if path is not None and is_standard_output(path):
+        raise CompdError(f"expected a folder to write, got out={str(path)!r}, standard output")
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
     """Write an object as indented JSON."""
-    with disk_errors(path):
-        write_atomic(path, (json.dumps(content, indent=2) + "\n").encode())
+    write_output(path, (json.dumps(content, indent=2) + "\n").encode())

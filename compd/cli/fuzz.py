@@ -79,7 +79,7 @@ def fuzz(
     import compd.fuzz as search
     from compd.agreement import evaluate
     from compd.cli.display import live
-    from compd.cli.files import check_json_target, default_corpus, write_json
+    from compd.cli.files import check_outputs, default_corpus, write_json
     from compd.cli.render import print_campaign, warn_if_untrained
     from compd.cli.render_check import print_check
     from compd.corpus import Corpus, collect
@@ -88,7 +88,7 @@ def fuzz(
     from compd.report import campaign_report
 
     prepare(threads)
-    check_json_target(json)
+    check_outputs(json=json)
     settings = search.Settings(
         strategy=search.strategy(strategy, steps=steps, queries=queries, coverage=coverage),
         limit=200 if seeds is None else seeds, eps=eps, norm=norm, goal=goal,

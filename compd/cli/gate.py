@@ -106,18 +106,18 @@ def gate(
     """
     import compd.gate as library
     from compd.cli.display import live
-    from compd.cli.files import check_json_target, find_corpus
+    from compd.cli.files import check_folder, check_outputs, find_corpus
     from compd.cli.render_gate import print_gate
     from compd.corpus import Corpus
     from compd.errors import CompdError
     from compd.gate.outputs import workflow_commands
+    from compd.outputs import clear_output
 
-    targets = {"json": json, "junit": junit, "sarif": sarif, "summary": summary}
-    for name, path in targets.items():
-        check_json_target(path, name)
+    check_outputs(json=json, junit=junit, sarif=sarif, summary=summary)
+    check_folder(out)
     for path in (json, junit, sarif):
         if path is not None:  # what an earlier run left is not to be taken for this one's
-            path.unlink(missing_ok=True)
+            clear_output(path)
     store = Corpus(find_corpus(directory))
     policy, policy_from = library.find_policy(Path.cwd(), config)
     policy = policy.over(
@@ -171,7 +171,7 @@ def _write(
 ) -> None:  # fmt: skip
     from compd.cli.files import write_json
     from compd.gate import outputs
-    from compd.storage import disk_errors, write_atomic
+    from compd.outputs import append_output, write_output
 
     def pictures(one: Deviation) -> tuple[Tensor, Tensor]:
         home = store if one.found == "corpus" or new is None else new
@@ -181,10 +181,10 @@ def _write(
         write_json(json, result.to_json())
     for path, made in ((junit, outputs.junit), (sarif, outputs.sarif)):
         if path is not None:
-            with disk_errors(path):
-                write_atomic(path, made(result))
+            write_output(path, made(result))
     page = summary or os.environ.get("GITHUB_STEP_SUMMARY")
     if page:
-        page = Path(page)
-        with disk_errors(page), page.open("a", encoding="utf-8") as file:
-            file.write(outputs.summary(result, pictures, room=(1 << 20) - file.tell()))
+        append_output(
+            Path(page),
+            lambda there: outputs.summary(result, pictures, room=(1 << 20) - there).encode(),
+        )

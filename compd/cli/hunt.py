@@ -63,13 +63,13 @@ def hunt(
     import compd.fuzz as search
     import compd.gate as library
     from compd.cli.display import live
-    from compd.cli.files import check_json_target, find_corpus, write_json
+    from compd.cli.files import check_outputs, find_corpus, write_json
     from compd.cli.render import print_facts
     from compd.corpus import Corpus, Effort
     from compd.errors import CompdError
 
     prepare(threads)
-    check_json_target(json)
+    check_outputs(json=json)
     if directory is not None and request.names_pair:
         store = Corpus(directory, create=True)
     else:

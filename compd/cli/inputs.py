@@ -24,13 +24,14 @@ def export_inputs(
     ] = True,
 ) -> int:
     """Write a corpus's images and the list by which their outputs come back."""
-    from compd.cli.files import find_corpus
+    from compd.cli.files import check_folder, find_corpus
     from compd.cli.render import print_facts
     from compd.corpus import Corpus
     from compd.corpus.inputs import LIST
     from compd.corpus.inputs import export_inputs as write
     from compd.errors import CompdError
 
+    check_folder(out)
     store = Corpus(find_corpus(corpus))
     images = (read(record) for read in (store.image, store.seed_image)[: 1 + seeds]
               for record in store)  # fmt: skip

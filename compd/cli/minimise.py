@@ -68,7 +68,7 @@ def minimise(
     read. Exit status 1: an entry could not be minimised (it is named, and still where it was).
     """
     from compd.cli.display import live
-    from compd.cli.files import check_json_target, find_corpus, write_json
+    from compd.cli.files import check_folder, check_outputs, find_corpus, write_json
     from compd.cli.render import print_facts
     from compd.corpus import Corpus, Effort, Minimisation, distil, rows_used, stats
     from compd.corpus import minimise as run
@@ -76,7 +76,8 @@ def minimise(
     from compd.errors import CompdError, unknown
 
     prepare(threads)
-    check_json_target(json)
+    check_outputs(json=json)
+    check_folder(out)
     effort = Effort(trials, eps, random_seed)
     if keep not in (None, *KEEP):
         raise unknown("keep", str(keep), KEEP)

@@ -74,13 +74,20 @@ def repair(
     """
     import compd.repair as library
     from compd.cli.display import live
-    from compd.cli.files import check_json_target, default_corpus, default_repaired, write_json
+    from compd.cli.files import (
+        check_folder,
+        check_outputs,
+        default_corpus,
+        default_repaired,
+        write_json,
+    )
     from compd.cli.render_repair import print_plan, print_repair
     from compd.corpus import Corpus
     from compd.pair import check_pair_target
 
     prepare(threads)
-    check_json_target(json)
+    check_outputs(json=json)
+    check_folder(out)
     if out is not None:
         check_pair_target(out)
         if request.pair is not None and out.resolve() == request.pair.resolve():

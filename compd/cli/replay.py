@@ -33,7 +33,7 @@ def replay(
 ) -> int:
     """Judge one picture on a pair; exit 1 if the two models differ."""
     from compd.cli.display import live
-    from compd.cli.files import check_json_target, write_json
+    from compd.cli.files import check_outputs, write_json
     from compd.cli.render import print_facts
     from compd.corpus import fingerprint_changes
     from compd.errors import CompdError
@@ -41,7 +41,7 @@ def replay(
     from compd.fuzz.judge import answers_of
     from compd.images import pixel_hash, png_round_trip
 
-    check_json_target(json)
+    check_outputs(json=json)
     store = _corpus_of(file)
     if store is None:
         prepare(threads)

@@ -37,10 +37,12 @@ def train(
 ) -> int:
     """Train an original; run the same command again to go on after an interruption."""
     from compd.cli.display import live
+    from compd.cli.files import check_outputs
     from compd.cli.render import percent, print_facts
     from compd.original import train_original
 
     prepare(threads)
+    check_outputs(out=out)
     model = request.model_name
     splits = request.splits()
     with live() as report:

@@ -13,9 +13,10 @@ from compd.data import Splits
 from compd.errors import CompdError, unknown
 from compd.export.artifact import MODELS, Source, Target
 from compd.export.targets import TARGETS
+from compd.outputs import check_output, is_standard_output, write_outputs
 from compd.pair import Pair
 from compd.progress import Progress, Report, silent
-from compd.storage import disk_errors, write_all
+from compd.storage import disk_errors
 
 __all__ = ["Exported", "check_export_target", "export"]
 
@@ -71,9 +72,11 @@ def export(
     source = Source(pair, _choose(pair, to, target, of), splits)
     report(Progress(f"exporting to {to}", 0, 1))
     artifact = target.make(source, config)
-    files = {out.with_suffix(suffix): data for suffix, data in artifact.files.items()}
-    with disk_errors(out):
-        write_all(dict(reversed(files.items())))  # the one to open appears last
+    files = {
+        out if is_standard_output(out) else out.with_suffix(suffix): data
+        for suffix, data in artifact.files.items()
+    }
+    write_outputs(dict(reversed(files.items())))  # the one to open appears last
     report(Progress(f"exporting to {to}", 1, 1))
     return Exported(
         target=to,
@@ -97,13 +100,16 @@ def check_export_target(to: str, out: Path) -> None:
     if to not in TARGETS:
         raise unknown("target", to, TARGETS)
     suffix, beside = TARGETS[to].suffix, TARGETS[to].beside
+    if is_standard_output(out) and not beside:
+        return
     if out.suffix != suffix:
-        raise CompdError(f"expected a {suffix} file for target={to!r}, got out={str(out)!r}")
-    with disk_errors(out):
-        for path in [out, out.with_suffix(beside)] if beside else [out]:
-            if path.is_dir():
-                raise CompdError(f"expected a file to write, got a folder: {str(path)!r}")
-            if path.exists() and not (out.exists() and _is_a(path.suffix, path)):
+        two = " (which comes with a second file)" if is_standard_output(out) else ""
+        raise CompdError(f"expected a {suffix} file for target={to!r}{two}, got out={str(out)!r}")
+    for path in [out, out.with_suffix(beside)] if beside else [out]:
+        check_output(path, "out", new_folder=True)
+        with disk_errors(path):
+            # a pipe or a device is written to, and not looked into
+            if path.is_file() and not (out.exists() and _is_a(path.suffix, path)):
                 raise CompdError(
                     f"expected a new file or a {suffix} file to replace, got out={str(out)!r}, "
                     f"where {path.name!r} holds something else; name another one"

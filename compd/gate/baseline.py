@@ -14,9 +14,9 @@ from pathlib import Path
 
 from compd.corpus import Record
 from compd.errors import CompdError
+from compd.outputs import write_output
 from compd.printable import one_line
 from compd.reading import inside, read_whole
-from compd.storage import disk_errors, write_atomic
 
 __all__ = ["Accepted", "Baseline", "baseline_of"]
 
@@ -161,8 +161,7 @@ class Baseline(Mapping[str, Accepted]):
 
     def save(self, path: Path) -> None:
         """Write the file, whole or not at all."""
-        with disk_errors(path):
-            write_atomic(path, self.to_bytes())
+        write_output(path, self.to_bytes())
 
 
 def baseline_of(corpus: Path) -> Path:
