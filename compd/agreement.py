@@ -9,13 +9,15 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from compd.data import Splits
-from compd.models.inputs import predict
 from compd.pair import Pair
 from compd.progress import Progress, Report, silent
-from compd.runtimes import FloatRuntime
 from compd.storage import cache_dir, config_hash, disk_errors, write_atomic
 
-__all__ = ["Agreement", "divergence", "divergences", "evaluate", "strays"]
+__all__ = ["SHADOW_ROWS", "Agreement", "divergence", "divergences", "evaluate", "strays"]
+
+# On which a shadow is compared in a look that is bounded: it takes several times as long as the
+# model that it stands in for.
+SHADOW_ROWS = 64
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,7 @@ class Agreement:
     shadow_accuracy: float | None  # None if there is no shadow, either
     deployed_accuracy: float | None
     natural_disagreement: float  # original against deployed; ties agree
+    shadow_images: int  # of these, the first ones, that the shadow was run on
     shadow_deployed_disagreement: float | None
 
 
@@ -62,33 +65,39 @@ def strays(logits: Tensor, labels: Tensor) -> Tensor:
     return logits.gather(1, labels[:, None])[:, 0] < logits.amax(1)
 
 
-def evaluate(pair: Pair, splits: Splits, *, batch: int = 256, report: Report = silent) -> Agreement:
-    """Measure a pair on all test rows; cached by the pair, the data and this machine.
+def evaluate(
+    pair: Pair, splits: Splits, *, limit: int | None = None, report: Report = silent
+) -> Agreement:
+    """Measure a pair on test rows; kept on disk by the pair, the data and this machine.
 
     Args:
         pair: the pair.
         splits: of a data set with the pair's classes and image size.
-        batch: images a call.
+        limit: rows to measure, the first ones, and :data:`SHADOW_ROWS` of them for the shadow; all
+            if None.
         report: told of progress.
 
     Raises:
         CompdError: if the images do not fit the pair.
     """
-    key = config_hash({"data": splits.dataset.identity, **pair.fingerprint(batch=batch)})
+    key = config_hash(
+        {"data": splits.dataset.identity, "limit": limit, **pair.fingerprint(batch=0)}
+    )
     path = cache_dir() / "evaluations" / f"{key}.json"
     try:
         return Agreement(**json.loads(path.read_text()))
     except (OSError, ValueError, TypeError):
         pass  # not there, or another version's: measure
-    test = splits.test()
+    test = splits.test() if limit is None else splits.test().first(limit)
     pair.check_input(test.images, "test images")
     answers = []
-    runs = [pair.reference.run, pair.deployed.run]
+    runs = [pair.reference, pair.deployed]
     if pair.has_shadow:
-        runs.append(FloatRuntime(pair.shadow, pair.device, "shadow").run)
+        runs.append(pair.shadow_runtime)
     for i, run in enumerate(runs):
         report(Progress("measuring accuracy", i, len(runs), {"images": str(len(test))}))
-        answers.append(predict(run, test.images, batch=batch))
+        rows = len(test) if limit is None or i < 2 else SHADOW_ROWS
+        answers.append(pair.answers.of(run, test.images[:rows]))
     report(Progress("measuring accuracy", len(runs), len(runs)))
     original, deployed, *shadows = (logits.argmax(1) for logits in answers)
     shadow = shadows[0] if shadows else None
@@ -97,7 +106,9 @@ def evaluate(pair: Pair, splits: Splits, *, batch: int = 256, report: Report = s
         return float(hits.double().mean())
 
     def accuracy(labels: Tensor | None) -> float | None:
-        return share(labels == test.labels) if labels is not None and test.labelled else None
+        if labels is None or not test.labelled:
+            return None
+        return share(labels == test.labels[: len(labels)])
 
     result = Agreement(
         images=len(test),
@@ -106,8 +117,9 @@ def evaluate(pair: Pair, splits: Splits, *, batch: int = 256, report: Report = s
         shadow_accuracy=accuracy(shadow),
         deployed_accuracy=accuracy(deployed),
         natural_disagreement=share(strays(answers[1], original)),
+        shadow_images=0 if shadow is None else len(shadow),
         shadow_deployed_disagreement=(
-            None if shadow is None else share(strays(answers[1], shadow))
+            None if shadow is None else share(strays(answers[1][: len(shadow)], shadow))
         ),
     )
     with disk_errors(path):

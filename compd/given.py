@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from compd.agreement import divergence
+from compd.answers import Answers
 from compd.compress import Given
 from compd.data import Splits, load_data, named_for
 from compd.errors import CompdError
 from compd.models.inputs import predict
-from compd.pair import Pair, choose_device
+from compd.pair import Pair, choose_device, own_copy
 from compd.progress import Progress, Report, silent
 from compd.runtimes import FileRuntime, FloatRuntime, Runtime, Wish, open_file
 from compd.runtimes.surrogate import AsFile, as_module, on_our_grid
@@ -21,7 +24,8 @@ from compd.spec import ModelSpec, PairSpec
 
 __all__ = ["deployed_as", "pair_of_files"]
 
-_LOOK = 64  # images by which stand-ins are compared
+_LOOK = 64  # images by which a shadow is compared with the file that it stands in for
+_EXACT = 32  # the same for the original: its conversion computes the same
 _FOLLOWS = 0.05  # share of images on which a converted file may answer otherwise at most
 
 
@@ -73,20 +77,25 @@ def pair_of_files(
     )  # fmt: skip
     splits = Splits(dataset, trains=False)
     report(Progress("opening files", 2, 3))
-    model, shadow, kind, notes = _gradients(reference, shipped, splits)
+    answers = Answers()
+    found = _gradients(reference, shipped, splits, answers, where)
     spec = PairSpec(
         ModelSpec(
             reference.path.name, None, form.channels, form.height, dataset.classes, None, None
         ),
-        Given(reference.path.name, shipped.path.name, kind),
+        Given(reference.path.name, shipped.path.name, found.kind),
         shipped.engine,
         data,
         dataset.identity,
         {"stand-in": splits.calibration.rows},
     )
     pair = Pair(
-        spec, model, shadow, device=where, deployed=shipped, reference=reference, notes=notes
-    )
+        spec, found.model, found.shadow, device=where, deployed=shipped, reference=reference,
+        notes=found.notes,
+    )  # fmt: skip
+    if found.run is not None:
+        answers.share(found.run, pair.shadow_runtime)
+    pair.answers = answers
     report(Progress("opening files", 3, 3))
     return pair, splits
 
@@ -132,35 +141,50 @@ def _check_alike(reference: FileRuntime, shipped: FileRuntime) -> None:
         )
 
 
+@dataclass(frozen=True)
+class _Gradients:
+    """Where a pair's gradients come from."""
+
+    model: AsFile | None
+    shadow: AsFile | None
+    kind: str  # what the shadow is: see Given
+    notes: tuple[str, ...] = ()
+    run: FloatRuntime | None = None  # the shadow, as its answers were compared with the file's
+
+
 def _gradients(
-    reference: FileRuntime, shipped: FileRuntime, splits: Splits
-) -> tuple[AsFile | None, AsFile | None, str, tuple[str, ...]]:
+    reference: FileRuntime, shipped: FileRuntime, splits: Splits, answers: Answers,
+    device: torch.device,
+) -> _Gradients:  # fmt: skip
     """The original and the shadow as modules, what the shadow is, and why."""
-    images = splits.calibration.images[:_LOOK]
+    with ThreadPoolExecutor(1) as pool:  # while the images are decoded
+        conversions = [pool.submit(as_module, file) for file in (reference, shipped)]
+        images = splits.seeds.images[:_LOOK]
     try:
-        model = as_module(reference)
-        _check_follows(model, reference, images)
+        model = conversions[0].result()
+        _check_follows(model, reference, images[:_EXACT], answers, device)
     except CompdError as error:
-        return None, None, "none", (f"no gradients: {error}; blackbox searches without",)
+        note = f"no gradients: {error}; blackbox searches without"
+        return _Gradients(None, None, "none", (note,))
     notes: list[str] = []
     try:
-        shadow = as_module(shipped)
-        _check_follows(shadow, shipped, images)
-        return model, shadow, "converted", ()
+        shadow = conversions[1].result()
+        run = _check_follows(shadow, shipped, images, answers, device)
+        return _Gradients(model, shadow, "converted", (), run)
     except CompdError as error:
         notes.append(f"no gradient of the deployed file: {error}")
-    answers = _answers(shipped, images)
-    if answers is None:  # recorded outputs, which know only their own images
-        return model, None, "none", (*notes, "it can be replayed, and not searched")
+    images = splits.calibration.images
+    said = _answers(shipped, images[:_LOOK], answers)
+    if said is None:  # recorded outputs, which know only their own images
+        return _Gradients(model, None, "none", (*notes, "it can be replayed, and not searched"))
     found = [
-        (float(divergence(predict(FloatRuntime(one, torch.device("cpu")).run, images), answers)),
-         kind, one)
-        for kind, one in _stand_ins(model, splits.calibration.images)
-    ]  # fmt: skip
+        (float(divergence(predict(_running(one, device).run, images[:_LOOK]), said)), kind, one)
+        for kind, one in _stand_ins(model, images)
+    ]
     apart, kind, shadow = min(found, key=lambda one: one[0])
     text = {"quantised": "the original, quantised here,", "original": "the original itself"}[kind]
     notes.append(f"{text} stands in for it (KL {apart:.4f} nats from the deployed file)")
-    return model, shadow, kind, tuple(notes)
+    return _Gradients(model, shadow, kind, tuple(notes))
 
 
 def _stand_ins(model: AsFile, images: Tensor) -> Iterator[tuple[str, AsFile]]:
@@ -169,22 +193,31 @@ def _stand_ins(model: AsFile, images: Tensor) -> Iterator[tuple[str, AsFile]]:
     yield "quantised", on_our_grid(model, images)
 
 
-def _answers(runtime: Runtime, images: Tensor) -> Tensor | None:
+def _running(module: nn.Module, device: torch.device) -> FloatRuntime:
+    """A module as a pair will run it."""
+    return FloatRuntime(own_copy(module, device), device)
+
+
+def _answers(runtime: Runtime, images: Tensor, answers: Answers) -> Tensor | None:
     try:
-        return predict(runtime.run, images)
+        return answers.of(runtime, images)
     except CompdError:
         return None
 
 
-def _check_follows(module: nn.Module, runtime: FileRuntime, images: Tensor) -> None:
-    """Raise unless a converted file answers as the file does."""
-    there = _answers(runtime, images)
+def _check_follows(
+    module: nn.Module, runtime: FileRuntime, images: Tensor, answers: Answers, device: torch.device
+) -> FloatRuntime:
+    """Raise unless a converted file answers as the file does; return what answered."""
+    there = _answers(runtime, images, answers)
     if there is None:
         raise CompdError(f"{runtime.path.name!r} does not answer new images")
-    here = predict(FloatRuntime(module, torch.device("cpu")).run, images)
+    run = _running(module, device)
+    here = answers.of(run, images)
     apart = float((here.argmax(1) != there.argmax(1)).double().mean())
     if not apart <= _FOLLOWS:
         raise CompdError(
             f"the conversion of {runtime.path.name!r} to torch answers otherwise on {apart:.0%} of "
             "clean images"
         )
+    return run

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -242,22 +241,3 @@ def distances(candidates: Tensor, seeds: Tensor) -> Distances:
     linf = flat.abs().amax(1) if len(flat) else flat.new_zeros(0)
     l2 = (flat.float() / 255).square().mean(1).sqrt()
     return Distances(linf=linf, l2=l2, psnr=-20 * torch.log10(l2))
-
-
-def stack_images(images: Sequence[Tensor], names: Sequence[str]) -> Tensor:
-    """Stack (C, H, W) images into a batch.
-
-    Raises:
-        CompdError: if they differ in size; names the first two that do.
-    """
-    for image, name in zip(images, names, strict=True):
-        if image.shape != images[0].shape:
-            raise CompdError(
-                f"expected images of one size, got {_size(images[0])} ({names[0]}) and "
-                f"{_size(image)} ({name}); resize them, or pass --size"
-            )
-    return torch.stack(list(images))
-
-
-def _size(image: Tensor) -> str:
-    return f"{image.shape[2]}x{image.shape[1]}"

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from compd.answers import Answers
 from compd.compress import empty_shadow
 from compd.errors import CompdError
 from compd.models import model_hash, zoo_weights
@@ -22,7 +23,7 @@ from compd.spec import PAIR_FILE, PAIR_FORMAT, PairSpec, read_pair_file
 from compd.storage import disk_errors, write_atomic
 from compd.system.machine import cpu_flags, isa_limits, versions
 
-__all__ = ["Pair", "check_pair_target", "choose_device"]
+__all__ = ["Pair", "check_pair_target", "choose_device", "own_copy"]
 
 _FILES = {"original": "original.safetensors", "shadow": "shadow.safetensors"}
 
@@ -59,8 +60,8 @@ class Pair:
     ) -> None:
         self.notes = notes
         self.device = device
-        self._original = None if original is None else _own(original, device)
-        self._shadow = None if shadow is None else _own(shadow, device)
+        self._original = None if original is None else own_copy(original, device)
+        self._shadow = None if shadow is None else own_copy(shadow, device)
         self.deployed = (
             deploy(spec.compress, self.shadow, engine=spec.engine, device=device)
             if deployed is None
@@ -68,6 +69,7 @@ class Pair:
         )
         self.spec = replace(spec, engine=self.deployed.engine)  # pruned models have no int8 engine
         self.reference: Runtime = reference or FloatRuntime(self.original, device)
+        self.answers = Answers()  # of its models to clean images
 
     @property
     def has_shadow(self) -> bool:
@@ -111,6 +113,15 @@ class Pair:
     def std(self) -> tuple[float, ...]:
         """Per-channel standard deviation of the first layer; ones where the model has none."""
         return self.spec.model.std or (1.0,) * self.spec.model.channels
+
+    @cached_property
+    def shadow_runtime(self) -> Runtime:
+        """The shadow as something that is run.
+
+        Raises:
+            CompdError: if there is none.
+        """
+        return FloatRuntime(self.shadow, self.device, "shadow")
 
     @cached_property
     def hashes(self) -> dict[str, str]:
@@ -289,6 +300,7 @@ def _facts(role: str, runtime: Runtime) -> dict[str, Any]:
     }
 
 
-def _own(module: nn.Module, device: torch.device) -> nn.Module:
+def own_copy(module: nn.Module, device: torch.device) -> nn.Module:
+    """A copy of a caller's module as a pair runs it: in eval mode, without weight gradients."""
     module = copy.deepcopy(module).to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
     return module.requires_grad_(False)

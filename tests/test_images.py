@@ -22,7 +22,6 @@ from compd.images import (
     pixel_hash,
     png_round_trip,
     read_image,
-    stack_images,
 )
 
 
@@ -259,10 +258,3 @@ def test_a_damaged_file_gives_an_image_or_one_line(
         image = read_image(bytes(damaged), "damaged.png")
         assert image.dtype == torch.uint8
         assert image.shape[0] == 3
-
-
-def test_images_of_two_sizes_do_not_stack(make_images: Callable[..., Tensor], refuses: Any) -> None:
-    wide, tall = make_images(1, height=2, width=4)[0], make_images(1, height=4, width=2)[0]
-    assert stack_images([wide, wide], ["a", "b"]).shape == (2, 3, 2, 4)
-    with refuses("4x2 (a)", "2x4 (c)"):
-        stack_images([wide, wide, tall], ["a", "b", "c"])

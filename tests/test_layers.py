@@ -15,7 +15,7 @@ ROWS = [
     {"training"},
     {"compress"},
     {"runtimes"},
-    {"spec", "cached"},
+    {"spec", "cached", "answers"},
     {"pair"},
     {"original", "agreement"},
     {"compare"},

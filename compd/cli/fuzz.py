@@ -13,9 +13,13 @@ from compd.cli import options as o
 from compd.cli.interrupt import first_interrupt_sets
 from compd.cli.request import PairRequest
 from compd.cli.takes import takes_pair
+from compd.errors import CompdError, unknown
 from compd.system import prepare
 
 __all__ = ["fuzz"]
+
+_ACCURACY = ("sample", "full")
+_FULL_CHECK = 500  # images of the check, where all are measured anyway
 
 
 @takes_pair()
@@ -70,6 +74,13 @@ def fuzz(
         str | None,
         typer.Option("--confirm-on", help="Further engines or files: x86,onednn,model.onnx."),
     ] = None,
+    accuracy: Annotated[
+        str,
+        typer.Option(
+            "--accuracy",
+            help="sample: on as many clean images as seeds, 200 or more; full: on all test rows.",
+        ),
+    ] = "sample",
     allow_float: o.AllowFloat = False,
     json: o.JsonFile = None,
     batch: o.Batch = None,
@@ -89,6 +100,8 @@ def fuzz(
 
     prepare(threads)
     check_outputs(json=json)
+    if accuracy not in _ACCURACY:
+        raise unknown("accuracy", accuracy, _ACCURACY)
     settings = search.Settings(
         strategy=search.strategy(strategy, steps=steps, queries=queries, coverage=coverage),
         limit=200 if seeds is None else seeds, eps=eps, norm=norm, goal=goal,
@@ -98,12 +111,15 @@ def fuzz(
         Corpus(corpus, create=True)  # now, not after minutes of training
     with live() as report:
         built, splits = request.open(report)
-        look = check(built, splits, allow_float=allow_float, report=report)
+        rows = None if accuracy == "full" else settings.clean_rows(len(splits.seeds))
+        look = check(
+            built, splits, limit=rows or _FULL_CHECK, allow_float=allow_float, report=report
+        )
         if request.deployed is not None:  # what compd made itself is what it says
             look.raise_if_faulty()
     print_check(look, notes=built.notes)
     with live() as report:
-        agreement = evaluate(built, splits, report=report)
+        agreement = evaluate(built, splits, limit=rows, report=report)
         stop = threading.Event()
         campaign = search.Campaign(built, splits.seeds, settings, stop=stop, report=report)
         replays = (
@@ -117,8 +133,8 @@ def fuzz(
         store = Corpus(where, create=True)
         with first_interrupt_sets(stop):
             stored = sum(collect(campaign, store, confirm=replays))
-    rows = {"seeds": splits.seeds.rows, "test": agreement.rows, **built.spec.rows}
-    result = campaign_report(campaign, agreement, rows=rows, corpus=str(where), stored=stored,
+    used = {"seeds": splits.seeds.rows, "test": agreement.rows, **built.spec.rows}
+    result = campaign_report(campaign, agreement, rows=used, corpus=str(where), stored=stored,
                              trust=replays.counts if replays is not None else None)  # fmt: skip
     warn_if_untrained(agreement.original_accuracy, len(built.classes))
     print_campaign(result, _next_steps(where, result.seeds_effective, result.settings["strategy"]))
@@ -128,8 +144,6 @@ def fuzz(
 
 
 def _flip(text: str | None) -> tuple[str, str] | None:
-    from compd.errors import CompdError
-
     if text is None:
         return None
     before, colon, after = text.partition(":")

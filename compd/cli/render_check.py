@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from compd.cli.render import percent, print_facts
+from compd.cli.render import percent, percent_of, print_facts
 from compd.preflight import FileFacts, Preflight
 
 __all__ = ["print_check"]
@@ -31,15 +31,16 @@ def print_check(look: Preflight, notes: Sequence[str] = ()) -> None:
     rows.append(("clean images", images))
     if look.original_accuracy is not None:
         rows.append(
-            ("accuracy", f"original {percent(look.original_accuracy)}, deployed "
-                         f"{percent(look.deployed_accuracy)}")
+            ("accuracy", f"original {percent_of(look.original_accuracy, look.images)}, deployed "
+                         f"{percent_of(look.deployed_accuracy, look.images)}")
         )  # fmt: skip
-    rows.append(("natural disagreement", percent(look.natural_disagreement)))
+    rows.append(("natural disagreement", percent_of(look.natural_disagreement, look.images)))
     shadow = _SHADOWS[look.shadow]
     if look.shadow_disagreement is not None and look.shadow_error is not None:
         shadow += (
-            f"; {percent(look.shadow_disagreement)} of labels differ from the deployed model, "
-            f"logits by {percent(look.shadow_error)} of their spread"
+            f"; {percent_of(look.shadow_disagreement, look.shadow_images)} of "
+            f"{look.shadow_images} labels differ from the deployed model, logits by "
+            f"{percent(look.shadow_error)} of their spread"
         )
     rows.append(("shadow", shadow))
     rows += [("note", note) for note in notes]

@@ -7,7 +7,7 @@ use, so that a campaign over test seeds never decodes the training images.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -109,6 +109,14 @@ class Split:
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    def first(self, count: int) -> Split:
+        """Its first rows; all of them if there are no more."""
+        if count >= len(self):
+            return self
+        return replace(
+            self, images=self.images[:count], labels=self.labels[:count], index=self.index[:count]
+        )
 
     @property
     def labelled(self) -> bool:

@@ -11,7 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from compd.errors import CompdError
-from compd.images import read_image, stack_images
+from compd.images import read_image
 from compd.system.machine import cpu_count
 
 __all__ = ["decode_all"]
@@ -31,29 +31,45 @@ def decode_all(
     Returns:
         uint8 (N, C, H, W).
     """
-    chunk = 256  # handing over single images costs more than decoding them
+    chunk = 64  # handing over single images costs more than decoding them
 
-    def decode(start: int) -> Tensor:
-        span = slice(start, start + chunk)
-        images = [
-            read_image(data, name, channels=channels)
-            for data, name in zip(files[span], names[span], strict=True)
-        ]
-        if size is not None:
-            images = [_resize(image, size) for image in images]
-        return stack_images(images, names[span])
+    def decode(i: int) -> Tensor:
+        image = read_image(files[i], names[i], channels=channels)
+        return image if size is None else _resize(image, size)
+
+    if not files:
+        raise CompdError("expected at least one image, got none")
+    first = decode(0)
+    try:
+        images = torch.empty(len(files), *first.shape, dtype=torch.uint8)
+    except RuntimeError as error:  # of torch's allocator
+        raise CompdError(
+            f"expected images that fit into memory, got {len(files)} of "
+            f"{_size(first)} ({names[0]} and more); pass --size to scale them"
+        ) from error
+
+    def fill(start: int) -> None:
+        for i in range(start, min(start + chunk, len(files))):
+            image = decode(i)
+            if image.shape != first.shape:
+                raise CompdError(
+                    f"expected images of one size, got {_size(first)} ({names[0]}) and "
+                    f"{_size(image)} ({names[i]}); resize them, or pass --size"
+                )
+            images[i] = image
 
     with ThreadPoolExecutor(cpu_count()) as pool:
-        chunks = list(pool.map(decode, range(0, len(files), chunk)))
-    first = [names[start] for start in range(0, len(files), chunk)]
-    stack_images([part[0] for part in chunks], first)  # one size across chunks, too
-    images = torch.cat(chunks)
+        list(pool.map(fill, range(0, len(files), chunk)))
     if images.shape[2] != images.shape[3]:
         raise CompdError(
             f"expected square images, got {images.shape[3]}x{images.shape[2]} ({names[0]}); "
             "pass --size to scale them"
         )
     return images
+
+
+def _size(image: Tensor) -> str:
+    return f"{image.shape[2]}x{image.shape[1]}"
 
 
 def _resize(image: Tensor, size: int) -> Tensor:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import threading
 import time
 from collections.abc import Generator, Iterator
@@ -24,16 +23,16 @@ from compd.fuzz.seeds import agreeing, flip_labels
 from compd.fuzz.settings import Settings
 from compd.fuzz.strategies import STRATEGIES, Blackbox, Proposal, Task
 from compd.images import check_batch
+from compd.models.inputs import fitting
 from compd.pair import Pair
 from compd.progress import Progress, Report, silent
 
 __all__ = ["Campaign", "fuzz"]
 
-# Seeds that are searched together: while some finish early, model calls stay full.
+# Seeds that are searched together: while some finish early, model calls stay full. The boundary
+# walk keeps up to two dozen float copies of them (measured on photographs: 0.4 GB).
 _TOGETHER = 256
-# Values in all images of such a group, at most: 27 images of 3 x 224 x 224. The boundary walk keeps
-# up to two dozen float copies of them (measured: 0.4 GB).
-_VALUES = 1 << 22
+_VALUES = 1 << 22  # in all their images, at most: 27 of 3 x 224 x 224
 # What takes over where there is no gradient; most of what it finds comes early.
 _RESCUE = Blackbox(queries=400)
 
@@ -90,7 +89,7 @@ class Campaign:
             settings = replace(settings, strategy=Blackbox())
         self.settings = settings
         usual = 64 if pair.device.type == "cpu" else 512
-        self.batch = settings.batch or _fitting(usual, seeds.images)
+        self.batch = settings.batch or fitting(usual, seeds.images)
         self._home, self._rival = flip_labels(settings.flip, pair.classes)
         # Where another model's gradients stand in for the deployed one's, they may lead nowhere.
         made = pair.spec.compress
@@ -125,7 +124,7 @@ class Campaign:
         )
         chosen, labels, self._set_aside = seeds.rows, seeds.labels, seeds.set_aside
         self._tick()
-        together = max(self.batch, _fitting(_TOGETHER, self._split.images))
+        together = max(self.batch, fitting(_TOGETHER, self._split.images, values=_VALUES))
         if self._stop.is_set():
             return
         for start in range(0, len(chosen), together):
@@ -290,8 +289,3 @@ class Campaign:
     def _report_progress(self, done: int, total: int) -> None:
         facts = self._tally.facts(self._ended - self._begun, *self._unproved)
         self._report(Progress("searching", done, total, facts))
-
-
-def _fitting(usual: int, images: Tensor) -> int:
-    """How many images of this size to take at once: fewer than usual where they are large."""
-    return max(1, min(usual, _VALUES // math.prod(images.shape[1:])))

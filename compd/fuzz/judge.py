@@ -188,7 +188,11 @@ class Judge:
 
     def untouched(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """The original's labels (N,) of clean images, and whether the deployed model agrees."""
-        original, deployed = self.logits(images)
+        with self._clock.running():
+            original, deployed = (
+                self.pair.answers.of(runtime, images)
+                for runtime in (self.pair.reference, self.pair.deployed)
+            )
         labels = answers_of(original).label
         return labels, answers_of(deployed, labels).label == labels
 

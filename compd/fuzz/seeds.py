@@ -14,7 +14,7 @@ from compd.fuzz.judge import Judge
 
 __all__ = ["Seeds", "agreeing", "flip_labels"]
 
-_LOOK = 256  # images a look
+_LOOK = 64  # images a look
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from compd.fuzz.strategies import STRATEGIES, Boundary
 __all__ = ["GOALS", "Settings"]
 
 GOALS = ("first", "severe")
+_USUAL, _LEAST = 200, 64  # clean images of a look
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,19 @@ class Settings:
     batch: int | None = None  # images a model call; None for a sensible number for the device
     keep: str = "effective"  # or "valid": hand out candidates that changed no answer, too
     seconds: float | None = None  # budget of wall time
+
+    def clean_rows(self, available: int) -> int:
+        """How many clean images to look at before the search.
+
+        As many as there are seeds to search, and 200 at least, since fewer say little; but no more
+        than take a tenth of the time that the search will, unless that were fewer than 64.
+
+        Args:
+            available: seeds that there are.
+        """
+        seeds = min(self.limit or available, available)
+        affordable = seeds * STRATEGIES.of(self.strategy).forwards // 10
+        return min(available, max(_USUAL, seeds), max(_LEAST, affordable))
 
     def __post_init__(self) -> None:
         if isinstance(self.strategy, str):

@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from compd.agreement import strays
+from compd.agreement import SHADOW_ROWS, strays
 from compd.compress import Given
 from compd.data import Splits
 from compd.errors import CompdError
-from compd.models.inputs import predict
 from compd.pair import Pair
 from compd.preflight.readings import better_reading, other_order
 from compd.progress import Progress, Report, silent
-from compd.runtimes import FileRuntime, FloatRuntime, Runtime
+from compd.runtimes import FileRuntime, Runtime
 from compd.system.machine import cpu_flags
 
 __all__ = ["FileFacts", "Preflight", "check"]
 
-_IMAGES = 500
 _WRONG = 0.3  # natural disagreement of a pair that is none
 _MANY = 0.1  # of one that is worth a look
 _LEAST = 20  # images from which on a share is worth the name
@@ -59,6 +57,7 @@ class Preflight:
     natural_disagreement: float
     classes_answered: int  # by the original on these images
     shadow: str  # what stands in for the deployed model
+    shadow_images: int  # of these, the first ones, that the shadow was run on
     shadow_disagreement: float | None  # share of labels; None without a shadow
     shadow_error: float | None  # mean absolute difference of logits, in parts of their spread
     faults: tuple[str, ...]
@@ -79,25 +78,31 @@ class Preflight:
 
 
 def check(
-    pair: Pair, splits: Splits, *, allow_float: bool = False, report: Report = silent
+    pair: Pair,
+    splits: Splits,
+    *,
+    limit: int = 500,
+    allow_float: bool = False,
+    report: Report = silent,
 ) -> Preflight:
     """Look at a pair on clean images.
 
     Args:
         pair: any.
-        splits: of the images that it is searched on; the first 500 seeds are looked at.
+        splits: of the images that it is searched on.
+        limit: seeds to look at, the first ones; the shadow is run on :data:`SHADOW_ROWS` of them.
         allow_float: whether a deployed file without any integer operator is meant.
         report: told of progress.
     """
-    seeds = splits.seeds
-    images, labels = seeds.images[:_IMAGES], seeds.labels[:_IMAGES] if seeds.labelled else None
+    seeds = splits.seeds.first(limit)
+    images, labels = seeds.images, seeds.labels if seeds.labelled else None
     runs: list[Runtime] = [pair.reference, pair.deployed]
     if pair.has_shadow:
-        runs.append(FloatRuntime(pair.shadow, pair.device, "shadow"))
+        runs.append(pair.shadow_runtime)
     logits = []
     for i, runtime in enumerate(runs):
         report(Progress("looking at the pair", i, len(runs)))
-        logits.append(predict(runtime.run, images))
+        logits.append(pair.answers.of(runtime, images if i < 2 else images[:SHADOW_ROWS]))
     report(Progress("looking at the pair", len(runs), len(runs)))
     original, deployed = logits[:2]
     answers = original.argmax(1)
@@ -110,7 +115,7 @@ def check(
         if isinstance(runtime, FileRuntime):
             faults += _faults_of(role, runtime, said)
     if not faults:
-        faults += _misread(pair, images, labels, answers, apart, renamed or 0.0)
+        faults += _misread(pair, images, labels, logits, apart, renamed or 0.0)
     if not faults and apart >= _WRONG and len(images) >= _LEAST:
         share = other_order(answers, deployed.argmax(1))
         if share is not None:
@@ -145,7 +150,8 @@ def check(
     if not faults and apart >= _MANY:
         warnings.append(f"the pair differs on {apart:.1%} of clean images; the search leaves these")
     warnings += _saturation(pair.deployed)
-    error = None if len(logits) < 3 else _logit_error(logits[2], deployed)
+    shadowed = deployed[:SHADOW_ROWS]  # of what the shadow was run on
+    error = None if len(logits) < 3 else _logit_error(logits[2], shadowed)
     return Preflight(
         files=(_facts("original", pair.reference), _facts("deployed", pair.deployed)),
         images=len(images),
@@ -155,8 +161,9 @@ def check(
         natural_disagreement=apart,
         classes_answered=len(torch.unique(answers)),
         shadow=pair.spec.compress.shadow if isinstance(pair.spec.compress, Given) else "own",
+        shadow_images=0 if error is None else len(shadowed),
         shadow_disagreement=(
-            None if error is None else float(strays(deployed, logits[2].argmax(1)).double().mean())
+            None if error is None else float(strays(shadowed, logits[2].argmax(1)).double().mean())
         ),
         shadow_error=error,
         faults=tuple(faults),
@@ -182,7 +189,12 @@ def _faults_of(role: str, runtime: FileRuntime, logits: Tensor) -> list[str]:
 
 
 def _misread(
-    pair: Pair, images: Tensor, labels: Tensor | None, answers: Tensor, apart: float, renamed: float
+    pair: Pair,
+    images: Tensor,
+    labels: Tensor | None,
+    logits: Sequence[Tensor],
+    apart: float,
+    renamed: float,
 ) -> list[str]:
     """Whether one of the files understands the images better when they are read otherwise.
 
@@ -191,14 +203,17 @@ def _misread(
     if len(images) < _LEAST:
         return []
     reference, deployed = pair.reference, pair.deployed
+    answers = logits[0].argmax(1)
     if isinstance(reference, FileRuntime):
-        found = better_reading(reference, images, labels=labels)
+        found = better_reading(reference, images, labels=labels, now=logits[0])
         if found is not None and found.after > renamed - 0.05:
             return [_hint("original", reference, found.options, found.name, found.measure,
                           found.before, found.after)]  # fmt: skip
     if isinstance(deployed, FileRuntime) and apart >= _MANY:
         like = reference.format if isinstance(reference, FileRuntime) else None
-        found = better_reading(deployed, images, labels=labels, answers=answers, like=like)
+        found = better_reading(
+            deployed, images, labels=labels, answers=answers, now=logits[1], like=like
+        )
         if found is not None:
             return [_hint("deployed", deployed, f"--deployed-input '{_keys(found.options)}'",
                           found.name, found.measure, found.before, found.after)]  # fmt: skip

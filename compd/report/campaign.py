@@ -28,6 +28,8 @@ class CampaignReport:
     deployed_accuracy: float | None
     shadow_deployed_disagreement: float | None
     natural_disagreement: float
+    clean_images: int  # that the figures above are of, but those of the shadow
+    shadow_images: int  # that those of the shadow are of
     seeds: int
     seeds_set_aside: int
     seeds_effective: int
@@ -88,6 +90,8 @@ def campaign_report(
         deployed_accuracy=agreement.deployed_accuracy,
         shadow_deployed_disagreement=agreement.shadow_deployed_disagreement,
         natural_disagreement=agreement.natural_disagreement,
+        clean_images=agreement.images,
+        shadow_images=agreement.shadow_images,
         **asdict(summary),
         stored=stored,
         trust=dict(trust or {}),

@@ -12,9 +12,10 @@ from compd.compress import Prune, Ptq
 from compd.corpus import Corpus, collect
 from compd.errors import CompdError
 from compd.fuzz import Boundary, Compd, Diva, Verdict, fuzz, strategy
-from compd.fuzz.campaign import _fitting
+from compd.fuzz.campaign import _VALUES
 from compd.fuzz.judge import answers_of
 from compd.images import decode_png, encode_png
+from compd.models.inputs import fitting
 from compd.pair import Pair
 from compd.progress import Progress
 from compd.runtimes import FloatRuntime
@@ -309,17 +310,16 @@ def test_nothing_counts_that_the_proof_does_not_confirm():
 def test_the_larger_the_images_the_fewer_are_searched_together(shape, together):
     """A search keeps up to two dozen float copies of a group: that may take 0.5 GB."""
     images = torch.empty(1, *shape, dtype=torch.uint8)
-    assert _fitting(256, images) == together
-    assert _fitting(256, images) * images[0].numel() * 4 * 24 < 0.5e9
-    assert _fitting(64, torch.empty(1, 3, 4096, 4096, dtype=torch.uint8)) == 1
+    assert fitting(256, images, values=_VALUES) == together
+    assert fitting(256, images, values=_VALUES) * images[0].numel() * 4 * 24 < 0.5e9
+    assert fitting(64, torch.empty(1, 3, 4096, 4096, dtype=torch.uint8)) == 1
 
 
 def test_groups_are_of_that_size_and_change_nothing(monkeypatch):
     how = {"strategy": Diva(steps=3), "limit": 20, "eps": 8}
     together = {identity(f) for f in findings_of(tiny_pair(COARSE), **how)}
     monkeypatch.setattr("compd.fuzz.campaign._VALUES", 3 * 16 * 16 * 6)  # six seeds
-    campaign = fuzz(tiny_pair(COARSE), tiny_splits().seeds, **how)
-    assert campaign.batch == 6
+    campaign = fuzz(tiny_pair(COARSE), tiny_splits().seeds, batch=5, **how)
     steps = list(campaign.steps())
     assert len(steps) == 4 * 3  # groups of 6, 6, 6 and 2, three steps each
     assert {identity(f) for findings in steps for f in findings} == together

@@ -43,17 +43,20 @@ class Strategy:
     search: Callable[[Any, Task], Search]
     gradients: bool = True  # whether it differentiates original and shadow
     rescued: bool = False  # whether blackbox takes over seeds that have no gradient
+    # What a seed usually takes, at least, in forward passes of an image through both models; a
+    # gradient takes six of them (docs/benchmarks.md).
+    forwards: int = 25
 
 
 STRATEGIES = Registry(
     "strategy",
     {
-        "blackbox": Strategy(Blackbox, search_blackbox, gradients=False),
+        "blackbox": Strategy(Blackbox, search_blackbox, gradients=False, forwards=100),
         "boundary": Strategy(Boundary, search_boundary, rescued=True),
-        "compd": Strategy(Compd, search_compd),
-        "dflare": Strategy(Dflare, search_dflare, gradients=False),
-        "diva": Strategy(Diva, search_diva),
-        "pgd": Strategy(Pgd, search_pgd),
+        "compd": Strategy(Compd, search_compd, forwards=70),
+        "dflare": Strategy(Dflare, search_dflare, gradients=False, forwards=100),
+        "diva": Strategy(Diva, search_diva, forwards=140),
+        "pgd": Strategy(Pgd, search_pgd, forwards=80),
     },
 )
 

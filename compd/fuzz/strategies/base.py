@@ -15,7 +15,7 @@ from compd.fuzz.bounds import Bound
 from compd.fuzz.clock import Clock
 from compd.fuzz.judge import Judgement
 from compd.fuzz.streams import draws_at
-from compd.models.inputs import steady, to_input
+from compd.models.inputs import differentiable, steady, to_input
 from compd.pair import Pair
 
 __all__ = ["Proposal", "Search", "Task", "sign_steps"]
@@ -98,8 +98,9 @@ class Task:
             seed is marked in ``blind``.
         """
         parts = []
-        for start in range(0, len(images), self.batch):
-            rows = torch.arange(start, min(start + self.batch, len(images)))
+        batch = min(self.batch, differentiable(images))
+        for start in range(0, len(images), batch):
+            rows = torch.arange(start, min(start + batch, len(images)))
             with self.clock.running():
                 x = to_input(images[rows], self.pair.device).requires_grad_()
                 (gradient,) = torch.autograd.grad(objective(x, rows).sum(), x)

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, fx
+from torch.overrides import handle_torch_function, has_torch_function
 
 from compd.models.onnx.elements import RANGES, UINT8
 from compd.models.onnx.node import Node
@@ -55,10 +56,27 @@ def to_grid(x: Tensor, zero: Zero, low: int, high: int) -> Tensor:
     Returns:
         whole numbers in low..high; the gradient is 1 where x lies in that range, and else 0.
     """
-    inside = torch.clamp(x, low - zero, high - zero)
-    # Exact: the difference of a number and its rounding is a float, and so is their sum.
-    whole = inside + (inside.round() - inside).detach()
-    return whole if isinstance(zero, int | float) and zero == 0 else whole + zero
+    if has_torch_function((x, zero)):  # a graph is being made: one node of it
+        made: Tensor = handle_torch_function(to_grid, (x, zero), x, zero, low, high)
+        return made
+    whole: Tensor = _Rounded.apply(x, zero, low, high)  # type: ignore[no-untyped-call]
+    return whole
+
+
+class _Rounded(torch.autograd.Function):
+    """One operation in place of five, which keeps a byte a value for the gradient."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, zero: Zero, low: int, high: int) -> Tensor:
+        ends = low - zero, high - zero
+        if ctx.needs_input_grad[0]:
+            ctx.save_for_backward((x >= ends[0]).logical_and_(x <= ends[1]))
+        whole = x.clamp(*ends).round_()
+        return whole if isinstance(zero, int | float) and zero == 0 else whole.add_(zero)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> Any:
+        return grads[0] * ctx.saved_tensors[0], None, None, None
 
 
 def real(x: Tensor, scale: Tensor, zero: Zero) -> Tensor:
