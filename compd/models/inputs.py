@@ -7,12 +7,16 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 
 __all__ = ["differentiable", "fitting", "predict", "steady", "to_input"]
 
-# Below this many images oneDNN picks other kernels, which add in another order (measured: 1 and 3).
+# Below this many images oneDNN picks other kernels for convolutions, which add in another order
+# (measured: 1 and 3), and below this many rows MKL does for matrix products (up to 15, on AVX-512).
 _LEAST = 8
+_ROWS = 16
 # Values in all images of a call, at most: 10 images of 3 x 224 x 224. More are no faster there, and
 # a network's largest layer has eight times as many values.
 _VALUES = 3 << 19
@@ -29,7 +33,8 @@ def to_input(images: Tensor, device: torch.device | str = "cpu") -> Tensor:
 def steady(model: Callable[[Tensor], Any]) -> Callable[[Tensor], Any]:
     """Make a float model answer an image the same whatever the batch it comes in.
 
-    Small batches are filled up with copies of their last image, whose answers are cut off again.
+    Small batches are filled up with copies of their last image, whose answers are cut off again,
+    and so are the rows of small matrices.
 
     Args:
         model: float pixels (N, C, H, W) to a tensor (N, ...) or a tuple of such, or of tuples.
@@ -37,11 +42,34 @@ def steady(model: Callable[[Tensor], Any]) -> Callable[[Tensor], Any]:
 
     def run(x: Tensor) -> Any:
         n = len(x)
-        if n == 0 or n >= _LEAST:
+        if n == 0 or n >= _ROWS:
             return model(x)
-        return _first(model(torch.cat([x, x[-1:].expand(_LEAST - n, -1, -1, -1)])), n)
+        with _ManyRows():
+            return _first(model(_filled(x, _LEAST)), n)
 
     return run
+
+
+class _ManyRows(TorchFunctionMode):
+    """Matrix products whose left side has few rows are computed with more, and cut."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        if func in _PRODUCTS and len(args) > 1 and args[0].ndim == args[1].ndim == 2:
+            rows, *rest = args
+            return func(_filled(rows, _ROWS), *rest, **kwargs)[: len(rows)]
+        return func(*args, **kwargs)
+
+
+_PRODUCTS = (F.linear, torch.matmul, torch.mm, Tensor.matmul, Tensor.__matmul__)
+
+
+def _filled(x: Tensor, least: int) -> Tensor:
+    """With copies of the last row, so that there are at least so many."""
+    missing = least - len(x)
+    return x if missing <= 0 else torch.cat([x, x[-1:].expand(missing, *x.shape[1:])])
 
 
 def _first(value: Any, n: int) -> Any:
