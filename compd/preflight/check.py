@@ -14,7 +14,7 @@ from compd.compress import Given
 from compd.data import Splits
 from compd.errors import CompdError
 from compd.pair import Pair
-from compd.preflight.readings import better_reading, other_order
+from compd.preflight.readings import Reading, better_reading, other_order
 from compd.progress import Progress, Report, silent
 from compd.runtimes import FileRuntime, Runtime
 from compd.system.machine import cpu_flags
@@ -107,16 +107,18 @@ def check(
     original, deployed = logits[:2]
     answers = original.argmax(1)
     apart = float(strays(deployed, answers).double().mean())
-    faults, warnings = [], []
+    faults: list[str] = []
+    warnings: list[str] = []
     renamed = None if labels is None else _renamed(labels, answers)
     if isinstance(pair.spec.compress, Given):
         faults += _uncompressed(pair, allow_float)
     for role, runtime, said in zip(("original", "deployed"), runs[:2], logits[:2], strict=True):
         if isinstance(runtime, FileRuntime):
             faults += _faults_of(role, runtime, said)
-    if not faults:
-        faults += _misread(pair, images, labels, logits, apart, renamed or 0.0)
-    if not faults and apart >= _WRONG and len(images) >= _LEAST:
+    hint = None if faults else _misread(pair, images, labels, logits, apart, renamed or 0.0)
+    if hint is not None:
+        (faults if hint.proved else warnings).append(hint.text)
+    if not faults and hint is None and apart >= _WRONG and len(images) >= _LEAST:
         share = other_order(answers, deployed.argmax(1))
         if share is not None:
             faults.append(
@@ -125,16 +127,27 @@ def check(
                 "the deployed one renamed; compare how both were exported"
             )
     if not faults and len(images) >= _LEAST and len(torch.unique(answers)) == 1:
-        faults.append(
-            f"expected an original that tells images apart, got the same answer to all of "
-            f"{len(images)}; are these images that it knows?"
-        )
+        if labels is not None:
+            faults.append(
+                f"expected an original that tells images apart, got the same answer to all of "
+                f"{len(images)}; are these images that it knows?"
+            )
+        else:  # nobody says that they are of several classes
+            warnings.append(
+                f"the original gives the same answer to all of {len(images)} images; are these "
+                "images that it knows, and read as it was trained on them?"
+            )
     if not faults and apart >= _WRONG and len(images) >= _LEAST:
         faults.append(
             f"expected two models that agree on clean images, got {apart:.0%} of {len(images)} "
-            "on which they differ, read in any usual way; are they of the same network?"
+            "on which they differ; "
+            + (
+                "are they of the same network, and read as they were made for?"
+                if hint is None
+                else hint.text
+            )
         )
-    if not faults and renamed is not None:
+    if not faults and hint is None and renamed is not None:
         faults.append(
             f"expected labels in the order of the model's classes, got an accuracy of "
             f"{_accuracy(original, labels):.0%}, and {renamed:.0%} with the labels renamed; see "
@@ -142,7 +155,7 @@ def check(
         )
     if len(images) < _LEAST:
         warnings.append(f"{len(images)} images say little; {_LEAST} or more are looked at closely")
-    elif (known := len(torch.unique(answers))) * 4 < min(len(pair.classes), len(images)):
+    elif 1 < (known := len(torch.unique(answers))) < min(len(pair.classes), len(images)) / 4:
         warnings.append(
             f"the original answers {known} of its {len(pair.classes)} classes; are these images of "
             "what it knows?"
@@ -188,50 +201,62 @@ def _faults_of(role: str, runtime: FileRuntime, logits: Tensor) -> list[str]:
     return []
 
 
+@dataclass(frozen=True)
+class _Hint:
+    """Another reading of a file that it does better with."""
+
+    text: str
+    proved: bool  # by labels or by the other model, and against nothing that anybody said
+
+
 def _misread(
-    pair: Pair,
-    images: Tensor,
-    labels: Tensor | None,
-    logits: Sequence[Tensor],
-    apart: float,
+    pair: Pair, images: Tensor, labels: Tensor | None, logits: Sequence[Tensor], apart: float,
     renamed: float,
-) -> list[str]:
+) -> _Hint | None:  # fmt: skip
     """Whether one of the files understands the images better when they are read otherwise.
 
     ``renamed`` is the original's accuracy with labels in another order, which may explain more.
     """
     if len(images) < _LEAST:
-        return []
+        return None
     reference, deployed = pair.reference, pair.deployed
     answers = logits[0].argmax(1)
     if isinstance(reference, FileRuntime):
         found = better_reading(reference, images, labels=labels, now=logits[0])
         if found is not None and found.after > renamed - 0.05:
-            return [_hint("original", reference, found.options, found.name, found.measure,
-                          found.before, found.after)]  # fmt: skip
+            return _hint("original", reference, found, found.options.strip())
     if isinstance(deployed, FileRuntime) and apart >= _MANY:
         like = reference.format if isinstance(reference, FileRuntime) else None
         found = better_reading(
             deployed, images, labels=labels, answers=answers, now=logits[1], like=like
         )
         if found is not None:
-            return [_hint("deployed", deployed, f"--deployed-input '{_keys(found.options)}'",
-                          found.name, found.measure, found.before, found.after)]  # fmt: skip
-    return []
+            options = f"--deployed-input '{_keys(found.options)}'"
+            return _hint("deployed", deployed, found, options)
+    return None
 
 
-def _hint(
-    role: str, runtime: FileRuntime, options: str, name: str, measure: str, before: float,
-    after: float,
-) -> str:  # fmt: skip
-    if measure == "nats":
-        worth = f"its answers tell {after:.2f} nats of the images instead of {before:.2f}"
+def _hint(role: str, runtime: FileRuntime, found: Reading, options: str) -> _Hint:
+    """What a user says comes first, then what a file says; a guess against either only warns."""
+    if found.measure == "nats":
+        worth = f"its answers tell {found.after:.2f} nats of the images, not {found.before:.2f}"
     else:
-        worth = f"{measure} {after:.1%} instead of {before:.1%}"
-    return (
-        f"expected images as the {role} {runtime.path.name!r} was trained on them, got another "
-        f"reading: with {name} {worth}; pass {options.strip()}"
-        + (" (or --labels, if the classes are in another order)" if measure == "accuracy" else "")
+        worth = f"{found.measure} {found.after:.1%} instead of {found.before:.1%}"
+    other = " (or --labels, if the classes are in another order)"
+    other = other if found.measure == "accuracy" else ""
+    name, changed = runtime.path.name, runtime.changed_by(found.wish)
+    said = sorted({f"{who}: {field}" for field in changed if (who := runtime.said_by(field))})
+    if found.measure != "nats" and not said:
+        return _Hint(
+            f"expected images as the {role} {name!r} was trained on them, got another reading: "
+            f"with {found.name} {worth}; pass {options}{other}",
+            proved=True,
+        )
+    against = f" (said by {', '.join(said)})" if said else ""
+    return _Hint(
+        f"the {role} {name!r} may have been trained on images that are read otherwise{against}: "
+        f"with {found.name} {worth}; if so, pass {options}{other}",
+        proved=False,
     )
 
 

@@ -40,6 +40,7 @@ class Reading:
 
     name: str  # for people: "BGR"
     options: str  # what to pass: "--bgr"
+    wish: Wish  # the same as it is read
     before: float  # accuracy, agreement or nats as the file is read now
     after: float  # and as it would be
     measure: str  # which of them
@@ -95,7 +96,7 @@ def better_reading(
                 better = better and after >= _EXPLAINS
         # of two that do as well, the plainer, which comes first
         if better and (best is None or after > best.after + _PLAINER[measure]):
-            best = Reading(name, options, before, after, measure)
+            best = Reading(name, options, wish, before, after, measure)
     return best
 
 
@@ -172,8 +173,6 @@ def _others(
         yield ("RGB", "without --bgr", Wish(bgr=False)) if form.bgr else (
             "BGR", "--bgr", Wish(bgr=True),
         )  # fmt: skip
-    other = "NCHW" if form.layout == "NHWC" else "NHWC"
-    yield other, f"--layout {other}", Wish(layout=other)
     ways = [("pixels in 0..1", plain)]
     ways += [
         ("pixels in 0..255", Wish(range=(0.0, 255.0), mean=(0.0,), std=(1.0,))),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, fields, replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -40,6 +40,7 @@ class Opened:
     facts: Mapping[str, Any]  # what else can change an answer: version, threads, optimisation
     census: Census
     class_names: tuple[str, ...] = ()  # if the file has them
+    said: Wish = field(default_factory=Wish)  # what the file itself says of its input
     # Whether the runtime can be told to leave the graph as it is.
     can_be_plain: bool = True
 
@@ -76,6 +77,33 @@ class FileRuntime:
         """Names of the classes; empty if the file does not have them."""
         names = self._opened.class_names
         return names if len(names) == self.format.classes else ()
+
+    def said_by(self, name: str) -> str | None:
+        """Who says how images are read.
+
+        Args:
+            name: of a field of :class:`~compd.runtimes.formats.Wish`.
+
+        Returns:
+            ``you``, ``the file``, or None where it is a default.
+        """
+        if getattr(self.wish, name) is not None:
+            return "you"
+        told = getattr(self._opened.said, name) is not None
+        # integers have a scale, and that a range
+        told |= name == "range" and self.format.grid is not None
+        return "the file" if told else None
+
+    def changed_by(self, wish: Wish) -> list[str]:
+        """The fields that another reading would change."""
+        said = {one.name: getattr(wish, one.name) for one in fields(wish)}
+        return [
+            name
+            for name, value in said.items()
+            if value is not None
+            and hasattr(self.format, name)
+            and _set(name, value) != _set(name, getattr(self.format, name))
+        ]
 
     def read_as(self, wish: Wish) -> FileRuntime:
         """The same file, with what is said here of its input instead of what was said before.
@@ -119,6 +147,12 @@ class FileRuntime:
                 f"expected {self.path.name!r} to take {x.dtype} {x.shape}, but "
                 f"{self._opened.engine} raised {type(error).__name__}: {what}"
             ) from error
+
+
+def _set(name: str, value: Any) -> Any:
+    """A setting; None where it is the same as none: a mean of 0, a deviation of 1."""
+    neutral = {"mean": {0.0}, "std": {1.0}}.get(name)
+    return None if neutral is not None and value is not None and {*value} == neutral else value
 
 
 # Suffix of the file -> where its opener is: imported with its runtime only when it is used.

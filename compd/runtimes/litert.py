@@ -76,17 +76,15 @@ class _Batches:
         self._shape: tuple[int, ...] = ()
 
     def __call__(self, x: NDArray[Any]) -> NDArray[Any]:
-        if x.shape != self._shape:
-            self._resize(x.shape)
+        shape, self._shape = self._shape, ()  # not known if something fails on the way
+        if x.shape != shape:
+            self._interpreter.resize_tensor_input(self._into, x.shape)
+            self._interpreter.allocate_tensors()
         self._interpreter.set_tensor(self._into, x)
         self._interpreter.invoke()
         answer: NDArray[Any] = self._interpreter.get_tensor(self._out)
+        self._shape = x.shape
         return answer
-
-    def _resize(self, shape: tuple[int, ...]) -> None:
-        self._interpreter.resize_tensor_input(self._into, shape)
-        self._interpreter.allocate_tensors()
-        self._shape = shape
 
 
 def _usual(shape: tuple[int | None, ...]) -> str | None:

@@ -33,7 +33,8 @@ def open_model(path: Path, wish: Wish, size: int | None, optimise: bool) -> Open
             f"expected one output in {str(path)!r}, got {len(what.outputs)}; compd tests image "
             "classifiers"
         )
-    wish = wish.over(wish_of(what.metadata, path.name))
+    said = wish_of(what.metadata, path.name)
+    wish = wish.over(said)
     options = ort.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     options.inter_op_num_threads = 1
@@ -67,6 +68,7 @@ def open_model(path: Path, wish: Wish, size: int | None, optimise: bool) -> Open
         content_hash=sha256_of(path, *_external(path)),
         facts={"onnxruntime": ort.__version__, "opset": what.opset, "producer": what.producer},
         class_names=class_names_of(what.metadata),
+        said=said,
         census={name: found for name, found in asdict(what.census).items() if found},
     )
 

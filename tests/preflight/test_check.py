@@ -7,7 +7,8 @@ from typing import Any
 import onnx
 import pytest
 import torch
-from tiny import tiny_pair, tiny_splits
+from PIL import Image
+from tiny import SIZE, tiny_pair, tiny_splits
 from tiny_files import MEAN, STD, onnx_files, photos
 
 from compd.given import pair_of_files
@@ -64,13 +65,18 @@ def test_a_pair_of_ours() -> None:
     ],
     ids=["BGR", "no normalisation", "0..255"],
 )
-def test_both_files_misread(refuses: Refuses, wish: Wish, hint: str, flat: bool) -> None:
+def test_both_files_misread(wish: Wish, hint: str, flat: bool) -> None:
+    """What the user says wins, and an unlabelled guess is none against a default, either."""
     if flat and wish.bgr:
         return  # without labels, red read as blue makes as much sense
     if not flat and wish == Wish():
         return  # this small network is as right without
-    with refuses("was trained on them", "instead of", *([hint] if wish.bgr else [])):
-        look(*onnx_files(normalised=False), wish=wish, flat=flat).raise_if_faulty()
+    seen = look(*onnx_files(normalised=False), wish=wish, flat=flat)
+    said = " ".join([*seen.warnings, *seen.faults])
+    assert "may have been trained on images that are read otherwise" in said
+    assert ("said by you" in said) == (wish != Wish())
+    assert hint in said or not wish.bgr
+    assert not seen.faults or "two models that agree" in seen.faults[0]
 
 
 @pytest.mark.parametrize("flat", [False, True])
@@ -83,10 +89,64 @@ def test_both_files_misread(refuses: Refuses, wish: Wish, hint: str, flat: bool)
     ],
     ids=["BGR", "no normalisation", "0..255"],
 )
-def test_the_deployed_file_misread(refuses: Refuses, wish: Wish, hint: str, flat: bool) -> None:
+def test_the_deployed_file_misread(wish: Wish, hint: str, flat: bool) -> None:
     files = onnx_files(normalised=False)
-    with refuses("the deployed 'bare.int8.onnx'", "agreement", *([hint] if wish.bgr else [])):
-        look(*files, wish=BARE, deployed_wish=wish, flat=flat).raise_if_faulty()
+    seen = look(*files, wish=BARE, deployed_wish=wish, flat=flat)
+    said = " ".join([*seen.warnings, *seen.faults])
+    assert "the deployed 'bare.int8.onnx' may have been trained" in said
+    assert "agreement" in said
+    assert "said by you" in said
+    assert hint in said or not wish.bgr
+    assert not seen.faults or "two models that agree" in seen.faults[0]
+
+
+def bgr(path: Path, out: Path) -> Path:
+    """The file with its first convolution's red and blue exchanged."""
+    model = onnx.load(path)
+    for tensor in model.graph.initializer:
+        if tuple(tensor.dims) == (8, 3, 3, 3):
+            weights = onnx.numpy_helper.to_array(tensor)[:, ::-1]
+            tensor.CopyFrom(onnx.numpy_helper.from_array(weights.copy(), tensor.name))
+    onnx.save(model, out)
+    return out
+
+
+def test_a_file_of_bgr_that_nobody_says_so_of(tmp_path: Path, refuses: Refuses) -> None:
+    original, deployed = onnx_files()
+    blue, small = bgr(original, tmp_path / "a.onnx"), bgr(deployed, tmp_path / "b.onnx")
+    with refuses("the original 'a.onnx' was trained", "instead of", "pass --bgr"):
+        look(blue, small).raise_if_faulty()
+    with refuses("the deployed 'b.onnx' was trained", "agreement", "--deployed-input 'bgr'"):
+        look(original, small, flat=True).raise_if_faulty()
+    assert look(blue, small, wish=Wish(bgr=True)).faults == ()
+    unlabelled = look(blue, small, flat=True)  # red read as blue makes as much sense
+    assert unlabelled.faults == ()
+
+
+def test_what_the_file_says_comes_second(tmp_path: Path) -> None:
+    model = onnx.load(onnx_files()[0])
+    model.metadata_props.add(key="compd.mean", value="2.5")
+    onnx.save(model, tmp_path / "said.onnx")
+    seen = look(tmp_path / "said.onnx", onnx_files()[1])
+    said = " ".join([*seen.warnings, *seen.faults])
+    assert "said by the file: mean" in said
+    assert look(tmp_path / "said.onnx", onnx_files()[1], wish=Wish(mean=(0.0,))).faults == ()
+
+
+def test_one_answer_to_all(tmp_path: Path) -> None:
+    """Thirty photographs of one thing are no fault where nobody says that they are of several."""
+    red = torch.zeros(30, SIZE, SIZE, 3, dtype=torch.uint8)
+    red[..., 0] = torch.arange(100, 250, 5)[:, None, None]
+    for i, image in enumerate(red):
+        Image.fromarray(image.numpy()).save(tmp_path / f"{i}.png")
+    seen = look_at(tmp_path)
+    assert seen.faults == ()
+    assert seen.classes_answered == 1
+    assert any("the same answer to all" in warning for warning in seen.warnings)
+
+
+def look_at(folder: Path) -> Preflight:
+    return check(*pair_of_files(*onnx_files(), data=str(folder)))
 
 
 def test_the_wrong_layout(refuses: Refuses) -> None:

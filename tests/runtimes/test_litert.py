@@ -9,8 +9,10 @@ import pytest
 import torch
 from PIL import Image
 
+from compd.errors import CompdError
 from compd.fuzz import Blackbox, fuzz
 from compd.given import pair_of_files
+from compd.preflight import check
 from compd.runtimes import Wish, open_file
 
 Refuses = Callable[..., Any]
@@ -92,3 +94,89 @@ def test_a_file_cut_short(tmp_path: Path, refuses: Refuses) -> None:
     (tmp_path / "cut.tflite").write_bytes(whole[: len(whole) // 2])
     with refuses("expected", "cut.tflite"):
         open_file(tmp_path / "cut.tflite")
+
+
+SIZES = (96, 224)
+
+
+@pytest.fixture(scope="module", params=SIZES)
+def photographs(request: pytest.FixtureRequest, tmp_path_factory: Any) -> tuple[int, Path]:
+    """Thirty pictures of several sizes, in one folder, without labels: soft fields of colour."""
+    folder, draw = tmp_path_factory.mktemp("photos"), np.random.default_rng(request.param)
+    for i in range(30):
+        coarse = Image.fromarray(draw.integers(0, 256, (4, 4, 3)).astype(np.uint8))
+        coarse.resize((request.param,) * 2, Image.Resampling.BILINEAR).save(
+            folder / f"{i:02}.jpg", quality=95
+        )
+    return request.param, folder
+
+
+def read(photographs: tuple[int, Path], **wish: Any) -> tuple[Any, Any]:
+    size, folder = photographs
+    files = (ASSETS / f"float-{size}.tflite", ASSETS / f"int8-{size}.tflite")
+    return pair_of_files(*files, data=str(folder), wish=Wish(**wish))
+
+
+def alone(path: Path, image: torch.Tensor) -> np.ndarray:
+    """What LiteRT itself says of one image (C, H, W): probabilities, or integers of these."""
+    from ai_edge_litert.interpreter import Interpreter
+
+    interpreter = Interpreter(model_path=str(path))
+    interpreter.allocate_tensors()
+    (into,), (out,) = interpreter.get_input_details(), interpreter.get_output_details()
+    x = image.permute(1, 2, 0).numpy()[None].astype(np.float32) / np.float32(255)
+    scale, zero = into["quantization"]
+    if scale:
+        x = np.clip(np.rint(x / np.float32(scale)) + zero, -128, 127)
+    interpreter.set_tensor(into["index"], x.astype(into["dtype"]))
+    interpreter.invoke()
+    return interpreter.get_tensor(out["index"])[0]
+
+
+@pytest.mark.parametrize(
+    "wish",
+    [
+        {}, {"range": (0.0, 1.0)}, {"layout": "NHWC"}, {"output": "probs"}, {"bgr": False},
+        {"mean": (0.0,), "std": (1.0,)}, {"range": (0.0, 1.0), "layout": "NHWC", "bgr": True},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_few_photographs_without_labels(
+    photographs: tuple[int, Path], wish: dict[str, Any]
+) -> None:
+    """What is said of the input, rightly or by default, is never a fault; what is found is real."""
+    pair, splits = read(photographs, **wish)
+    seen = check(pair, splits)
+    assert seen.faults == ()
+    assert seen.natural_disagreement < 0.2
+    found = list(fuzz(pair, splits.seeds, strategy=Blackbox(queries=100), limit=14))
+    assert found
+    if wish.get("bgr"):
+        return
+    size = photographs[0]
+    for finding in found:
+        original, deployed = (
+            alone(ASSETS / f"{kind}-{size}.tflite", finding.image) for kind in ("float", "int8")
+        )
+        assert int(original.argmax()) == finding.original.label
+        assert int(deployed.argmax()) == finding.deployed.label
+        assert finding.original.label != finding.deployed.label
+
+
+def test_a_wrong_range_is_the_users(photographs: tuple[int, Path]) -> None:
+    seen = check(*read(photographs, range=(0.0, 255.0)))
+    said = " ".join([*seen.warnings, *seen.faults])
+    assert "said by you: range" in said or "the same answer to all" in said
+    assert "pass --range 0,1" not in "".join(seen.faults) or "two models" in seen.faults[0]
+
+
+def test_a_file_is_what_it_was_after_a_wrong_layout(photographs: tuple[int, Path]) -> None:
+    size = photographs[0]
+    images = torch.randint(0, 256, (3, 3, size, size), dtype=torch.uint8)
+    for kind in ("float", "int8"):
+        runtime = open_file(ASSETS / f"{kind}-{size}.tflite")
+        before = runtime.run(images)
+        with pytest.raises(CompdError, match="litert-cpu raised"):
+            runtime.read_as(Wish(layout="NCHW")).run(images)
+        assert torch.equal(runtime.run(images), before)
+        assert torch.equal(runtime.run(images[:1]), before[:1])
