@@ -157,22 +157,22 @@ def _gradients(
     device: torch.device,
 ) -> _Gradients:  # fmt: skip
     """The original and the shadow as modules, what the shadow is, and why."""
-    with ThreadPoolExecutor(1) as pool:  # while the images are decoded
+    notes: list[str] = []
+    with ThreadPoolExecutor(1) as pool:  # beside what follows: decoding images, and the comparisons
         conversions = [pool.submit(as_module, file) for file in (reference, shipped)]
         images = splits.seeds.images[:_LOOK]
-    try:
-        model = conversions[0].result()
-        _check_follows(model, reference, images[:_EXACT], answers, device)
-    except CompdError as error:
-        note = f"no gradients: {error}; blackbox searches without"
-        return _Gradients(None, None, "none", (note,))
-    notes: list[str] = []
-    try:
-        shadow = conversions[1].result()
-        run = _check_follows(shadow, shipped, images, answers, device)
-        return _Gradients(model, shadow, "converted", (), run)
-    except CompdError as error:
-        notes.append(f"no gradient of the deployed file: {error}")
+        try:
+            model = conversions[0].result()
+            _check_follows(model, reference, images[:_EXACT], answers, device)
+        except CompdError as error:
+            note = f"no gradients: {error}; blackbox searches without"
+            return _Gradients(None, None, "none", (note,))
+        try:
+            shadow = conversions[1].result()
+            run = _check_follows(shadow, shipped, images, answers, device)
+            return _Gradients(model, shadow, "converted", (), run)
+        except CompdError as error:
+            notes.append(f"no gradient of the deployed file: {error}")
     images = splits.calibration.images
     said = _answers(shipped, images[:_LOOK], answers)
     if said is None:  # recorded outputs, which know only their own images

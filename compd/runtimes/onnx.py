@@ -15,6 +15,7 @@ from compd.models.onnx.external import all_tensors
 from compd.runtimes.files import Opened, sha256_of, with_classes
 from compd.runtimes.formats import Wish, format_of
 from compd.runtimes.metadata import class_names_of, wish_of
+from compd.system.memory import memory_is_kept
 
 __all__ = ["open_model"]
 
@@ -42,6 +43,8 @@ def open_model(path: Path, wish: Wish, size: int | None, optimise: bool) -> Open
     # do not take the time of the thread that they wait for where others want the cores, too.
     options.add_session_config_entry("session.intra_op.spin_duration_us", "10")
     options.log_severity_level = _FATAL_ONLY
+    # Where freed memory is kept, all sessions share it; else each keeps what it had once.
+    options.enable_cpu_mem_arena = not memory_is_kept()
     if not optimise:
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     try:

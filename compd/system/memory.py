@@ -10,7 +10,9 @@ from __future__ import annotations
 import ctypes
 import os
 
-__all__ = ["keep_freed_memory"]
+__all__ = ["keep_freed_memory", "memory_is_kept"]
+
+_kept = False
 
 # Numbers of <malloc.h>, and what to set: never trim the heap; take blocks of up to a GiB from it
 # instead of from the system; grow it by steps of 64 MiB.
@@ -28,6 +30,7 @@ def keep_freed_memory() -> bool:
         environment has settings of its own (``MALLOC_TRIM_THRESHOLD_`` and the like, or
         ``GLIBC_TUNABLES`` with ``glibc.malloc``).
     """
+    global _kept
     if any(name in os.environ for name in _OWN):
         return False
     if "glibc.malloc" in os.environ.get("GLIBC_TUNABLES", ""):
@@ -40,4 +43,10 @@ def keep_freed_memory() -> bool:
         return False
     os.environ.setdefault(_HUGE_PAGES, "1")
     told = [library.mallopt(parameter, value) for parameter, value in _SETTINGS.items()]
-    return all(told)
+    _kept = all(told)
+    return _kept
+
+
+def memory_is_kept() -> bool:
+    """Whether :func:`keep_freed_memory` was called in this process, and was heard."""
+    return _kept
