@@ -120,7 +120,7 @@ def main() -> None:
         places = {"pair": pair, "cifar": options.cifar, "photos": options.photos}
         for name in names:
             command = f"{COMMANDS[name].format(**places)} {options.more}".split()
-            kinds = [(count, code) for count in (0, options.busy) for code in codes]
+            kinds = [(count, code) for count in sorted({0, options.busy}) for code in codes]
             runs: dict[tuple[int, str], list[Run]] = {kind: [] for kind in kinds}
             for _ in range(options.runs):
                 for count, code in kinds:
