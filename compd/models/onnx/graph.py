@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ from compd.models.onnx.node import Node, Operator
 from compd.models.onnx.ops import OPERATORS
 from compd.models.onnx.probe import PROBES, Value, constant, merged, of_size, spread
 from compd.models.onnx.shapes import FROM_SIZES
+from compd.models.onnx.sizes import Sizes
 
 if TYPE_CHECKING:
     import onnx
@@ -202,9 +204,10 @@ class _Conversion:
             if i and still:  # weights are large: once is enough
                 results.append(results[0])
                 continue
-            made = operator.function(
-                node, *[_probed(node, operator, at, v, i, meta) for at, v in enumerate(inputs)]
-            )
+            with Sizes() if meta else nullcontext():
+                made = operator.function(
+                    node, *[_probed(node, operator, at, v, i, meta) for at, v in enumerate(inputs)]
+                )
             results.append(made if isinstance(made, tuple) else (made,))
         return results
 
