@@ -7,16 +7,15 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
-from torch.overrides import TorchFunctionMode
 
-__all__ = ["differentiable", "fitting", "predict", "steady", "to_input"]
+from compd.models.products import ROWS, filled
+
+__all__ = ["FEWEST", "differentiable", "fitting", "predict", "steady", "steady_from", "to_input"]
 
 # Below this many images oneDNN picks other kernels for convolutions, which add in another order
-# (measured: 1 and 3), and below this many rows MKL does for matrix products (up to 15, on AVX-512).
-_LEAST = 8
-_ROWS = 16
+# (measured: 1 and 3).
+FEWEST = 8
 # Values in all images of a call, at most: 10 images of 3 x 224 x 224. More are no faster there, and
 # a network's largest layer has eight times as many values.
 _VALUES = 3 << 19
@@ -33,43 +32,26 @@ def to_input(images: Tensor, device: torch.device | str = "cpu") -> Tensor:
 def steady(model: Callable[[Tensor], Any]) -> Callable[[Tensor], Any]:
     """Make a float model answer an image the same whatever the batch it comes in.
 
-    Small batches are filled up with copies of their last image, whose answers are cut off again,
-    and so are the rows of small matrices.
+    Small batches are filled up with copies of their last image, whose answers are cut off again.
 
     Args:
         model: float pixels (N, C, H, W) to a tensor (N, ...) or a tuple of such, or of tuples.
     """
+    least = steady_from(model)
 
     def run(x: Tensor) -> Any:
-        n = len(x)
-        if n == 0 or n >= _ROWS:
-            return model(x)
-        with _ManyRows():
-            return _first(model(_filled(x, _LEAST)), n)
+        return _first(model(filled(x, least)), len(x))
 
     return run
 
 
-class _ManyRows(TorchFunctionMode):
-    """Matrix products whose left side has few rows are computed with more, and cut."""
+def steady_from(model: Callable[[Tensor], Any]) -> int:
+    """From how many images on a float model answers each of them the same.
 
-    def __torch_function__(
-        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
-    ) -> Any:
-        kwargs = kwargs or {}
-        if func in _PRODUCTS and len(args) > 1 and args[0].ndim == args[1].ndim == 2:
-            rows, *rest = args
-            return func(_filled(rows, _ROWS), *rest, **kwargs)[: len(rows)]
-        return func(*args, **kwargs)
-
-
-_PRODUCTS = (F.linear, torch.matmul, torch.mm, Tensor.matmul, Tensor.__matmul__)
-
-
-def _filled(x: Tensor, least: int) -> Tensor:
-    """With copies of the last row, so that there are at least so many."""
-    missing = least - len(x)
-    return x if missing <= 0 else torch.cat([x, x[-1:].expand(missing, *x.shape[1:])])
+    As many as matrix products need rows; fewer where a model sees to these itself, and says so as
+    its ``steady_from``.
+    """
+    return int(getattr(model, "steady_from", ROWS))
 
 
 def _first(value: Any, n: int) -> Any:
@@ -87,13 +69,14 @@ def fitting(most: int, images: Tensor, *, values: int = _VALUES) -> int:
     return max(1, min(most, values // math.prod(images.shape[1:])))
 
 
-def differentiable(images: Tensor) -> int:
+def differentiable(images: Tensor, *models: Callable[[Tensor], Any]) -> int:
     """How many images of this size to differentiate at once: all results of all layers are kept.
 
     Args:
         images: (N, C, H, W).
+        models: that are differentiated.
     """
-    return max(_LEAST, _DIFFERENTIATED // math.prod(images.shape[1:]))
+    return max(*map(steady_from, models), _DIFFERENTIATED // math.prod(images.shape[1:]))
 
 
 def predict(run: Callable[[Tensor], Tensor], images: Tensor, *, batch: int | None = None) -> Tensor:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, fx, nn
 
 from compd.errors import CompdError
-from compd.models.inputs import to_input
+from compd.models.inputs import FEWEST, to_input
 from compd.runtimes.files import FileRuntime
 from compd.runtimes.formats import LEAST, Format
 from compd.runtimes.torch_runtimes import FloatRuntime
@@ -82,6 +82,7 @@ def saturating(runtime: FileRuntime) -> FloatRuntime:
 class AsFile(nn.Module):
     """What :meth:`Format.encode` and :meth:`Format.decode` do, around a graph, with gradients."""
 
+    steady_from = FEWEST  # images; its matrix products do not depend on their rows
     mean: Tensor
     std: Tensor
 

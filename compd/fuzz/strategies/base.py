@@ -98,7 +98,7 @@ class Task:
             seed is marked in ``blind``.
         """
         parts = []
-        batch = min(self.batch, differentiable(images))
+        batch = min(self.batch, differentiable(images, self.pair.original, self.pair.shadow))
         for start in range(0, len(images), batch):
             rows = torch.arange(start, min(start + batch, len(images)))
             with self.clock.running():

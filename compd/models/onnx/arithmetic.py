@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from compd.models.onnx.node import Node
+from compd.models.products import linear, matmul
 
 __all__ = [
     "batch_norm",
@@ -84,8 +85,8 @@ def gemm(node: Node, a: Tensor, b: Tensor, c: Tensor | None = None) -> Tensor:
     if node.get("transA", 0):
         a = a.t()
     if node.get("transB", 0) and alpha == beta == 1 and (c is None or len(node.shapes[2]) == 1):
-        return F.linear(a, b, c)
-    y = torch.matmul(a, b.t() if node.get("transB", 0) else b)
+        return linear(a, b, c)
+    y = matmul(a, b.t() if node.get("transB", 0) else b)
     y = y if alpha == 1 else y * alpha
     if c is None:
         return y

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from compd.models.onnx import arithmetic as a
 from compd.models.onnx import layout, qlinear, quantised, saturation, window
 from compd.models.onnx.node import Operator
+from compd.models.products import matmul
 
 __all__ = ["OPERATORS"]
 
@@ -27,7 +28,7 @@ OPERATORS: dict[str, Operator] = {
     "compd.SaturatingGemm": Operator(saturation.saturating_gemm),
     "ConvTranspose": Operator(window.conv_transpose),
     "Gemm": Operator(a.gemm),
-    "MatMul": Operator(a.plain(torch.matmul)),
+    "MatMul": Operator(a.plain(matmul)),
     "BatchNormalization": Operator(a.batch_norm),
     "InstanceNormalization": Operator(a.group_norm),
     "GroupNormalization": Operator(a.group_norm),

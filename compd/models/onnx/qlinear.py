@@ -17,6 +17,7 @@ from compd.models.onnx.elements import UINT8
 from compd.models.onnx.node import Node
 from compd.models.onnx.quantised import Zero, real, to_grid, type_range
 from compd.models.onnx.window import average_pool, convolve
+from compd.models.products import matmul
 
 __all__ = [
     "conv_integer",
@@ -42,7 +43,7 @@ def conv_integer(node: Node, x: Tensor, w: Tensor, x_zero: Zero = 0, w_zero: Zer
 
 def matmul_integer(_node: Node, a: Tensor, b: Tensor, a_zero: Zero = 0, b_zero: Zero = 0) -> Tensor:
     """``MatMulInteger``: the accumulators."""
-    return torch.matmul(a - a_zero, b - b_zero)
+    return matmul(a - a_zero, b - b_zero)
 
 
 def qlinear_conv(
@@ -62,7 +63,7 @@ def qlinear_matmul(
     b_zero: Zero, y_scale: Tensor, y_zero: Zero,
 ) -> Tensor:  # fmt: skip
     """``QLinearMatMul``; the right side may have a scale a column."""
-    total = torch.matmul(a - a_zero, b - b_zero)
+    total = matmul(a - a_zero, b - b_zero)
     return to_grid(total * (a_scale * b_scale / y_scale), y_zero, *_range(node, 7))
 
 
@@ -74,7 +75,7 @@ def qgemm(
     a = a - a_zero
     turned = bool(node.get("transB", 0))
     b = b - _along(node, b_zero, 5, 2, 0 if turned else 1)
-    total = torch.matmul(a.t() if node.get("transA", 0) else a, b.t() if turned else b)
+    total = matmul(a.t() if node.get("transA", 0) else a, b.t() if turned else b)
     total = total if c is None else total + c
     step: Tensor = a_scale * b_scale * node.get("alpha", 1.0)
     if y_scale is None:

@@ -11,12 +11,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, fx
 
+from compd.models.products import linear, matmul
 from compd.models.rounding import rounded
 
 __all__ = ["quantised"]
 
 # What an int8 runtime computes in integers: their inputs are rounded.
-_WEIGHTED: tuple[Callable[..., Any], ...] = (F.conv1d, F.conv2d, F.conv3d, F.linear, torch.matmul)
+_WEIGHTED: tuple[Callable[..., Any], ...] = (F.conv1d, F.conv2d, F.conv3d, linear, matmul)
 _JOINS: tuple[Callable[..., Any], ...] = (torch.add, operator.add, torch.cat)
 _LEVELS = 255
 
@@ -45,7 +46,7 @@ def quantised(graph: fx.GraphModule, x: Tensor) -> fx.GraphModule:
         for given in _inputs(node):
             if given.op == "get_attr":
                 if node.target in _WEIGHTED:
-                    _round_weight_(made, str(given.target), node.target is torch.matmul)
+                    _round_weight_(made, str(given.target), node.target is matmul)
                 continue
             if given not in seen.ranges:
                 continue

@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from compd.models.onnx.quantised import to_grid
+from compd.models.products import linear
 
 __all__ = ["Sizes"]
 
@@ -45,7 +46,7 @@ class Sizes(TorchFunctionMode):
             return _broadcast(*operands)
         if func in (torch.flip, Tensor.flip) and _has(args[0], args[1:]):
             return torch.empty(args[0].shape, dtype=args[0].dtype, device="meta")
-        if func is F.linear and _plain(operands):
+        if func is linear and _plain(operands):
             return _broadcast(torch.matmul(args[0], args[1].t()), *operands[2:])
         if func is torch.mean and len(args) == 2 and _plain(args[:1]) and _has(args[0], args[1]):
             return _averaged(*args, **kwargs)
