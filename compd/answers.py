@@ -55,8 +55,9 @@ class Answers:
         return torch.stack([found[key] if key in found else known[key] for key in keys])
 
     def share(self, runtime: Runtime, copy: Runtime) -> None:
-        """Say that two runtimes answer the same, since one is a copy of the other."""
+        """Hand the answers of a runtime to a copy of it, which takes its place."""
         self._known[id(copy)] = copy, self._of(runtime)
+        del self._known[id(runtime)]
 
     def _of(self, runtime: Runtime) -> dict[bytes, Tensor]:
         return self._known.setdefault(id(runtime), (runtime, {}))[1]

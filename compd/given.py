@@ -163,13 +163,13 @@ def _gradients(
         images = splits.seeds.images[:_LOOK]
         try:
             model = conversions[0].result()
-            _check_follows(model, reference, images[:_EXACT], answers, device)
+            _check_follows(model, reference, images[:_EXACT], answers, device, keep=False)
         except CompdError as error:
             note = f"no gradients: {error}; blackbox searches without"
             return _Gradients(None, None, "none", (note,))
         try:
             shadow = conversions[1].result()
-            run = _check_follows(shadow, shipped, images, answers, device)
+            run = _check_follows(shadow, shipped, images, answers, device, keep=True)
             return _Gradients(model, shadow, "converted", (), run)
         except CompdError as error:
             notes.append(f"no gradient of the deployed file: {error}")
@@ -206,14 +206,18 @@ def _answers(runtime: Runtime, images: Tensor, answers: Answers) -> Tensor | Non
 
 
 def _check_follows(
-    module: nn.Module, runtime: FileRuntime, images: Tensor, answers: Answers, device: torch.device
-) -> FloatRuntime:
-    """Raise unless a converted file answers as the file does; return what answered."""
+    module: nn.Module, runtime: FileRuntime, images: Tensor, answers: Answers,
+    device: torch.device, *, keep: bool,
+) -> FloatRuntime:  # fmt: skip
+    """Raise unless a converted file answers as the file does; return what answered.
+
+    ``keep``: whether its answers will be asked for again.
+    """
     there = _answers(runtime, images, answers)
     if there is None:
         raise CompdError(f"{runtime.path.name!r} does not answer new images")
     run = _running(module, device)
-    here = answers.of(run, images)
+    here = (answers if keep else Answers()).of(run, images)
     apart = float((here.argmax(1) != there.argmax(1)).double().mean())
     if not apart <= _FOLLOWS:
         raise CompdError(

@@ -62,6 +62,11 @@ def check_output(
         )
     if mode is not None and stat.S_ISBLK(mode):
         raise CompdError(f"expected a file to write, got a disk: {name}={str(path)!r}")
+    with disk_errors(path):
+        if (descriptor := _descriptor(path)) is not None:
+            os.fstat(descriptor)  # is it open at all?
+        elif not _writable(path, mode, folder):
+            raise PermissionError(errno.EACCES, "permission denied")
     regular = mode is None or stat.S_ISREG(mode)
     if suffix is not None and regular and path.suffix.lower() != suffix:
         raise CompdError(f"expected a {suffix} file to write, got {name}={str(path)!r}")
@@ -73,8 +78,14 @@ def clear_output(path: Path) -> None:
         return
     with disk_errors(path):
         real = path.resolve()
-        if real.is_file() and _descriptor(path) is None:
+        if not real.is_file() or _descriptor(path) is not None:
+            return
+        try:
             real.unlink()
+        except OSError as error:
+            if error.errno not in _NOT_REPLACED or not os.access(real, os.W_OK):
+                raise
+            _write_through(real, b"", os.O_TRUNC)
 
 
 def write_output(path: Path, data: bytes) -> None:
@@ -158,7 +169,8 @@ def _write(descriptor: int, data: bytes) -> None:
 
 
 def _write_through(path: Path, data: bytes, more: int = 0) -> None:
-    handle = os.open(path, os.O_WRONLY | getattr(os, "O_NOCTTY", 0) | more)
+    plain = getattr(os, "O_NOCTTY", 0) | getattr(os, "O_BINARY", 0)
+    handle = os.open(path, os.O_WRONLY | plain | more)
     try:
         _write(handle, data)
     finally:
@@ -179,8 +191,16 @@ def _write_in_place(files: Mapping[Path, bytes], error: CompdError) -> None:
 
 def _in_the_way(folder: Path) -> bool:
     """Whether a folder cannot be made because a file has the name of one of those above it."""
-    there = next(parent for parent in (folder, *folder.parents) if parent.exists())
-    return not there.is_dir()
+    there = next((parent for parent in (folder, *folder.parents) if parent.exists()), None)
+    return there is None or not there.is_dir()
+
+
+def _writable(path: Path, mode: int | None, folder: Path) -> bool:
+    """Whether we may write to what is there, or put a file in its place."""
+    if mode is not None and os.access(path, os.W_OK):
+        return True
+    replaced = mode is None or stat.S_ISREG(mode)
+    return replaced and (not folder.is_dir() or os.access(folder, os.W_OK))
 
 
 def _mode(path: Path) -> int | None:

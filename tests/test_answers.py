@@ -58,8 +58,12 @@ def test_a_copy_answers_with_the_first(make_images):
     images, model, copy, answers = make_images(4), Counting(), Counting(), Answers()
     answers.of(model, images)
     answers.share(model, copy)
-    assert torch.equal(answers.of(copy, images), model.run(images))
+    said = model.run(images)
+    assert torch.equal(answers.of(copy, images), said)
     assert copy.images == 0
+    asked = model.images
+    answers.of(model, images)  # which has been replaced, and is not kept
+    assert model.images == asked + 4
 
 
 def test_a_look_a_measurement_and_a_search_share_them(monkeypatch, tmp_path):
@@ -80,6 +84,7 @@ def test_a_look_a_measurement_and_a_search_share_them(monkeypatch, tmp_path):
     campaign = fuzz(pair, splits.seeds, strategy=Diva(steps=1), limit=20)
     next(campaign.steps())
     clean = {hash(image.numpy().tobytes()) for image in splits.test().images}
+    assert seen.keys() == {"reference", "deployed", "shadow_runtime"}
     for name, images in seen.items():
         asked = [image for image in images if image in clean]
         assert len(asked) == len(set(asked)), name

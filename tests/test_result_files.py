@@ -129,6 +129,9 @@ def test_a_file_that_is_a_mount_is_written_in_place(tmp_path: Path) -> None:
     if mounted.returncode:
         pytest.skip("no mounts here")
     try:
+        check_output(outer, "json")
+        clear_output(outer)
+        assert inner.read_bytes() == b""
         write_output(outer, b"after")
         assert inner.read_bytes() == outer.read_bytes() == b"after"
     finally:
@@ -161,6 +164,48 @@ def test_what_cannot_be_written(tmp_path: Path, refuses: Refuses, kind: str) -> 
         check_output(path, "json")
     with refuses(str(path), always=kind != "missing"):
         check_output(path, "out", new_folder=True)
+
+
+def test_an_open_file_that_is_none(refuses: Refuses) -> None:
+    with refuses("/dev/fd/987", "Bad file descriptor"):
+        check_output(Path("/dev/fd/987"), "json")
+
+
+CHECK = """
+import os, sys
+from pathlib import Path
+from compd.outputs import check_output
+if os.getuid() == 0:
+    os.setuid(65534)  # whom permissions hold for
+for path in sys.argv[1:]:
+    try:
+        check_output(Path(path), "json")
+        print("yes")
+    except Exception as error:
+        print(type(error).__name__, "permission denied" in str(error))
+"""
+
+
+def test_what_may_not_be_written_is_told_before_the_work(tmp_path: Path) -> None:
+    open_folder, closed = tmp_path / "open", tmp_path / "closed"
+    for folder, mode in ((open_folder, 0o777), (closed, 0o555)):
+        folder.mkdir()
+        (folder / "there").touch()
+        (folder / "there").chmod(0o444)
+        (folder / "ours").touch()
+        (folder / "ours").chmod(0o666)
+        folder.chmod(mode)
+    for parent in tmp_path.parents[:3]:
+        parent.chmod(parent.stat().st_mode | 0o011)
+    tmp_path.chmod(0o755)
+    paths = [str(f / name) for f in (open_folder, closed) for name in ("new", "there", "ours")]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    found = subprocess.run(
+        [sys.executable, "-c", CHECK, *paths], capture_output=True, text=True, check=True,
+        env=environment,
+    )  # fmt: skip
+    refused = "CompdError True"
+    assert found.stdout.splitlines() == ["yes", "yes", "yes", refused, refused, "yes"]
 
 
 def test_the_suffix(tmp_path: Path, refuses: Refuses) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from compd.corpus import Corpus
+    from compd.errors import CompdError
     from compd.gate import Deviation, GateResult
 
 __all__ = ["gate"]
@@ -154,7 +156,7 @@ def gate(
                 baseline_name=str(accepted_in), policy_from=policy_from, batch=batch or 64,
                 options=request.words, stop=stop, report=report,
             )  # fmt: skip
-    _write(result, store, new, json=json, junit=junit, sarif=sarif, summary=summary)
+    failed = _write(result, store, new, json=json, junit=junit, sarif=sarif, summary=summary)
     try:
         print_gate(result)
         if annotate or (annotate is None and os.environ.get("GITHUB_ACTIONS") == "true"):
@@ -162,14 +164,18 @@ def gate(
                 typer.echo(line)
     except BrokenPipeError:  # that nobody reads on changes no verdict
         silence()
+    if failed:
+        raise failed[0]
     return result.exit_code
 
 
 def _write(
     result: GateResult, store: Corpus, new: Corpus | None, *, json: Path | None,
     junit: Path | None, sarif: Path | None, summary: Path | None,
-) -> None:  # fmt: skip
+) -> list[CompdError]:  # fmt: skip
+    """Write what was asked for; what could not be written keeps nothing else from being."""
     from compd.cli.files import write_json
+    from compd.errors import CompdError
     from compd.gate import outputs
     from compd.outputs import append_output, write_output
 
@@ -177,14 +183,23 @@ def _write(
         home = store if one.found == "corpus" or new is None else new
         return home.image(one.record), home.seed_image(one.record)
 
-    if json is not None:
-        write_json(json, result.to_json())
-    for path, made in ((junit, outputs.junit), (sarif, outputs.sarif)):
-        if path is not None:
-            write_output(path, made(result))
-    page = summary or os.environ.get("GITHUB_STEP_SUMMARY")
-    if page:
+    def append(path: Path) -> None:
         append_output(
-            Path(page),
-            lambda there: outputs.summary(result, pictures, room=(1 << 20) - there).encode(),
+            path, lambda there: outputs.summary(result, pictures, room=(1 << 20) - there).encode()
         )
+
+    page = summary or os.environ.get("GITHUB_STEP_SUMMARY")
+    writers: list[tuple[Path | str | None, Callable[[Path], None]]] = [
+        (json, lambda path: write_json(path, result.to_json())),
+        (junit, lambda path: write_output(path, outputs.junit(result))),
+        (sarif, lambda path: write_output(path, outputs.sarif(result))),
+        (page, append),
+    ]
+    failed = []
+    for place, write in writers:
+        try:
+            if place:
+                write(Path(place))
+        except CompdError as error:
+            failed.append(error)
+    return failed

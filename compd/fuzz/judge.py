@@ -152,7 +152,7 @@ class Judge:
         pair: the pair.
         clock: adds up the time inside the two models.
         rival: the only other label that makes a deviation count; any if None.
-        batch: images a model call.
+        batch: images a model call; None for 256, and fewer where they are large.
         overlap: whether the deployed model runs beside the original, in a thread of its own. By
             default where they do not share a processor: the original on a GPU, int8 on the CPU.
     """
@@ -163,7 +163,7 @@ class Judge:
         clock: Clock | None = None,
         *,
         rival: int | None = None,
-        batch: int = 256,
+        batch: int | None = None,
         overlap: bool | None = None,
     ) -> None:
         self.pair = pair

@@ -13,6 +13,7 @@ from compd.fuzz import Judge
 from compd.fuzz.clock import Clock
 from compd.gate.policy import Policy
 from compd.intervals import upper_bound
+from compd.models.inputs import fitting
 from compd.pair import Pair
 
 __all__ = ["Clean", "clean_of", "failures_of"]
@@ -49,7 +50,7 @@ def clean_of(pair: Pair, splits: Splits, *, batch: int, clock: Clock | None = No
     """
     test = splits.test()
     pair.check_input(test.images, "test images")
-    original, deployed = Judge(pair, clock, batch=batch).logits(test.images)
+    original, deployed = Judge(pair, clock, batch=fitting(batch, test.images)).logits(test.images)
     labels = original.argmax(1)
     disagree = int(strays(deployed, labels).sum())
     right = labels == test.labels

@@ -115,10 +115,11 @@ def check(
     for role, runtime, said in zip(("original", "deployed"), runs[:2], logits[:2], strict=True):
         if isinstance(runtime, FileRuntime):
             faults += _faults_of(role, runtime, said)
-    hint = None if faults else _misread(pair, images, labels, logits, apart, renamed or 0.0)
-    if hint is not None:
+    hints = [] if faults else _misread(pair, images, labels, logits, apart, renamed or 0.0)
+    for hint in hints:
         (faults if hint.proved else warnings).append(hint.text)
-    if not faults and hint is None and apart >= _WRONG and len(images) >= _LEAST:
+    explained = any(hint.measured for hint in hints)
+    if not faults and not explained and apart >= _WRONG and len(images) >= _LEAST:
         share = other_order(answers, deployed.argmax(1))
         if share is not None:
             faults.append(
@@ -138,16 +139,13 @@ def check(
                 "images that it knows, and read as it was trained on them?"
             )
     if not faults and apart >= _WRONG and len(images) >= _LEAST:
+        why = [hint.text for hint in hints]
+        why = why or ["are they of the same network, and read as they were made for?"]
         faults.append(
             f"expected two models that agree on clean images, got {apart:.0%} of {len(images)} "
-            "on which they differ; "
-            + (
-                "are they of the same network, and read as they were made for?"
-                if hint is None
-                else hint.text
-            )
+            f"on which they differ; {'; '.join(why)}"
         )
-    if not faults and hint is None and renamed is not None:
+    if not faults and not explained and renamed is not None:
         faults.append(
             f"expected labels in the order of the model's classes, got an accuracy of "
             f"{_accuracy(original, labels):.0%}, and {renamed:.0%} with the labels renamed; see "
@@ -206,25 +204,29 @@ class _Hint:
     """Another reading of a file that it does better with."""
 
     text: str
-    proved: bool  # by labels or by the other model, and against nothing that anybody said
+    measured: bool  # by labels or by the other model
+    proved: bool  # so, and against nothing that anybody said
 
 
 def _misread(
     pair: Pair, images: Tensor, labels: Tensor | None, logits: Sequence[Tensor], apart: float,
     renamed: float,
-) -> _Hint | None:  # fmt: skip
-    """Whether one of the files understands the images better when they are read otherwise.
+) -> list[_Hint]:  # fmt: skip
+    """Whether the files understand the images better when they are read otherwise.
 
     ``renamed`` is the original's accuracy with labels in another order, which may explain more.
     """
+    hints: list[_Hint] = []
     if len(images) < _LEAST:
-        return None
+        return hints
     reference, deployed = pair.reference, pair.deployed
     answers = logits[0].argmax(1)
     if isinstance(reference, FileRuntime):
         found = better_reading(reference, images, labels=labels, now=logits[0])
         if found is not None and found.after > renamed - 0.05:
-            return _hint("original", reference, found, found.options.strip())
+            hints.append(_hint("original", reference, found, found.options.strip()))
+            if hints[0].proved:  # the deployed one is compared with its answers
+                return hints
     if isinstance(deployed, FileRuntime) and apart >= _MANY:
         like = reference.format if isinstance(reference, FileRuntime) else None
         found = better_reading(
@@ -232,8 +234,8 @@ def _misread(
         )
         if found is not None:
             options = f"--deployed-input '{_keys(found.options)}'"
-            return _hint("deployed", deployed, found, options)
-    return None
+            hints.append(_hint("deployed", deployed, found, options))
+    return hints
 
 
 def _hint(role: str, runtime: FileRuntime, found: Reading, options: str) -> _Hint:
@@ -250,12 +252,14 @@ def _hint(role: str, runtime: FileRuntime, found: Reading, options: str) -> _Hin
         return _Hint(
             f"expected images as the {role} {name!r} was trained on them, got another reading: "
             f"with {found.name} {worth}; pass {options}{other}",
+            measured=True,
             proved=True,
         )
     against = f" (said by {', '.join(said)})" if said else ""
     return _Hint(
         f"the {role} {name!r} may have been trained on images that are read otherwise{against}: "
         f"with {found.name} {worth}; if so, pass {options}{other}",
+        measured=found.measure != "nats",
         proved=False,
     )
 

@@ -41,7 +41,8 @@ def open_model(path: Path, wish: Wish, size: int | None, optimise: bool) -> Open
         version = require_extra("torchao", "torchao").__version__
         program, metadata = _load(path)
         image = _image_of(program, path)
-        wish = wish.over(wish_of(metadata, path.name))
+        said = wish_of(metadata, path.name)
+        wish = wish.over(said)
         shape = tuple(n if isinstance(n, int) else None for n in image.shape)
         form = format_of(
             (shape[0] or _BATCH, *shape[1:]), _name_of(image.dtype), wish, size=size,
@@ -63,6 +64,7 @@ def open_model(path: Path, wish: Wish, size: int | None, optimise: bool) -> Open
         facts={"torchao": version},
         census=_census(graph),
         class_names=class_names_of(metadata),
+        said=said,
     )
 
 

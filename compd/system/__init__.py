@@ -19,7 +19,7 @@ _MOST_THREADS = 1024
 def prepare(threads: int | None = None) -> None:
     """Set up this process for models: threads, how they wait, and memory.
 
-    Nothing here changes an answer but the number of threads, and what the environment says of
+    Only the number of threads can change an answer (in the last bit). What the environment says of
     waiting (``OMP_WAIT_POLICY``, ``GOMP_SPINCOUNT``) and of memory (``MALLOC_…_``,
     ``GLIBC_TUNABLES``) is left as it is.
 
@@ -35,4 +35,4 @@ def prepare(threads: int | None = None) -> None:
     import torch
 
     torch.set_num_threads(threads or cpu_count())
-    throttle_spinning()
+    throttle_spinning(threads or cpu_count())

@@ -7,7 +7,11 @@ import platform
 from functools import cache
 from pathlib import Path
 
-__all__ = ["computes_bfloat16", "cpu_count", "cpu_flags", "isa_limits", "versions"]
+__all__ = [
+    "GROUP", "computes_bfloat16", "cpu_count", "cpu_flags", "cpu_quota", "isa_limits", "versions",
+]  # fmt: skip
+
+GROUP = Path("/sys/fs/cgroup")  # of this process, as a container sees it
 
 # Flags that select integer and float kernels; the other hundred say nothing about an answer.
 _ISA = (
@@ -31,13 +35,17 @@ def cpu_count() -> int:
         count = len(os.sched_getaffinity(0))
     except AttributeError:  # not on Linux
         count = os.cpu_count() or 1
+    quota = cpu_quota()
+    return count if quota is None else min(count, quota)
+
+
+def cpu_quota(group: Path = GROUP) -> int | None:
+    """Cores' worth of time that the control group grants, at least 1; None without a limit."""
     try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
-        if quota != "max":
-            count = min(count, max(1, int(quota) // int(period)))
+        quota, period = (group / "cpu.max").read_text().split()
+        return None if quota == "max" else max(1, int(quota) // int(period))
     except (OSError, ValueError):
-        pass
-    return count
+        return None
 
 
 @cache

@@ -14,9 +14,12 @@ __all__ = ["keep_freed_memory", "memory_is_kept"]
 
 _kept = False
 
-# Numbers of <malloc.h>, and what to set: never trim the heap; take blocks of up to a GiB from it
-# instead of from the system; grow it by steps of 64 MiB.
-_SETTINGS = {-1: -1, -3: 1 << 30, -2: 64 << 20}
+# Numbers of <malloc.h>: the size from which on blocks are taken from the system and go back to it
+# (a GiB; glibc before 2.35 takes no more than 32 MiB), how much at the end of the heap may stay
+# unused (all), and by how much the heap grows (64 MiB). Any of them ends what glibc does by itself,
+# so the first has to be accepted before the others are set.
+_THRESHOLD, _SIZES = -3, (1 << 30, 32 << 20)
+_OTHERS = {-1: -1, -2: 64 << 20}
 # PyTorch then asks for pages of 2 MiB in place of 4 KiB for its tensors: fewer to hand out.
 _HUGE_PAGES = "THP_MEM_ALLOC_ENABLE"
 _OWN = ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_", "MALLOC_TOP_PAD_", "MALLOC_MMAP_MAX_")
@@ -42,8 +45,10 @@ def keep_freed_memory() -> bool:
     if not hasattr(library, "gnu_get_libc_version"):  # another C library knows other numbers
         return False
     os.environ.setdefault(_HUGE_PAGES, "1")
-    told = [library.mallopt(parameter, value) for parameter, value in _SETTINGS.items()]
-    _kept = all(told)
+    _kept = any(library.mallopt(_THRESHOLD, size) for size in _SIZES)
+    if _kept:
+        for parameter, value in _OTHERS.items():
+            library.mallopt(parameter, value)
     return _kept
 
 

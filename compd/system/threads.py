@@ -16,19 +16,21 @@ import ctypes
 import os
 import threading
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+
+from compd.system.machine import GROUP, cpu_quota
 
 __all__ = ["Throttle", "Usage", "Watch", "throttle_spinning", "usage_now"]
 
 _PERIOD = 0.25  # seconds between two looks at the load
 _CROWDED = 0.25  # of a core, that others want and that is not free
+_SPARE = 8  # threads that must be left to the process when some are taken
 _CALM = 8  # looks in a row without that, until threads spin again
 _CHOSEN = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")  # by the user, who has the last word
 
 _lock = threading.Lock()
-_watching = False
+_throttle: Throttle | None = None
 
 
 @dataclass(frozen=True)
@@ -52,8 +54,20 @@ class Usage:
         return threads > 1 and self.others(before) > free + _CROWDED
 
 
-def usage_now() -> Usage | None:
-    """Read the system's counters; None where it has none (it is not Linux)."""
+def usage_now(group: Path = GROUP) -> Usage | None:
+    """Read the system's counters; None where it has none (it is not Linux).
+
+    Where a control group limits the time of all its processes (a container with so many CPUs), the
+    limit takes the place of the cores, and the group that of the system.
+    """
+    quota = cpu_quota(group)
+    if quota is not None:
+        try:
+            lines = (group / "cpu.stat").read_text().splitlines()
+            busy = int(dict(line.split() for line in lines)["usage_usec"]) / 1e6
+        except (OSError, ValueError, KeyError):
+            return None
+        return Usage(time.monotonic(), busy, time.process_time(), quota)
     try:
         mine = {f"cpu{i}" for i in os.sched_getaffinity(0)}
         tick = os.sysconf("SC_CLK_TCK")
@@ -73,13 +87,17 @@ class Throttle:
 
     Args:
         openmp: the loaded libgomp, or a library that was linked to it.
+        threads: that PyTorch's operators use.
 
     Raises:
         AttributeError: if it is another OpenMP.
     """
 
-    def __init__(self, openmp: ctypes.CDLL) -> None:
+    def __init__(self, openmp: ctypes.CDLL, threads: int) -> None:
+        if hasattr(openmp, "kmp_set_blocktime"):  # LLVM's and Intel's know libgomp's calls, too
+            raise AttributeError("expected libgomp, got another OpenMP")
         self._run, self._processors = openmp.GOMP_parallel, openmp.omp_get_num_procs
+        self.threads = threads
         self._end: threading.Event | None = None
 
     @property
@@ -88,13 +106,18 @@ class Throttle:
         return self._end is not None
 
     def start(self) -> None:
-        """Keep one thread more than there are cores, idle."""
-        if self._end is None:
-            self._end, ready = threading.Event(), threading.Event()
-            threading.Thread(
-                target=self._hold, args=(ready, self._end), name="compd-throttle", daemon=True
-            ).start()
-            ready.wait()
+        """Keep so many threads idle that there is one more than cores; none if that fails."""
+        if self._end is not None:
+            return
+        more = max(2, self._processors() - self.threads + 2)  # the first of them is not counted
+        if not _can_start(more):  # libgomp would end the process
+            return
+        self._end, ready = threading.Event(), threading.Event()
+        arguments = (more, ready, self._end)
+        threading.Thread(
+            target=self._hold, args=arguments, name="compd-throttle", daemon=True
+        ).start()
+        ready.wait()
 
     def stop(self) -> None:
         """Let these threads go: libgomp ends a pool with the thread that began it."""
@@ -102,38 +125,62 @@ class Throttle:
             self._end.set()
             self._end = None
 
-    def _hold(self, ready: threading.Event, end: threading.Event) -> None:
-        nothing = ctypes.cast(ctypes.CDLL(None).free, ctypes.c_void_p)  # free(NULL) does nothing
-        self._run(nothing, None, ctypes.c_uint(self._processors() + 1), ctypes.c_uint(0))
-        ready.set()
+    def _hold(self, threads: int, ready: threading.Event, end: threading.Event) -> None:
+        try:
+            nothing = ctypes.cast(ctypes.CDLL(None).free, ctypes.c_void_p)  # of NULL: nothing
+            self._run(nothing, None, ctypes.c_uint(threads), ctypes.c_uint(0))
+        finally:
+            ready.set()
         end.wait()
 
 
-def throttle_spinning() -> bool:
+def _can_start(threads: int) -> bool:
+    """Whether the system lets this process have so many more threads, and a few."""
+    end, started = threading.Event(), []
+    try:
+        for _ in range(threads + _SPARE):
+            one = threading.Thread(target=end.wait, daemon=True)
+            one.start()
+            started.append(one)
+        return True
+    except RuntimeError:
+        return False
+    finally:
+        end.set()
+        for one in started:
+            one.join()
+
+
+def throttle_spinning(threads: int | None = None) -> bool:
     """From now on, let PyTorch's threads wait without spinning while others want their cores.
 
-    A background thread looks at the load four times a second. Call it once PyTorch is loaded; more
-    calls do nothing.
+    A background thread looks at the load four times a second. Call it once PyTorch is loaded, and
+    again when the number of threads has changed.
+
+    Args:
+        threads: that PyTorch's operators use; None to ask it.
 
     Returns:
         Whether that is done: not where the environment says how to wait (``OMP_WAIT_POLICY``,
         ``GOMP_SPINCOUNT``), nor where PyTorch's OpenMP is not libgomp or the load is not told.
     """
-    global _watching
+    global _throttle
     first = usage_now()
     if first is None or any(name in os.environ for name in _CHOSEN):
         return False
     import torch
 
+    threads = threads or torch.get_num_threads()
     with _lock:
-        if not _watching:
-            try:
-                throttle = Throttle(ctypes.CDLL(torch._C.__file__))
-            except (OSError, AttributeError):
-                return False
-            watch = Watch(throttle, torch.get_num_threads, first)
-            threading.Thread(target=watch.run, name="compd-load", daemon=True).start()
-            _watching = True
+        if _throttle is not None:
+            _throttle.threads = threads
+            return True
+        try:
+            _throttle = Throttle(ctypes.CDLL(torch._C.__file__), threads)
+        except (OSError, AttributeError):
+            return False
+        watch = Watch(_throttle, first)
+        threading.Thread(target=watch.run, name="compd-load", daemon=True).start()
     return True
 
 
@@ -141,18 +188,17 @@ class Watch:
     """Turns a throttle on when others want our cores, and off when they have left for a while.
 
     Args:
-        throttle: to turn.
-        threads: says how many threads PyTorch's operators use.
+        throttle: to turn; knows how many threads PyTorch's operators use.
         first: the load to begin with.
     """
 
-    def __init__(self, throttle: Throttle, threads: Callable[[], int], first: Usage) -> None:
-        self._throttle, self._threads = throttle, threads
+    def __init__(self, throttle: Throttle, first: Usage) -> None:
+        self._throttle = throttle
         self._before, self._calm = first, 0
 
     def look(self, now: Usage) -> None:
         """Decide by the load since the last look."""
-        crowded = now.crowded(self._before, self._threads())
+        crowded = now.crowded(self._before, self._throttle.threads)
         self._before = now
         self._calm = 0 if crowded else self._calm + 1
         if crowded:

@@ -79,6 +79,20 @@ def test_the_outputs_of_the_gate(tmp_path: Path) -> None:
     assert b"--json and --summary" in both.stderr
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no /dev/full")
+def test_one_that_fails_keeps_no_other_from_being_written(tmp_path: Path) -> None:
+    junit = tmp_path / "junit.xml"
+    done = compd(
+        "gate", "--corpus", ROOT / "corpora/digits-int8", "--pair",
+        ROOT / "corpora/pairs/digits-int8", "--only-replay", "--json", "/dev/full",
+        "--junit", junit, cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert b"no space left" in done.stderr
+    assert junit.read_text().startswith("<?xml")
+    assert b"accepted" in done.stdout  # and the verdict is there
+
+
 def test_no_folder_is_made_of_standard_output(tmp_path: Path) -> None:
     done = compd("compress", "--model", "lenet5", "--out", "-", cwd=tmp_path)
     assert done.returncode == 2

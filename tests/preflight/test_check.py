@@ -133,6 +133,19 @@ def test_what_the_file_says_comes_second(tmp_path: Path) -> None:
     assert look(tmp_path / "said.onnx", onnx_files()[1], wish=Wish(mean=(0.0,))).faults == ()
 
 
+def test_a_guess_of_the_original_hides_no_fault_of_the_deployed(
+    tmp_path: Path, refuses: Refuses
+) -> None:
+    """Without labels, the original may only be guessed at; the deployed one has its answers."""
+    original, deployed = onnx_files(normalised=False)
+    small = bgr(deployed, tmp_path / "b.onnx")
+    pair, splits = pair_of_files(original, small, data=str(photos(flat=True)))
+    seen = check(pair, splits)
+    assert any("the original 'bare.onnx' may have been" in text for text in seen.warnings)
+    with refuses("the deployed 'b.onnx' was trained", "agreement"):
+        seen.raise_if_faulty()
+
+
 def test_one_answer_to_all(tmp_path: Path) -> None:
     """Thirty photographs of one thing are no fault where nobody says that they are of several."""
     red = torch.zeros(30, SIZE, SIZE, 3, dtype=torch.uint8)

@@ -41,6 +41,8 @@ def run(mode: str, **environment: str) -> list[str]:
 def test_a_block_that_was_freed_is_there_again() -> None:
     told, faults = run("keep")
     assert told == "True"
+    if tuple(map(int, platform.libc_ver()[1].split("."))) < (2, 35):
+        pytest.skip("this glibc takes blocks of that size from the system all the same")
     assert int(faults) < 100
     assert int(run("leave")[1]) > 100  # or there would be nothing to do
 

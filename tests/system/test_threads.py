@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from compd.system.machine import cpu_quota
 from compd.system.threads import Throttle, Usage, Watch, usage_now
 
 TELLS = usage_now() is not None
@@ -29,8 +30,8 @@ def usage(at: float, busy: float, own: float, cores: int = 2) -> Usage:
 class Switch:
     """A throttle that only notes what it is told."""
 
-    def __init__(self) -> None:
-        self.on = False
+    def __init__(self, threads: int = 2) -> None:
+        self.on, self.threads = False, threads
 
     def start(self) -> None:
         self.on = True
@@ -59,7 +60,7 @@ def test_what_crowds(busy: float, own: float, cores: int, threads: int, crowded:
 
 def test_on_at_once_and_off_after_a_while() -> None:
     switch, now = Switch(), usage(0.0, 0.0, 0.0)
-    watch = Watch(switch, lambda: 2, now)  # type: ignore[arg-type]
+    watch = Watch(switch, now)  # type: ignore[arg-type]
     seen = []
     for others in [0, 0, 1, 0, 0, 1] + [0] * 12:
         now = usage(now.at + 1, now.busy + 1 + others, now.own + 1)
@@ -68,6 +69,54 @@ def test_on_at_once_and_off_after_a_while() -> None:
     assert seen[:3] == [False, False, True]
     assert all(seen[2:13])  # a pause of two looks is none; eight are
     assert not any(seen[13:])
+
+
+def test_the_number_of_threads_may_change() -> None:
+    before, after = usage(0.0, 0.0, 0.0), usage(1.0, 2.0, 1.0)
+    for threads, on in ((1, False), (2, True)):
+        switch = Switch(threads=8)
+        watch = Watch(switch, before)  # type: ignore[arg-type]
+        switch.threads = threads
+        watch.look(after)
+        assert switch.on is on
+
+
+def test_a_limited_group_is_the_whole_machine(tmp_path: Path) -> None:
+    (tmp_path / "cpu.max").write_text("250000 100000\n")
+    (tmp_path / "cpu.stat").write_text("usage_usec 7500000\nuser_usec 7000000\n")
+    found = usage_now(tmp_path)
+    assert found is not None
+    assert (found.cores, found.busy) == (2, 7.5)
+    assert cpu_quota(tmp_path) == 2
+    (tmp_path / "cpu.stat").write_text("nothing\n")
+    assert usage_now(tmp_path) is None
+    (tmp_path / "cpu.max").write_text("max 100000\n")
+    assert cpu_quota(tmp_path) is None
+    assert cpu_quota(tmp_path / "missing") is None
+
+
+LIMITED = """
+import ctypes, os, resource
+import torch
+from compd.system.threads import Throttle
+
+throttle = Throttle(ctypes.CDLL(torch._C.__file__), 2)
+resource.setrlimit(resource.RLIMIT_NPROC, (0, 0))
+if os.getuid() == 0:
+    os.setuid(65534)  # there is no limit for the superuser
+throttle.start()
+print(throttle.on)
+"""
+
+
+@needs_load
+def test_where_no_thread_can_be_started_nothing_ends() -> None:
+    libgomp()
+    done = subprocess.run(
+        [sys.executable, "-c", LIMITED], capture_output=True, text=True, check=False,
+        env={"PYTHONPATH": str(Path(__file__).parents[2])},
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (0, "False\n"), done.stderr
 
 
 @needs_load
@@ -107,7 +156,7 @@ def sleeps():  # of the second OpenMP thread
 
 sleeps.worker = None
 alone = sleeps()
-throttle = Throttle(ctypes.CDLL(torch._C.__file__))
+throttle = Throttle(ctypes.CDLL(torch._C.__file__), 2)
 throttle.start()
 print(alone, sleeps())
 """
@@ -126,7 +175,7 @@ def test_threads_sleep_at_barriers_while_it_is_on() -> None:
 
 @needs_load
 def test_its_threads_end_with_it() -> None:
-    throttle = Throttle(libgomp())
+    throttle = Throttle(libgomp(), 2)
     for _ in range(2):
         assert not throttle.on
         throttle.start()
