@@ -78,7 +78,7 @@ def fuzz(
         str,
         typer.Option(
             "--accuracy",
-            help="sample: on as many clean images as seeds, 200 or more; full: on all test rows.",
+            help="sample: on about as many clean images as seeds; full: on all test rows.",
         ),
     ] = "sample",
     allow_float: o.AllowFloat = False,
