@@ -12,7 +12,7 @@ from __future__ import annotations
 import setup as bench
 
 from compd.compress.int8 import ENGINES
-from compd.fuzz import Boundary, Compd, Diva, fuzz
+from compd.search import Boundary, Compd, Diva, fuzz
 
 SIZES = (1, 16, 64, 256)
 
@@ -28,9 +28,13 @@ def main() -> None:
             found = []
             for batch in SIZES:
                 campaign = fuzz(
-                    pair, splits.seeds, strategy=config, eps=options.eps, limit=options.seeds,
+                    pair,
+                    splits.seeds,
+                    strategy=config,
+                    eps=options.eps,
+                    limit=options.seeds,
                     batch=batch,
-                )  # fmt: skip
+                )
                 found.append({(f.seed_row, f.step, f.sha256, f.deployed.label) for f in campaign})
             same = [f"{len(f & found[-1])} of {len(f | found[-1])}" for f in found[:-1]]
             seeds = [len({row for row, *_ in f}) for f in found]

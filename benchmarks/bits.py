@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import setup as bench
 
-from compd.agreement import divergence, strays
 from compd.compress import Compression, Ptq
-from compd.fuzz import Boundary, Diva, fuzz
 from compd.models.inputs import predict
+from compd.pair.evaluation import divergence, strays
+from compd.search import Boundary, Diva, fuzz
 
 PAIRS: dict[str, Compression] = {
     "trained (QAT), 7 bits": bench.QAT,
@@ -51,13 +51,19 @@ def main() -> None:
         rows.append(row)
         print(row, flush=True)
     columns = (
-        "int8 model", "natural disagreement", "KL, nats", "severe, 1/255", "severe, 2/255",
-        "severe, 8/255", "DIVA, 8/255",
-    )  # fmt: skip
+        "int8 model",
+        "natural disagreement",
+        "KL, nats",
+        "severe, 1/255",
+        "severe, 2/255",
+        "severe, 8/255",
+        "DIVA, 8/255",
+    )
     bench.show(
         f"From {heldout.rows}; shares of {options.seeds} seeds with severity ≥ 0.2 / ≥ 0.5",
-        columns, rows,
-    )  # fmt: skip
+        columns,
+        rows,
+    )
 
 
 if __name__ == "__main__":

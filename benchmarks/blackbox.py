@@ -14,14 +14,22 @@ import numpy as np
 import setup as bench
 
 from compd.data import Split
-from compd.fuzz import Blackbox, Dflare, fuzz
 from compd.pair import Pair
+from compd.search import Blackbox, Dflare, fuzz
 
 COLUMNS = (
-    "search", "bound", "seeds effective", "queries to a seed's first deviation, median", "p90",
-    "queries a seed", "severity of a seed's worst, median", "p90", "ms a seed",
-    "ms an effective seed", "share in model calls",
-)  # fmt: skip
+    "search",
+    "bound",
+    "seeds effective",
+    "queries to a seed's first deviation, median",
+    "p90",
+    "queries a seed",
+    "severity of a seed's worst, median",
+    "p90",
+    "ms a seed",
+    "ms an effective seed",
+    "share in model calls",
+)
 
 
 def main() -> None:
@@ -63,11 +71,14 @@ def measure(
     return (
         f"{s.seeds_effective} of {s.seeds} ({s.seeds_effective / s.seeds:.1%})",
         # --goal severe hands out each seed's worst, at its end
-        *(f"{q:.0f}" if goal == "first" else "–" for q in queries), f"{s.forwards_per_seed:.0f}",
-        f"{severity[0]:.2f}", f"{severity[1]:.2f}", f"{1000 * s.seconds / s.seeds:.0f}",
+        *(f"{q:.0f}" if goal == "first" else "–" for q in queries),
+        f"{s.forwards_per_seed:.0f}",
+        f"{severity[0]:.2f}",
+        f"{severity[1]:.2f}",
+        f"{1000 * s.seconds / s.seeds:.0f}",
         f"{1000 * s.seconds / max(1, s.seeds_effective):.0f}",
         f"{s.model_seconds / s.seconds:.0%}",
-    )  # fmt: skip
+    )
 
 
 if __name__ == "__main__":

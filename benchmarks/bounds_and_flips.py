@@ -10,7 +10,7 @@ from typing import Any
 
 import setup as bench
 
-from compd.fuzz import Boundary, Diva, fuzz
+from compd.search import Boundary, Diva, fuzz
 
 SEARCHES: Mapping[str, Mapping[str, Any]] = {
     "boundary, L2 of 128 levels (0.5)": {"norm": "l2", "eps": 128},
@@ -35,14 +35,26 @@ def main() -> None:
             pass
         s = campaign.summary()
         rows.append(
-            (name, f"{s.seeds_effective} of {s.seeds}", f"{s.gradients_per_seed:.2f}",
-             f"{s.forwards_per_seed:.1f}", s.severity_median, s.linf_max, s.l2_mean)
-        )  # fmt: skip
+            (
+                name,
+                f"{s.seeds_effective} of {s.seeds}",
+                f"{s.gradients_per_seed:.2f}",
+                f"{s.forwards_per_seed:.1f}",
+                s.severity_median,
+                s.linf_max,
+                s.l2_mean,
+            )
+        )
         print(rows[-1], flush=True)
     columns = (
-        "search", "seeds effective", "gradients a seed", "forwards a seed", "severity median",
-        "Linf", "L2 per pixel",
-    )  # fmt: skip
+        "search",
+        "seeds effective",
+        "gradients a seed",
+        "forwards a seed",
+        "severity median",
+        "Linf",
+        "L2 per pixel",
+    )
     bench.show(f"From {splits.seeds.rows}", columns, rows)
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 import setup as bench
 
 from compd.corpus import Corpus, collect
-from compd.fuzz import Boundary, Diva, fuzz
+from compd.search import Boundary, Diva, fuzz
 
 # function in the profile -> what it is; times are cumulative
 PARTS = {
@@ -38,9 +38,13 @@ def main() -> None:
         for profiled in (False, True):  # the first run warms up and is the one that is timed
             with tempfile.TemporaryDirectory() as folder:
                 campaign = fuzz(
-                    pair, splits.seeds, strategy=config, eps=options.eps, limit=options.seeds,
+                    pair,
+                    splits.seeds,
+                    strategy=config,
+                    eps=options.eps,
+                    limit=options.seeds,
                     batch=options.batch,
-                )  # fmt: skip
+                )
                 profile = cProfile.Profile()
                 begun = time.perf_counter()
                 if profiled:

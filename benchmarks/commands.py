@@ -53,15 +53,20 @@ def run(code: Path, command: list[str], limit: float) -> Run:
     """Run a command of the version in ``code``; killed after ``limit`` seconds."""
     with tempfile.TemporaryDirectory() as folder:
         environment = {
-            **os.environ, "PYTHONPATH": str(code), "COMPD_CACHE": str(Path(folder) / "cache")
-        }  # fmt: skip
+            **os.environ,
+            "PYTHONPATH": str(code),
+            "COMPD_CACHE": str(Path(folder) / "cache"),
+        }
         report = Path(folder) / "report.json"
         begun = time.perf_counter()
         process = subprocess.Popen(
             [sys.executable, "-m", "compd", *command, "--json", str(report)],
-            cwd=folder, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+            cwd=folder,
+            env=environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
             start_new_session=True,
-        )  # fmt: skip
+        )
         while True:
             pid, status, used = os.wait4(process.pid, os.WNOHANG)
             if pid:
@@ -115,8 +120,12 @@ def main() -> None:
             weights = options.cifar.parent / "weights/resnet20-cifar10.safetensors"
             words = f"compress --model resnet20 --weights {weights} --data {options.cifar}"
             words += f" --engine fbgemm --compress ptq --out {pair}"
-            subprocess.run([sys.executable, "-m", "compd", *words.split()], check=True,
-                           stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # fmt: skip
+            subprocess.run(
+                [sys.executable, "-m", "compd", *words.split()],
+                check=True,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+            )
         places = {"pair": pair, "cifar": options.cifar, "photos": options.photos}
         for name in names:
             command = f"{COMMANDS[name].format(**places)} {options.more}".split()
@@ -135,15 +144,26 @@ def main() -> None:
 
 
 COLUMNS = (
-    "command", "version", "beside", "wall, s", "lowest to highest", "to the first version alone",
-    "search, s", "wall : search", "system : processor time", "peak, MiB",
-)  # fmt: skip
+    "command",
+    "version",
+    "beside",
+    "wall, s",
+    "lowest to highest",
+    "to the first version alone",
+    "search, s",
+    "wall : search",
+    "system : processor time",
+    "peak, MiB",
+)
 
 
 def row(
-    name: str, kind: tuple[int, str], found: list[Run], runs: dict[tuple[int, str], list[Run]],
+    name: str,
+    kind: tuple[int, str],
+    found: list[Run],
+    runs: dict[tuple[int, str], list[Run]],
     first: str,
-) -> tuple[object, ...]:  # fmt: skip
+) -> tuple[object, ...]:
     count, code = kind
     walls = sorted(one.wall for one in found)
     alone = median(one.wall for one in runs[0, first])
@@ -151,13 +171,17 @@ def row(
     whole = len(searches) == len(found)
     ratio = median(one.wall / one.search for one in found if one.search) if whole else None
     return (
-        name, code, "nothing" if not count else f"{count} busy process",
-        f"{'' if whole else '> '}{median(walls):.1f}", f"{walls[0]:.1f} to {walls[-1]:.1f}",
-        f"{median(walls) / alone:.2f}", f"{median(searches):.1f}" if whole else "",
+        name,
+        code,
+        "nothing" if not count else f"{count} busy process",
+        f"{'' if whole else '> '}{median(walls):.1f}",
+        f"{walls[0]:.1f} to {walls[-1]:.1f}",
+        f"{median(walls) / alone:.2f}",
+        f"{median(searches):.1f}" if whole else "",
         "" if ratio is None else f"{ratio:.2f}",
         f"{median(one.system / (one.system + one.user) for one in found):.1%}",
         f"{median(one.peak for one in found):.0f}",
-    )  # fmt: skip
+    )
 
 
 if __name__ == "__main__":

@@ -21,17 +21,17 @@ from statistics import median
 import setup as bench
 import torch
 
-from compd.build import build_pair
 from compd.cli.display import live
 from compd.compress import Ptq
 from compd.corpus import Corpus, records_by
 from compd.data import Splits
-from compd.fuzz import Campaign, Judge, Settings, Verdict
-from compd.fuzz.group import Group
-from compd.gate import Accepted, Baseline, Policy, gate
+from compd.gating import Accepted, Baseline, Policy, gate
 from compd.images import decode_png
 from compd.models.inputs import to_input
 from compd.pair import Pair
+from compd.pair.build import build_pair
+from compd.search import Campaign, Judge, Settings, Verdict
+from compd.search.group import Group
 from compd.training import TrainConfig
 
 REPLAY = Policy(only_replay=True, max_new=10**6)
@@ -76,10 +76,16 @@ def main() -> None:
     splits = bench.splits_of(options)
     with live() as report:
         pair = build_pair(
-            options.model, data=splits, width=options.width, weights=options.weights or None,
-            compress=Ptq(), engine=options.engine, training=TrainConfig(epochs=1), device="cpu",
+            options.model,
+            data=splits,
+            width=options.width,
+            weights=options.weights or None,
+            compress=Ptq(),
+            engine=options.engine,
+            training=TrainConfig(epochs=1),
+            device="cpu",
             report=report,
-        )  # fmt: skip
+        )
     print(bench.machine())
     pair, changed = mislabelled(pair, 1), mislabelled(pair, 2)
     with tempfile.TemporaryDirectory() as folder:

@@ -108,9 +108,13 @@ def main() -> None:
         convert("float16", optimizations=default, target_spec=spec)
     whole = tf.lite.TargetSpec(supported_ops=[tf.lite.OpsSet.TFLITE_BUILTINS_INT8])
     convert(
-        f"int8{suffix}", optimizations=default, target_spec=whole, representative_dataset=batches,
-        inference_input_type=tf.int8, inference_output_type=tf.int8,
-    )  # fmt: skip
+        f"int8{suffix}",
+        optimizations=default,
+        target_spec=whole,
+        representative_dataset=batches,
+        inference_input_type=tf.int8,
+        inference_output_type=tf.int8,
+    )
     if options.digits:
         from PIL import Image
 

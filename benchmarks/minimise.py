@@ -16,13 +16,23 @@ import setup as bench
 
 from compd.cli.display import live
 from compd.corpus import Corpus, Effort, collect, distil, minimise, rows_used, stats, verify
-from compd.fuzz import Campaign, Settings
+from compd.search import Campaign, Settings
 
 COLUMNS = (
-    "bound", "flips kept", "changed pixels (median)", "cut (median of entries)", "changed values",
-    "Linf", "L2 per pixel", "severity (median)", "s", "ms an entry", "trials an entry",
-    "forwards of the original", "gradients",
-)  # fmt: skip
+    "bound",
+    "flips kept",
+    "changed pixels (median)",
+    "cut (median of entries)",
+    "changed values",
+    "Linf",
+    "L2 per pixel",
+    "severity (median)",
+    "s",
+    "ms an entry",
+    "trials an entry",
+    "forwards of the original",
+    "gradients",
+)
 
 
 def main() -> None:
@@ -60,16 +70,21 @@ def main() -> None:
             assert held == len(small)
             rows.append(
                 (
-                    name, f"{kept + done.alike} of {len(first)}",
-                    f"{cut.pixels[0]:g} → {cut.pixels[1]:g}", f"{cut.factor:g}×",
+                    name,
+                    f"{kept + done.alike} of {len(first)}",
+                    f"{cut.pixels[0]:g} → {cut.pixels[1]:g}",
+                    f"{cut.factor:g}×",
                     f"{cut.values[0]:g} → {cut.values[1]:g}",
-                    f"{cut.linf[0]:g} → {cut.linf[1]:g}", f"{cut.l2[0]:.4f} → {cut.l2[1]:.4f}",
+                    f"{cut.linf[0]:g} → {cut.linf[1]:g}",
+                    f"{cut.l2[0]:.4f} → {cut.l2[1]:.4f}",
                     f"{before.severity_median:.3f} → {after.severity_median:.3f}",
-                    f"{done.seconds:.0f}", f"{1000 * done.seconds / each:.0f}",
-                    f"{done.trials / each:.0f}", f"{done.forwards / each:.0f}",
+                    f"{done.seconds:.0f}",
+                    f"{1000 * done.seconds / each:.0f}",
+                    f"{done.trials / each:.0f}",
+                    f"{done.forwards / each:.0f}",
                     f"{done.gradients / each:.1f}",
                 )
-            )  # fmt: skip
+            )
         bench.show(f"{len(first)} findings, {options.trials} trials at most", COLUMNS, rows)
         small = Corpus(home / f"small-{options.eps}")
         subsets = []

@@ -23,10 +23,10 @@ from torch import Tensor, nn
 
 from compd.corpus import Corpus, collect
 from compd.data import Splits
-from compd.fuzz import Boundary, fuzz
 from compd.models.inputs import to_input
 from compd.pair import Pair
 from compd.runtimes import Runtime
+from compd.search import Boundary, fuzz
 
 Call = tuple[str, int, bool]  # which model, images, whether differentiated
 
@@ -129,14 +129,26 @@ def main() -> None:
             print(f"{alone:.1f} s, {searched:.1f} s, {stored:.1f} s", flush=True)
         without, within = (median(column) for column in zip(*ratios, strict=True))
         rows.append(
-            (name, len(calls), f"{alone:.1f} s", f"{searched:.1f} s", f"{stored:.1f} s",
-             f"{without:.2f}", f"{within:.2f}")
-        )  # fmt: skip
+            (
+                name,
+                len(calls),
+                f"{alone:.1f} s",
+                f"{searched:.1f} s",
+                f"{stored:.1f} s",
+                f"{without:.2f}",
+                f"{within:.2f}",
+            )
+        )
         print(rows[-1], flush=True)
     columns = (
-        "search", "model calls", "the calls alone", "campaign", "campaign into a corpus",
-        "ratio (median)", "ratio with the corpus (median)",
-    )  # fmt: skip
+        "search",
+        "model calls",
+        "the calls alone",
+        "campaign",
+        "campaign into a corpus",
+        "ratio (median)",
+        "ratio with the corpus (median)",
+    )
     bench.show(f"Overhead, {options.seeds} seeds", columns, rows)
     if options.many:
         sizes = []

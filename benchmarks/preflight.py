@@ -19,9 +19,9 @@ from onnxruntime.quantization import CalibrationDataReader, quantize_static
 from PIL import Image
 
 from compd.data import Splits
-from compd.given import pair_of_files
 from compd.pair import Pair
-from compd.preflight import check
+from compd.pair.from_files import pair_of_files
+from compd.pair.preflight import check
 from compd.runtimes import Wish
 
 MISTAKES: dict[str, Wish] = {
@@ -56,9 +56,14 @@ def files(pair: Pair, splits: Splits, folder: Path) -> tuple[Path, Path, Wish]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         torch.onnx.export(
-            pair.original.net, (torch.zeros(1, 3, 32, 32),), str(original), dynamo=False,
-            input_names=["x"], output_names=["y"], dynamic_axes={"x": {0: "n"}, "y": {0: "n"}},
-        )  # fmt: skip
+            pair.original.net,
+            (torch.zeros(1, 3, 32, 32),),
+            str(original),
+            dynamo=False,
+            input_names=["x"],
+            output_names=["y"],
+            dynamic_axes={"x": {0: "n"}, "y": {0: "n"}},
+        )
     x = (splits.calibration.images[:256].float() / 255 - mean) / std
     quantize_static(original, deployed, Batches(x), per_channel=True)
     return original, deployed, Wish(mean=spec.mean, std=spec.std)
@@ -89,8 +94,15 @@ def main() -> None:
                     )
                     look = check(given, images)
                     text = look.faults[0] if look.faults else "no fault"
-                    rows.append((mistake, who, kind, f"{100 * look.natural_disagreement:.1f}",
-                                 text.partition("got another reading: ")[2] or text))  # fmt: skip
+                    rows.append(
+                        (
+                            mistake,
+                            who,
+                            kind,
+                            f"{100 * look.natural_disagreement:.1f}",
+                            text.partition("got another reading: ")[2] or text,
+                        )
+                    )
                     print(rows[-1], flush=True)
     bench.show("Planted mistakes", ("mistake", "in", "images", "differ, %", "said"), rows)
 

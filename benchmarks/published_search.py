@@ -16,8 +16,8 @@ from typing import Any
 
 import setup as bench
 
-from compd.agreement import evaluate
-from compd.fuzz import Compd, Diva, fuzz
+from compd.pair.evaluation import evaluate
+from compd.search import Compd, Diva, fuzz
 
 SEARCHES: Mapping[str, Any] = {
     "COMPD": Compd(),
@@ -25,18 +25,31 @@ SEARCHES: Mapping[str, Any] = {
     "DIVA, 20 steps": Diva(),
 }
 COLUMNS = (
-    "pair", "search", "bound", "seeds effective", "images effective / valid / invalid",
-    "severity median", "p90", "Linf", "L2 per pixel", "ms a seed", "ms an effective seed",
+    "pair",
+    "search",
+    "bound",
+    "seeds effective",
+    "images effective / valid / invalid",
+    "severity median",
+    "p90",
+    "Linf",
+    "L2 per pixel",
+    "ms a seed",
+    "ms an effective seed",
     "share in model calls",
-)  # fmt: skip
+)
 
 
 def main() -> None:
     options = bench.arguments(
-        __doc__ or "", seeds=500, engine="fbgemm", bounds="8,none", searches="",
+        __doc__ or "",
+        seeds=500,
+        engine="fbgemm",
+        bounds="8,none",
+        searches="",
         pairs="int8,pruned",
         **{"fine-tune-epochs": 14},
-    )  # fmt: skip
+    )
     splits = bench.splits_of(options)
     print(bench.machine())
     # ResNet-20 needs a long fine-tuning after pruning; wider networks do with less.
@@ -68,13 +81,20 @@ def main() -> None:
                 per_hit = 1000 * s.seconds / max(1, s.seeds_effective)
                 rows.append(
                     (
-                        name, search, "none" if eps is None else f"{eps}/255",
+                        name,
+                        search,
+                        "none" if eps is None else f"{eps}/255",
                         f"{s.seeds_effective} of {s.seeds} ({s.seeds_effective / s.seeds:.1%})",
                         f"{s.images_effective} / {s.images_valid} / {s.images_invalid}",
-                        s.severity_median, s.severity_p90, s.linf_max, s.l2_mean,
-                        f"{per_seed:.0f}", f"{per_hit:.0f}", f"{s.model_seconds / s.seconds:.0%}",
+                        s.severity_median,
+                        s.severity_p90,
+                        s.linf_max,
+                        s.l2_mean,
+                        f"{per_seed:.0f}",
+                        f"{per_hit:.0f}",
+                        f"{s.model_seconds / s.seconds:.0%}",
                     )
-                )  # fmt: skip
+                )
                 print(" | ".join(map(str, rows[-1])), flush=True)
     bench.show(f"Searches from {splits.seeds.rows}", COLUMNS, rows)
 

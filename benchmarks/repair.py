@@ -22,10 +22,10 @@ import setup as bench
 
 from compd.corpus import Corpus, collect
 from compd.data import Splits
-from compd.fuzz import Boundary, fuzz
 from compd.pair import Pair
-from compd.repair import RepairResult, repair
-from compd.repair import method as repair_method
+from compd.repairing import RepairResult, repair
+from compd.repairing import method as repair_method
+from compd.search import Boundary, fuzz
 
 MEASURES: dict[str, Callable[[RepairResult], tuple[float, float]]] = {
     "accuracy, %": lambda r: (100 * r.accuracy_before, 100 * r.accuracy_after),
@@ -34,7 +34,8 @@ MEASURES: dict[str, Callable[[RepairResult], tuple[float, float]]] = {
     "KL, 0.001 nats": lambda r: (1000 * r.kl_before, 1000 * r.kl_after),
     "corpus effective": lambda r: (r.corpus_effective_before, r.corpus_effective_after),
     "held-out findings effective": lambda r: (
-        r.heldout_effective_before, r.heldout_effective_after,
+        r.heldout_effective_before,
+        r.heldout_effective_after,
     ),
     **{
         f"{search}: seeds ≥ {level}, %": lambda r, search=search, level=level: next(
@@ -51,7 +52,7 @@ MEASURES: dict[str, Callable[[RepairResult], tuple[float, float]]] = {
         )
         for attack in ("FGSM 2/255", "FGSM 8/255", "FGSM 16/255", "PGD-20 8/255")
     },
-}  # fmt: skip
+}
 
 
 def corpus_of(pair: Pair, splits: Splits, folder: Path, seeds: int, eps: int) -> Corpus:
@@ -67,9 +68,11 @@ def severe_shares(pair: Pair, splits: Splits, eps: int, limit: int) -> tuple[flo
     """Shares of held-out seeds that reach severity 0.2 and 0.5 within a bound."""
     half = len(splits.heldout) // 2
     seeds = replace(
-        splits.heldout, images=splits.heldout.images[:half], labels=splits.heldout.labels[:half],
+        splits.heldout,
+        images=splits.heldout.images[:half],
+        labels=splits.heldout.labels[:half],
         index=splits.heldout.index[:half],
-    )  # fmt: skip
+    )
     campaign = fuzz(
         pair, seeds, strategy=Boundary(), goal="severe", eps=eps, limit=limit, random_seed=77
     )
@@ -80,10 +83,18 @@ def severe_shares(pair: Pair, splits: Splits, eps: int, limit: int) -> tuple[flo
 
 def main() -> None:
     options = bench.arguments(
-        __doc__ or "", pairs="int8,pruned", methods="walk,distil,paper", seconds=240.0, rounds=2,
-        seeds=300, eps=8, engine="fbgemm", out="", lr=0.0,
+        __doc__ or "",
+        pairs="int8,pruned",
+        methods="walk,distil,paper",
+        seconds=240.0,
+        rounds=2,
+        seeds=300,
+        eps=8,
+        engine="fbgemm",
+        out="",
+        lr=0.0,
         **{"keep-last": "paper", "random-seeds": "0,1,2", "verdict-seeds": 100},
-    )  # fmt: skip
+    )
     splits = bench.splits_of(options)
     print(bench.machine(), flush=True)
     for kind in options.pairs.split(","):
@@ -99,20 +110,30 @@ def main() -> None:
                 for seed in map(int, options.random_seeds.split(",")):
                     out = Path(folder) / f"{method}-{seed}"
                     result = repair(
-                        pair, corpus, out=out, splits=splits, method=how,
-                        seconds=options.seconds, rounds=options.rounds, eps=options.eps,
-                        target=None, random_seed=seed, verdict_seeds=options.verdict_seeds,
+                        pair,
+                        corpus,
+                        out=out,
+                        splits=splits,
+                        method=how,
+                        seconds=options.seconds,
+                        rounds=options.rounds,
+                        eps=options.eps,
+                        target=None,
+                        random_seed=seed,
+                        verdict_seeds=options.verdict_seeds,
                         keep="last" if method in options.keep_last.split(",") else "best",
-                    )  # fmt: skip
+                    )
                     results.append(result)
                     fixed = Pair.load(out, device="cpu")
                     smaller.append(
                         [
-                            (severe_shares(pair, splits, eps, options.verdict_seeds),
-                             severe_shares(fixed, splits, eps, options.verdict_seeds))
+                            (
+                                severe_shares(pair, splits, eps, options.verdict_seeds),
+                                severe_shares(fixed, splits, eps, options.verdict_seeds),
+                            )
                             for eps in (1, 2)
                         ]
-                    )  # fmt: skip
+                    )
                     if options.out:
                         file = Path(options.out) / f"{kind}-{method}-{seed}.json"
                         file.write_text(json.dumps(result.to_json()))
@@ -149,9 +170,16 @@ def rows_of(
     for name, pairs in values.items():
         before, after = (np.array(column) for column in zip(*pairs, strict=True))
         rows.append(
-            (kind, method, name, f"{before.mean():.2f}", f"{after.mean():.2f}",
-             f"{after.min():.2f}", f"{after.max():.2f}")
-        )  # fmt: skip
+            (
+                kind,
+                method,
+                name,
+                f"{before.mean():.2f}",
+                f"{after.mean():.2f}",
+                f"{after.min():.2f}",
+                f"{after.max():.2f}",
+            )
+        )
     return rows
 
 

@@ -18,13 +18,13 @@ import torch
 
 from compd.data import Splits
 from compd.errors import CompdError
-from compd.export import export
-from compd.fuzz import Confirm, fuzz
-from compd.given import deployed_as, pair_of_files
+from compd.exporting import export
 from compd.models.inputs import predict
 from compd.pair import Pair
-from compd.preflight import check
+from compd.pair.from_files import deployed_as, pair_of_files
+from compd.pair.preflight import check
 from compd.runtimes import Wish
+from compd.search import Confirm, fuzz
 
 # name, file, target, settings of the export
 ROWS: tuple[tuple[str, str, str, dict[str, object]], ...] = (
@@ -85,9 +85,11 @@ def main() -> None:
         if options.only not in name:
             continue
         try:
-            pair = own if i < 0 else pair_with(
-                own, original, artifact(own, splits, folder, i), str(options.data)
-            )  # fmt: skip
+            pair = (
+                own
+                if i < 0
+                else pair_with(own, original, artifact(own, splits, folder, i), str(options.data))
+            )
         except CompdError as error:
             rows.append((name, str(error)[:60], *["–"] * 7))
             continue
@@ -118,10 +120,19 @@ def main() -> None:
         print(rows[-1], flush=True)
     bench.show(
         f"{options.seeds} seeds within {options.eps}/255, {options.images} images",
-        ("deployed", "accuracy, %", "natural disagreement, %", "shadow", "labels followed, %",
-         "seeds effective, %", "ms an effective seed", "median severity", "replayed"),
+        (
+            "deployed",
+            "accuracy, %",
+            "natural disagreement, %",
+            "shadow",
+            "labels followed, %",
+            "seeds effective, %",
+            "ms an effective seed",
+            "median severity",
+            "replayed",
+        ),
         rows,
-    )  # fmt: skip
+    )
 
 
 if __name__ == "__main__":

@@ -18,9 +18,9 @@ import numpy as np
 import setup as bench
 
 from compd.data import Splits
-from compd.fuzz import Blackbox, Boundary, Compd, Dflare, Diva, Pgd, fuzz
 from compd.models import inputs
 from compd.pair import Pair
+from compd.search import Blackbox, Boundary, Compd, Dflare, Diva, Pgd, fuzz
 
 PUBLISHED = "COMPD as published (batch 1, no bound)"
 SEARCHES: Mapping[str, Mapping[str, Any]] = {
@@ -34,17 +34,36 @@ SEARCHES: Mapping[str, Mapping[str, Any]] = {
 }
 WITHOUT_GRADIENTS = (Blackbox, Dflare)
 COLUMNS = (
-    "pair", "bound", "search", "seeds effective", "gradients a seed", "forwards a seed",
+    "pair",
+    "bound",
+    "search",
+    "seeds effective",
+    "gradients a seed",
+    "forwards a seed",
     "ms a seed",
-    "ms an effective seed", "COMPD as published : this", "severity median", "p90",
-    "median of all seeds", "≥ 0.05", "≥ 0.2", "≥ 0.5", "Linf", "L2 per pixel", "wall : models",
-)  # fmt: skip
+    "ms an effective seed",
+    "COMPD as published : this",
+    "severity median",
+    "p90",
+    "median of all seeds",
+    "≥ 0.05",
+    "≥ 0.2",
+    "≥ 0.5",
+    "Linf",
+    "L2 per pixel",
+    "wall : models",
+)
 
 
 def run(
-    pair: Pair, splits: Splits, search: str, eps: int | None, limit: int, published: float | None,
+    pair: Pair,
+    splits: Splits,
+    search: str,
+    eps: int | None,
+    limit: int,
+    published: float | None,
     **settings: Any,
-) -> tuple[tuple[object, ...], float]:  # fmt: skip
+) -> tuple[tuple[object, ...], float]:
     """One search: its row, and milliseconds an effective seed."""
     campaign = fuzz(pair, splits.seeds, eps=eps, limit=limit, **settings)
     worst: dict[str, float] = {}
@@ -57,22 +76,31 @@ def run(
     ratio = "1" if published is None else f"{published / per_hit:.1f}"
     row = (
         f"{s.seeds_effective} of {s.seeds} ({s.seeds_effective / s.seeds:.1%})",
-        f"{s.gradients_per_seed:.2f}", f"{s.forwards_per_seed:.1f}",
-        f"{1000 * s.seconds / s.seeds:.1f}", f"{per_hit:.1f}", ratio,
+        f"{s.gradients_per_seed:.2f}",
+        f"{s.forwards_per_seed:.1f}",
+        f"{1000 * s.seconds / s.seeds:.1f}",
+        f"{per_hit:.1f}",
+        ratio,
         *("–" if v is None else f"{v:.3f}" for v in (s.severity_median, s.severity_p90)),
         f"{np.median(severities):.3f}",
         *(f"{np.mean(severities >= level):.1%}" for level in (0.05, 0.2, 0.5)),
-        s.linf_max, "–" if s.l2_mean is None else f"{s.l2_mean:.4f}",
+        s.linf_max,
+        "–" if s.l2_mean is None else f"{s.l2_mean:.4f}",
         f"{s.seconds / s.model_seconds:.2f}",
-    )  # fmt: skip
+    )
     bound = "none" if eps is None else f"{eps}/255"
     return (pair.spec.engine, bound, search, *row), per_hit
 
 
 def main() -> None:
     options = bench.arguments(
-        __doc__ or "", seeds=500, engine="fbgemm", bounds="8,4,2,1", pairs="int8,pruned"
-    , **{"query-seeds": 100, "published-seeds": 100})  # fmt: skip
+        __doc__ or "",
+        seeds=500,
+        engine="fbgemm",
+        bounds="8,4,2,1",
+        pairs="int8,pruned",
+        **{"query-seeds": 100, "published-seeds": 100},
+    )
     splits = bench.splits_of(options)
     print(bench.machine(), flush=True)
     rows = []
@@ -83,9 +111,15 @@ def main() -> None:
             pass  # the first calls set kernels up
         with mock.patch.object(inputs, "_LEAST", 1):  # no padding: batch 1 as it is
             row, published = run(
-            pair, splits, PUBLISHED, None, options.published_seeds, None,
-            strategy=Compd(clip=False, drift=True), batch=1,
-        )  # fmt: skip
+                pair,
+                splits,
+                PUBLISHED,
+                None,
+                options.published_seeds,
+                None,
+                strategy=Compd(clip=False, drift=True),
+                batch=1,
+            )
         rows.append((name, *row[1:]))
         print(" | ".join(map(str, rows[-1])), flush=True)
         for eps in map(int, options.bounds.split(",")):

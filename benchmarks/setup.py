@@ -8,11 +8,11 @@ from collections.abc import Sequence
 
 import torch
 
-from compd.build import build_pair
 from compd.cli.display import live
 from compd.compress import Compression, Prune, Qat
 from compd.data import Splits, load_data
 from compd.pair import Pair
+from compd.pair.build import build_pair
 from compd.system import prepare
 from compd.system.machine import cpu_count, cpu_flags
 
@@ -55,10 +55,15 @@ def pair_of(
     """Build a pair, or load its parts from the cache."""
     with live() as report:
         return build_pair(
-            options.model, data=splits, weights=options.weights or None,
-            width=options.width, compress=compress,
-            engine=engine, device="cpu", report=report,
-        )  # fmt: skip
+            options.model,
+            data=splits,
+            weights=options.weights or None,
+            width=options.width,
+            compress=compress,
+            engine=engine,
+            device="cpu",
+            report=report,
+        )
 
 
 def show(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:

@@ -42,10 +42,14 @@ def main() -> None:
                     marks.append(time.perf_counter())
 
                 fit_(
-                    model, train, watched,
-                    TrainConfig(epochs=1, bfloat16=bfloat16), stage=name,
-                    device=torch.device("cpu"), report=mark,
-                )  # fmt: skip
+                    model,
+                    train,
+                    watched,
+                    TrainConfig(epochs=1, bfloat16=bfloat16),
+                    stage=name,
+                    device=torch.device("cpu"),
+                    report=mark,
+                )
                 # the first steps prepare kernels, the last one measures the accuracy
                 steps = [after - before for before, after in itertools.pairwise(marks)]
                 times[bfloat16] += steps[2:-1]

@@ -7,23 +7,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from compd._version import __version__
 from compd.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from compd.agreement import evaluate
-    from compd.build import build_pair
     from compd.corpus import Corpus, collect, verify
     from compd.data import Splits, load_data
     from compd.errors import CompdError
     from compd.pair import Pair
+    from compd.pair.build import build_pair
+    from compd.pair.evaluation import evaluate
 
-__version__ = "0.1.0"
 
 __all__ = [
     "CompdError",
     "Corpus",
     "Pair",
     "Splits",
+    "__version__",
     "build_pair",
     "collect",
     "evaluate",
@@ -36,9 +37,9 @@ _HOMES = {
     "Corpus": "corpus",
     "Pair": "pair",
     "Splits": "data",
-    "build_pair": "build",
+    "build_pair": "pair.build",
     "collect": "corpus",
-    "evaluate": "agreement",
+    "evaluate": "pair.evaluation",
     "load_data": "data",
     "verify": "corpus",
 }

@@ -10,7 +10,7 @@ import importlib
 from collections.abc import Iterable
 from types import ModuleType
 
-from compd.printable import one_line
+from compd.text import one_line
 
 __all__ = ["CompdError", "CompdWarning", "require_extra", "unknown"]
 

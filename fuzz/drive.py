@@ -58,10 +58,16 @@ def main(arguments: list[str]) -> int:
     replay = bool(found) and all(Path(name).is_file() for name in found)
     base = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
     command = [
-        sys.argv[0], f"-dict={words}", "-timeout=2", f"-rss_limit_mb={base + _SPARE_MB}",
-        f"-max_len={_LARGEST}", "-print_final_stats=1", *options, *([] if found else [str(new)]),
+        sys.argv[0],
+        f"-dict={words}",
+        "-timeout=2",
+        f"-rss_limit_mb={base + _SPARE_MB}",
+        f"-max_len={_LARGEST}",
+        "-print_final_stats=1",
+        *options,
+        *([] if found else [str(new)]),
         *([] if replay else [str(folder)]),
-    ]  # fmt: skip
+    ]
     print(f"{name}: {base} MB after its imports and seeds", file=sys.stderr)
     named = {"custom_mutator": _mutator(target, atheris)} if hasattr(target, "mutate") else {}
     prefix = next((o.partition("=")[2] for o in options if o.startswith("-artifact_prefix=")), "")

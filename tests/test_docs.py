@@ -13,7 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 from compd.cli import app
-from compd.gate import Policy
+from compd.gating import Policy
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -45,9 +45,12 @@ def run_all(found: list[str], folder: Path) -> dict[str, str]:
     }
     for command in found:
         done = subprocess.run(
-            shlex.split(command), cwd=folder / "work", env=environment, capture_output=True,
+            shlex.split(command),
+            cwd=folder / "work",
+            env=environment,
+            capture_output=True,
             text=True,
-        )  # fmt: skip
+        )
         assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
     return environment
 
@@ -99,8 +102,8 @@ def test_the_commands_of_the_readme_work_in_the_order_they_are_in(tmp_path: Path
 def test_the_strategy_of_the_architecture_page_runs(capsys: pytest.CaptureFixture[str]) -> None:
     from tiny import tiny_pair, tiny_splits
 
-    from compd.fuzz import Bound, Judge
-    from compd.fuzz.strategies import Task
+    from compd.search import Bound, Judge
+    from compd.search.strategies import Task
 
     (code,) = [body for page, body in blocks("python") if page == "architecture.md"]
     names: dict[str, object] = {"__name__": "__main__"}
@@ -159,7 +162,14 @@ def test_the_commands_and_the_tests_of_the_testing_page_work(tmp_path: Path) -> 
         return
     assert "compd corpus show" in done.stdout
     done = run(
-        sys.executable, "-m", "compd", "corpus", "verify", "--corpus", "corpora/properties",
-        "--pair", "pairs/mine",
-    )  # fmt: skip
+        sys.executable,
+        "-m",
+        "compd",
+        "corpus",
+        "verify",
+        "--corpus",
+        "corpora/properties",
+        "--pair",
+        "pairs/mine",
+    )
     assert done.returncode == 0, done.stdout + done.stderr

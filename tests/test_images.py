@@ -113,10 +113,13 @@ def test_distances_of_known_images() -> None:
 
 @pytest.mark.parametrize(
     "images",
-    [torch.zeros(1, 3, 2, 2), torch.zeros(3, 2, 2, dtype=torch.uint8),
-     torch.zeros(1, 2, 2, 2, dtype=torch.uint8)],
+    [
+        torch.zeros(1, 3, 2, 2),
+        torch.zeros(3, 2, 2, dtype=torch.uint8),
+        torch.zeros(1, 2, 2, 2, dtype=torch.uint8),
+    ],
     ids=["floats", "three dimensions", "two channels"],
-)  # fmt: skip
+)
 def test_what_is_not_on_the_lattice_is_refused(images: Tensor, refuses: Any) -> None:
     with refuses("candidates=", str(tuple(images.shape))):
         check_batch(images, "candidates")

@@ -2,11 +2,11 @@
 
 import pytest
 
-from compd.agreement import evaluate
-from compd.build import build_pair
 from compd.compress import Prune, Qat
 from compd.data import Dataset, Splits, load_data, part_of
-from compd.fuzz import Diva, Verdict, fuzz
+from compd.pair.build import build_pair
+from compd.pair.evaluation import evaluate
+from compd.search import Diva, Verdict, fuzz
 from compd.training import TrainConfig
 
 
@@ -31,9 +31,13 @@ COMPRESSIONS = [Qat(), Prune(epochs=4, lr=0.02, batch=32)]
 def test_train_compress_search(model, width, compress):
     splits = some_digits(800)
     pair = build_pair(
-        model, data=splits, width=width, compress=compress, device="cpu",
+        model,
+        data=splits,
+        width=width,
+        compress=compress,
+        device="cpu",
         training=TrainConfig(epochs=3, batch=32, pad=1, mirror=False),
-    )  # fmt: skip
+    )
     agreement = evaluate(pair, splits)
     assert agreement.shadow_deployed_disagreement <= 0.1
     campaign = fuzz(pair, splits.seeds, strategy=Diva(steps=3), limit=8, keep="valid")

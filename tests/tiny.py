@@ -12,7 +12,7 @@ from compd.compress import Compression, Ptq, make_shadow
 from compd.data import Dataset, Part, Splits, part_of
 from compd.models import Classifier
 from compd.pair import Pair
-from compd.spec import ModelSpec, PairSpec
+from compd.pair.spec import ModelSpec, PairSpec
 from compd.training import TrainConfig, fit_
 
 CLASSES = ("red", "green", "blue")
@@ -56,10 +56,15 @@ def tiny_splits() -> Splits:
 
     return Splits(
         Dataset(
-            name="tiny", identity="tiny-1", classes=CLASSES, channels=3, size=SIZE, mirror=True,
+            name="tiny",
+            identity="tiny-1",
+            classes=CLASSES,
+            channels=3,
+            size=SIZE,
+            mirror=True,
             loaders={"train": lambda: part(600, 1), "test": lambda: part(200, 2)},
         )
-    )  # fmt: skip
+    )
 
 
 def untrained() -> nn.Module:

@@ -51,15 +51,23 @@ def onnx_files(*, normalised: bool = True) -> tuple[Path, Path]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         torch.onnx.export(
-            model.eval(), (torch.zeros(1, 3, SIZE, SIZE),), str(original), dynamo=False,
-            input_names=["image"], output_names=["logits"],
+            model.eval(),
+            (torch.zeros(1, 3, SIZE, SIZE),),
+            str(original),
+            dynamo=False,
+            input_names=["image"],
+            output_names=["logits"],
             dynamic_axes={"image": {0: "n"}, "logits": {0: "n"}},
-        )  # fmt: skip
+        )
     quantize_static(
-        original, deployed, _Batches(tiny_splits().calibration.images[:56], normalised),
-        quant_format=QuantFormat.QDQ, per_channel=True, activation_type=QuantType.QUInt8,
+        original,
+        deployed,
+        _Batches(tiny_splits().calibration.images[:56], normalised),
+        quant_format=QuantFormat.QDQ,
+        per_channel=True,
+        activation_type=QuantType.QUInt8,
         weight_type=QuantType.QInt8,
-    )  # fmt: skip
+    )
     return original, deployed
 
 

@@ -12,7 +12,7 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, fx
 
-from compd.models.onnx import to_module
+from compd.onnx import to_module
 
 Arrays = Mapping[str, np.ndarray]
 BATCH = "N"
@@ -35,10 +35,12 @@ def graph(
         return helper.make_tensor_value_info(name, types.get(name, TensorProto.FLOAT), shape)
 
     made = helper.make_graph(
-        nodes, "tiny", [info(name, shape) for name, shape in inputs.items()],
+        nodes,
+        "tiny",
+        [info(name, shape) for name, shape in inputs.items()],
         [info(name, None) for name in outputs],
         [numpy_helper.from_array(value, name) for name, value in (constants or {}).items()],
-    )  # fmt: skip
+    )
     opsets = [helper.make_opsetid("", opset), helper.make_opsetid("com.microsoft", 1)]
     return helper.make_model(made, opset_imports=opsets, ir_version=10)
 

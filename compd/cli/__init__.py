@@ -15,7 +15,7 @@ import warnings
 
 import typer
 
-from compd import __version__
+from compd._version import __version__
 from compd.cli.baseline import baseline
 from compd.cli.check import check
 from compd.cli.compare import compare

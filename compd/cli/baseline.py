@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from compd.cli import options as o
+from compd.cli.options import common as o
+from compd.cli.options.pair import PairRequest
+from compd.cli.options.takes import takes_pair
 from compd.cli.pairs import open_pair_of, open_with_data, use_threads_of
-from compd.cli.request import PairRequest
-from compd.cli.takes import takes_pair
 
 if TYPE_CHECKING:
     from compd.corpus import Corpus, Record
-    from compd.gate import Accepted
+    from compd.gating import Accepted
     from compd.pair import Pair
 
 __all__ = ["baseline"]
@@ -51,9 +51,9 @@ def accept(
     from compd.cli.files import find_corpus
     from compd.corpus import Corpus
     from compd.errors import CompdError
-    from compd.fuzz import Verdict
-    from compd.gate import Accepted, Baseline, baseline_of
-    from compd.storage import locked_folder
+    from compd.files.storage import locked_folder
+    from compd.gating import Accepted, Baseline, baseline_of
+    from compd.search import Verdict
 
     if reason is None or not reason.strip():
         raise CompdError("expected a reason to accept a deviation, got none; --reason '…'")
@@ -102,9 +102,9 @@ def list_accepted(directory: o.CorpusDir = None, file: o.BaselineFile = None) ->
     from rich.table import Table
 
     from compd.cli.files import find_corpus
-    from compd.cli.render import print_table
+    from compd.cli.render.tables import print_table
     from compd.corpus import Corpus
-    from compd.gate import Baseline, baseline_of
+    from compd.gating import Baseline, baseline_of
 
     store = Corpus(find_corpus(directory))
     path = file or baseline_of(store.directory)
@@ -139,9 +139,9 @@ def prune(
     from compd.cli.display import live
     from compd.cli.files import find_corpus
     from compd.corpus import Corpus, verify
-    from compd.fuzz import Verdict
-    from compd.gate import Baseline, baseline_of, machine_changes
-    from compd.storage import locked_folder
+    from compd.files.storage import locked_folder
+    from compd.gating import Baseline, baseline_of, machine_changes
+    from compd.search import Verdict
 
     store = Corpus(find_corpus(directory))
     use_threads_of(store, threads)
@@ -183,7 +183,7 @@ def _as_on(pair: Pair | None, source: Corpus, records: list[Record]) -> list[Rec
     """The records with their verdicts on a pair; as they were stored without one."""
     from compd.corpus import verify
     from compd.errors import CompdError
-    from compd.gate import as_judged
+    from compd.gating import as_judged
 
     if pair is None:
         return records
@@ -196,7 +196,7 @@ def _as_on(pair: Pair | None, source: Corpus, records: list[Record]) -> list[Rec
 
 
 def _is_accepted(record: Record, line: Accepted | None) -> bool:
-    from compd.gate import Policy, Status, status_of
+    from compd.gating import Policy, Status, status_of
 
     status, _ = status_of(record, line, Policy(), deviates=True, elsewhere={})
     return line is not None and status is not Status.NEW

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from compd.cli import options as o
-from compd.cli.request import PairRequest
-from compd.cli.takes import takes_pair
+from compd.cli.options import common as o
+from compd.cli.options.pair import PairRequest
+from compd.cli.options.takes import takes_pair
 from compd.system import prepare
 
 __all__ = ["check"]
@@ -18,10 +18,10 @@ def check(
     threads: o.Threads = None,
 ) -> int:
     """Look at a pair before a search: types, input, agreement, gradients. 2 if it is faulty."""
-    import compd.preflight as library
+    import compd.pair.preflight as library
     from compd.cli.display import live
     from compd.cli.files import check_outputs, write_json
-    from compd.cli.render_check import print_check
+    from compd.cli.render.check import print_check
 
     prepare(threads)
     check_outputs(json=json)

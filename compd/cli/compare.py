@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
-from compd.cli import options as o
+from compd.cli.options import common as o
+from compd.cli.options.pair import PairRequest
+from compd.cli.options.takes import takes_pair
 from compd.cli.pairs import open_pair_of
-from compd.cli.request import PairRequest
-from compd.cli.takes import takes_pair
 from compd.system import prepare
 
 __all__ = ["compare"]
@@ -41,15 +41,15 @@ def compare(
     """Replay a corpus, or clean images, on several runtimes: where do their answers part?"""
     import torch
 
-    import compd.compare as library
+    import compd.pair.comparison as library
     from compd.cli.display import live
     from compd.cli.files import check_outputs, write_json
-    from compd.cli.render_compare import print_comparison, print_saturation
+    from compd.cli.render.compare import print_comparison, print_saturation
     from compd.corpus import Corpus
-    from compd.engines import runtimes_of
     from compd.errors import CompdError
+    from compd.pair.runtimes import runtimes_of
     from compd.runtimes import FileRuntime
-    from compd.runtimes.surrogate import Saturation, saturation_by_layer
+    from compd.runtimes.converted import Saturation, saturation_by_layer
 
     prepare(threads)
     check_outputs(json=json)

@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from compd.cli import options as o
-from compd.cli.request import FILE_OPTIONS, PairRequest
-from compd.cli.takes import takes_pair
+from compd.cli.options import common as o
+from compd.cli.options.pair import FILE_OPTIONS, PairRequest
+from compd.cli.options.takes import takes_pair
 from compd.system import prepare
 
 __all__ = ["compress"]
@@ -25,11 +25,11 @@ def compress(
     """Build a pair (original, shadow, deployed) and save it for the other commands."""
     from dataclasses import asdict
 
-    from compd.agreement import evaluate
     from compd.cli.display import live
     from compd.cli.files import check_folder, check_outputs, write_json
-    from compd.cli.render import percent, print_facts, warn_if_untrained
+    from compd.cli.render.tables import percent, print_facts, warn_if_untrained
     from compd.pair import check_pair_target
+    from compd.pair.evaluation import evaluate
 
     prepare(threads)
     check_outputs(json=json)
@@ -54,13 +54,16 @@ def compress(
         "",
         [
             ("pair", f"{out} ({pair.spec.label})"),
-            ("accuracy", f"original {percent(agreement.original_accuracy)}, shadow "
-                         f"{percent(agreement.shadow_accuracy)}, deployed "
-                         f"{percent(agreement.deployed_accuracy)} (rows {agreement.rows})"),
+            (
+                "accuracy",
+                f"original {percent(agreement.original_accuracy)}, shadow "
+                f"{percent(agreement.shadow_accuracy)}, deployed "
+                f"{percent(agreement.deployed_accuracy)} (rows {agreement.rows})",
+            ),
             ("natural disagreement", percent(agreement.natural_disagreement)),
             ("shadow against deployed", percent(agreement.shadow_deployed_disagreement)),
             *((f"{split} rows", rows) for split, rows in pair.spec.rows.items()),
             ("next", f"compd fuzz --pair {out}"),
         ],
-    )  # fmt: skip
+    )
     return 0

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from compd.cli import options as o
 from compd.cli.minimise import minimise
+from compd.cli.options import common as o
+from compd.cli.options.pair import PairRequest
+from compd.cli.options.takes import takes_pair
 from compd.cli.pairs import open_pair_of
-from compd.cli.request import PairRequest
-from compd.cli.takes import takes_pair
 from compd.system import prepare
 
 if TYPE_CHECKING:
@@ -50,10 +50,14 @@ def list_entries(
         table.add_column(column)
     for record in shown:
         table.add_row(
-            record.sha256[:12], str(record.verdict), record.flip[:_WIDE],
-            f"{record.severity:.3f}", str(record.linf), record.seed_row[:_WIDE],
+            record.sha256[:12],
+            str(record.verdict),
+            record.flip[:_WIDE],
+            f"{record.severity:.3f}",
+            str(record.linf),
+            record.seed_row[:_WIDE],
             str(record.strategy.get("name"))[:_WIDE],
-        )  # fmt: skip
+        )
     console = Console()
     console.print(table, markup=False)
     if len(shown) < len(records):
@@ -76,7 +80,7 @@ def show(
     from compd.cli.files import check_outputs, find_corpus
     from compd.corpus import Corpus, Record
     from compd.errors import CompdError
-    from compd.outputs import check_output, write_output
+    from compd.files.outputs import check_output, write_output
     from compd.report import contact_sheet
 
     where = find_corpus(directory)
@@ -126,7 +130,7 @@ def verify_entries(
     """Replay every entry from disk on a pair; exit 1 if any is no longer what it was."""
     from compd.cli.display import live
     from compd.cli.files import check_outputs, find_corpus, write_json
-    from compd.cli.render import print_facts
+    from compd.cli.render.tables import print_facts
     from compd.corpus import Corpus, fingerprint_changes, rows_used, verify
 
     prepare(threads)
@@ -179,7 +183,7 @@ def verify_entries(
 def show_stats(directory: o.CorpusDir = None, json: o.JsonFile = None) -> int:
     """Print a corpus in numbers."""
     from compd.cli.files import check_outputs, find_corpus, write_json
-    from compd.cli.render import print_facts
+    from compd.cli.render.tables import print_facts
     from compd.corpus import Corpus, stats
 
     check_outputs(json=json)
@@ -195,21 +199,32 @@ def show_stats(directory: o.CorpusDir = None, json: o.JsonFile = None) -> int:
         "",
         [
             ("corpus", str(store.directory)),
-            ("entries", f"{numbers.entries} ({numbers.effective} effective, "
-                        f"{numbers.valid} valid) of {numbers.pairs} deployed models"),
+            (
+                "entries",
+                f"{numbers.entries} ({numbers.effective} effective, "
+                f"{numbers.valid} valid) of {numbers.pairs} deployed models",
+            ),
             ("rows", _named(numbers.rows)),
             ("seeds with a deviation", str(numbers.seeds_effective)),
-            ("severity", "–" if numbers.severity_median is None else
-                         f"median {numbers.severity_median:.3f}, p90 {numbers.severity_p90:.3f}, "
-                         f"highest {numbers.severity_max:.3f}"),
-            ("distance", "–" if numbers.l2_mean is None else
-                         f"Linf at most {numbers.linf_max}/255, L2 per pixel {numbers.l2_mean}"),
+            (
+                "severity",
+                "–"
+                if numbers.severity_median is None
+                else f"median {numbers.severity_median:.3f}, p90 {numbers.severity_p90:.3f}, "
+                f"highest {numbers.severity_max:.3f}",
+            ),
+            (
+                "distance",
+                "–"
+                if numbers.l2_mean is None
+                else f"Linf at most {numbers.linf_max}/255, L2 per pixel {numbers.l2_mean}",
+            ),
             ("flips", flips or "–"),
             ("trust", trusts or "–"),
             *_minimised(numbers.cut),
             ("strategies", _counted(numbers.strategies) or "–"),
         ],
-    )  # fmt: skip
+    )
     return 0
 
 

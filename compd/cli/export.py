@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from compd.cli import options as o
-from compd.cli.request import FILE_OPTIONS, PairRequest
-from compd.cli.takes import takes_pair
+from compd.cli.options import common as o
+from compd.cli.options.pair import FILE_OPTIONS, PairRequest
+from compd.cli.options.takes import takes_pair
 from compd.system import prepare
 
 __all__ = ["export"]
@@ -66,9 +66,9 @@ def export(
 
     from compd.cli.display import live
     from compd.cli.files import check_outputs, write_json
-    from compd.cli.render import print_facts
-    from compd.export import check_export_target
-    from compd.export import export as export_pair
+    from compd.cli.render.tables import print_facts
+    from compd.exporting import check_export_target
+    from compd.exporting import export as export_pair
 
     prepare(threads)
     check_outputs(json=json, out=out)
@@ -76,22 +76,32 @@ def export(
     with live() as report:
         pair, splits = request.open(report)
         done = export_pair(
-            pair, to, out, of=of, splits=splits, report=report, activations=activations,
-            reduce_range=reduce_range, per_channel=per_channel, preset=preset,
-        )  # fmt: skip
+            pair,
+            to,
+            out,
+            of=of,
+            splits=splits,
+            report=report,
+            activations=activations,
+            reduce_range=reduce_range,
+            per_channel=per_channel,
+            preset=preset,
+        )
     if json is not None:
         write_json(json, {**asdict(done), "pair": pair.spec.to_json()})
     print_facts(
         "",
         [
             ("model", f"{done.of} of {pair.spec.label}"),
-            *(("file", f"{file} ({done.sizes[file]:,} bytes, SHA-256 {sha256})")
-              for file, sha256 in done.sha256.items()),
+            *(
+                ("file", f"{file} ({done.sizes[file]:,} bytes, SHA-256 {sha256})")
+                for file, sha256 in done.sha256.items()
+            ),
             ("input", done.input),
             ("output", done.output),
             *([("calibrated on", f"rows {done.rows}")] if done.rows else []),
             *(("note", note) for note in done.notes),
             ("not measured", "whether it answers as the deployed PyTorch model does"),
         ],
-    )  # fmt: skip
+    )
     return 0

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from compd.errors import CompdError
-from compd.outputs import check_output, is_standard_output, write_output
+from compd.files.outputs import check_output, is_standard_output, write_output
 
 if TYPE_CHECKING:
     from compd.pair import Pair

@@ -9,10 +9,10 @@ from typing import Annotated
 
 import typer
 
-from compd.cli import options as o
 from compd.cli.interrupt import first_interrupt_sets
-from compd.cli.request import PairRequest
-from compd.cli.takes import takes_pair
+from compd.cli.options import common as o
+from compd.cli.options.pair import PairRequest
+from compd.cli.options.takes import takes_pair
 from compd.errors import CompdError, unknown
 from compd.system import prepare
 
@@ -87,15 +87,15 @@ def fuzz(
     threads: o.Threads = None,
 ) -> int:
     """Find, prove and store inputs on which the compressed model deviates."""
-    import compd.fuzz as search
-    from compd.agreement import evaluate
+    import compd.search as search
     from compd.cli.display import live
     from compd.cli.files import check_outputs, default_corpus, write_json
-    from compd.cli.render import print_campaign, warn_if_untrained
-    from compd.cli.render_check import print_check
+    from compd.cli.render.check import print_check
+    from compd.cli.render.tables import print_campaign, warn_if_untrained
     from compd.corpus import Corpus, collect
-    from compd.engines import runtimes_of
-    from compd.preflight import check
+    from compd.pair.evaluation import evaluate
+    from compd.pair.preflight import check
+    from compd.pair.runtimes import runtimes_of
     from compd.report import campaign_report
 
     prepare(threads)
@@ -104,9 +104,16 @@ def fuzz(
         raise unknown("accuracy", accuracy, _ACCURACY)
     settings = search.Settings(
         strategy=search.strategy(strategy, steps=steps, queries=queries, coverage=coverage),
-        limit=200 if seeds is None else seeds, eps=eps, norm=norm, goal=goal,
-        flip=_flip(flip), random_seed=random_seed, batch=batch, keep=keep, seconds=time,
-    )  # fmt: skip
+        limit=200 if seeds is None else seeds,
+        eps=eps,
+        norm=norm,
+        goal=goal,
+        flip=_flip(flip),
+        random_seed=random_seed,
+        batch=batch,
+        keep=keep,
+        seconds=time,
+    )
     if corpus is not None:
         Corpus(corpus, create=True)  # now, not after minutes of training
     with live() as report:
@@ -134,8 +141,14 @@ def fuzz(
         with first_interrupt_sets(stop):
             stored = sum(collect(campaign, store, confirm=replays))
     used = {"seeds": splits.seeds.rows, "test": agreement.rows, **built.spec.rows}
-    result = campaign_report(campaign, agreement, rows=used, corpus=str(where), stored=stored,
-                             trust=replays.counts if replays is not None else None)  # fmt: skip
+    result = campaign_report(
+        campaign,
+        agreement,
+        rows=used,
+        corpus=str(where),
+        stored=stored,
+        trust=replays.counts if replays is not None else None,
+    )
     warn_if_untrained(agreement.original_accuracy, len(built.classes))
     print_campaign(result, _next_steps(where, result.seeds_effective, result.settings["strategy"]))
     if json is not None:

@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from compd.cli import options as o
 from compd.cli.interrupt import first_interrupt_sets, silence
+from compd.cli.options import common as o
+from compd.cli.options.pair import PairRequest
+from compd.cli.options.takes import takes_pair
 from compd.cli.pairs import open_pair_of, open_with_data, use_threads_of
-from compd.cli.request import PairRequest
-from compd.cli.takes import takes_pair
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from compd.corpus import Corpus
     from compd.errors import CompdError
-    from compd.gate import Deviation, GateResult
+    from compd.gating import Deviation, GateResult
 
 __all__ = ["gate"]
 
@@ -33,7 +33,7 @@ def gate(
     baseline: o.BaselineFile = None,
     config: Annotated[
         Path | None,
-        typer.Option("--config", help="Default: the nearest pyproject.toml, [tool.compd.gate]."),
+        typer.Option("--config", help="Default: the nearest pyproject.toml, [tool.compd.gating]."),
     ] = None,
     only_replay: Annotated[
         bool | None, typer.Option("--only-replay/--search", help="Do not search.")
@@ -106,14 +106,14 @@ def gate(
 
     Exit status: 0 clean, 1 new deviations, 2 a fault of tool or input, 3 inconclusive here.
     """
-    import compd.gate as library
+    import compd.gating as library
     from compd.cli.display import live
     from compd.cli.files import check_folder, check_outputs, find_corpus
-    from compd.cli.render_gate import print_gate
+    from compd.cli.render.gate import print_gate
     from compd.corpus import Corpus
     from compd.errors import CompdError
-    from compd.gate.outputs import workflow_commands
-    from compd.outputs import clear_output
+    from compd.files.outputs import clear_output
+    from compd.gating.outputs import workflow_commands
 
     check_outputs(json=json, junit=junit, sarif=sarif, summary=summary)
     check_folder(out)
@@ -124,15 +124,23 @@ def gate(
     policy, policy_from = library.find_policy(Path.cwd(), config)
     policy = policy.over(
         {
-            "only_replay": only_replay, "min_severity": min_severity, "max_new": max_new,
-            "max_severity_rise": max_severity_rise, "known_by": known_by,
+            "only_replay": only_replay,
+            "min_severity": min_severity,
+            "max_new": max_new,
+            "max_severity_rise": max_severity_rise,
+            "known_by": known_by,
             "max_natural_disagreement": max_natural_disagreement,
             "max_accuracy_drop": max_accuracy_drop,
-            "max_class_accuracy_drop": max_class_accuracy_drop, "seeds": seeds, "time": time,
-            "random_seed": random_seed, "strategy": strategy, "goal": goal, "eps": eps,
+            "max_class_accuracy_drop": max_class_accuracy_drop,
+            "seeds": seeds,
+            "time": time,
+            "random_seed": random_seed,
+            "strategy": strategy,
+            "goal": goal,
+            "eps": eps,
             "norm": norm,
         }
-    )  # fmt: skip
+    )
     if batch is not None and batch < 1:
         raise CompdError(f"expected at least one image a batch, got batch={batch}")
     accepted_in = baseline or library.baseline_of(store.directory)
@@ -152,10 +160,19 @@ def gate(
             new = Corpus(out or Path("compd-new") / name, create=True)
         with first_interrupt_sets(stop):
             result = library.gate(
-                pair, store, accepted, policy, splits=splits, found=new,
-                baseline_name=str(accepted_in), policy_from=policy_from, batch=batch or 64,
-                options=request.words, stop=stop, report=report,
-            )  # fmt: skip
+                pair,
+                store,
+                accepted,
+                policy,
+                splits=splits,
+                found=new,
+                baseline_name=str(accepted_in),
+                policy_from=policy_from,
+                batch=batch or 64,
+                options=request.words,
+                stop=stop,
+                report=report,
+            )
     failed = _write(result, store, new, json=json, junit=junit, sarif=sarif, summary=summary)
     try:
         print_gate(result)
@@ -170,14 +187,20 @@ def gate(
 
 
 def _write(
-    result: GateResult, store: Corpus, new: Corpus | None, *, json: Path | None,
-    junit: Path | None, sarif: Path | None, summary: Path | None,
-) -> list[CompdError]:  # fmt: skip
+    result: GateResult,
+    store: Corpus,
+    new: Corpus | None,
+    *,
+    json: Path | None,
+    junit: Path | None,
+    sarif: Path | None,
+    summary: Path | None,
+) -> list[CompdError]:
     """Write what was asked for; what could not be written keeps nothing else from being."""
     from compd.cli.files import write_json
     from compd.errors import CompdError
-    from compd.gate import outputs
-    from compd.outputs import append_output, write_output
+    from compd.files.outputs import append_output, write_output
+    from compd.gating import outputs
 
     def pictures(one: Deviation) -> tuple[Tensor, Tensor]:
         home = store if one.found == "corpus" or new is None else new

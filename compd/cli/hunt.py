@@ -9,11 +9,11 @@ from typing import Annotated
 
 import typer
 
-from compd.cli import options as o
 from compd.cli.interrupt import first_interrupt_sets
+from compd.cli.options import common as o
+from compd.cli.options.pair import PairRequest
+from compd.cli.options.takes import takes_pair
 from compd.cli.pairs import open_with_data
-from compd.cli.request import PairRequest
-from compd.cli.takes import takes_pair
 from compd.system import prepare
 
 __all__ = ["hunt"]
@@ -51,7 +51,7 @@ def hunt(
     ] = 400,
     config: Annotated[
         Path | None,
-        typer.Option("--config", help="Default: the nearest pyproject.toml, [tool.compd.gate]."),
+        typer.Option("--config", help="Default: the nearest pyproject.toml, [tool.compd.gating]."),
     ] = None,
     json: o.JsonFile = None,
     batch: o.Batch = None,
@@ -60,11 +60,11 @@ def hunt(
     """Search until the time is up, and add what is new to the corpus, each as small as it gets."""
     from dataclasses import replace
 
-    import compd.fuzz as search
-    import compd.gate as library
+    import compd.gating as library
+    import compd.search as search
     from compd.cli.display import live
     from compd.cli.files import check_outputs, find_corpus, write_json
-    from compd.cli.render import print_facts
+    from compd.cli.render.tables import print_facts
     from compd.corpus import Corpus, Effort
     from compd.errors import CompdError
 
@@ -94,11 +94,19 @@ def hunt(
         pair, splits = open_with_data(store, request, report, changed=True)
         with first_interrupt_sets(stop):
             result = library.hunt(
-                pair, splits.seeds, store, settings,
-                seconds=600.0 if time is None and rounds is None else time, rounds=rounds,
-                random_seed=random_seed, min_severity=policy.min_severity, effort=effort,
-                batch=batch or 64, stop=stop, report=report,
-            )  # fmt: skip
+                pair,
+                splits.seeds,
+                store,
+                settings,
+                seconds=600.0 if time is None and rounds is None else time,
+                rounds=rounds,
+                random_seed=random_seed,
+                min_severity=policy.min_severity,
+                effort=effort,
+                batch=batch or 64,
+                stop=stop,
+                report=report,
+            )
     if json is not None:
         write_json(json, {**asdict(result), "corpus": str(store.directory)})
     print_facts(
@@ -106,17 +114,23 @@ def hunt(
         [
             ("pair", pair.spec.label),
             ("corpus", f"{store.directory}, {result.entries} entries"),
-            ("campaigns", f"{result.rounds}, random seeds from {result.first_seed}; next "
-                          f"{result.next_seed}"),
+            (
+                "campaigns",
+                f"{result.rounds}, random seeds from {result.first_seed}; next {result.next_seed}",
+            ),
             ("seeds", str(result.seeds)),
             ("deviations found", str(result.found)),
-            ("new to the corpus", f"{result.novel}, {result.smaller} of them made smaller, "
-                                  f"{result.stored} stored"),
+            (
+                "new to the corpus",
+                f"{result.novel}, {result.smaller} of them made smaller, {result.stored} stored",
+            ),
             ("seconds", f"{result.seconds:.1f}"),
-            ("stopped", {"time": "the time was up", "rounds": "done"}.get(result.stopped,
-                                                                        result.stopped)),
+            (
+                "stopped",
+                {"time": "the time was up", "rounds": "done"}.get(result.stopped, result.stopped),
+            ),
         ],
-    )  # fmt: skip
+    )
     if stop.is_set():
         typer.echo(f"what was found lies in {store.directory}-hunt; the next hunt takes it in")
     typer.echo(f"next: compd gate --corpus {store.directory} {request.words}".rstrip())

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from compd.cli import options as o
+from compd.cli.options import common as o
 
 if TYPE_CHECKING:
     from compd.corpus import Corpus
@@ -25,7 +25,7 @@ def export_inputs(
 ) -> int:
     """Write a corpus's images and the list by which their outputs come back."""
     from compd.cli.files import check_folder, find_corpus
-    from compd.cli.render import print_facts
+    from compd.cli.render.tables import print_facts
     from compd.corpus import Corpus
     from compd.corpus.inputs import LIST
     from compd.corpus.inputs import export_inputs as write
@@ -33,8 +33,9 @@ def export_inputs(
 
     check_folder(out)
     store = Corpus(find_corpus(corpus))
-    images = (read(record) for read in (store.image, store.seed_image)[: 1 + seeds]
-              for record in store)  # fmt: skip
+    images = (
+        read(record) for read in (store.image, store.seed_image)[: 1 + seeds] for record in store
+    )
     if not len(store):
         raise CompdError(f"expected entries to export, got an empty corpus: {store.directory}")
     count = write(images, out)

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from compd.cli import options as o
 from compd.cli.interrupt import first_interrupt_sets
+from compd.cli.options import common as o
+from compd.cli.options.pair import PairRequest
+from compd.cli.options.takes import takes_pair
 from compd.cli.pairs import open_pair_of
-from compd.cli.request import PairRequest
-from compd.cli.takes import takes_pair
 from compd.system import prepare
 
 if TYPE_CHECKING:
@@ -69,10 +69,10 @@ def minimise(
     """
     from compd.cli.display import live
     from compd.cli.files import check_folder, check_outputs, find_corpus, write_json
-    from compd.cli.render import print_facts
+    from compd.cli.render.tables import print_facts
     from compd.corpus import Corpus, Effort, Minimisation, distil, rows_used, stats
     from compd.corpus import minimise as run
-    from compd.corpus.distil import KEEP
+    from compd.corpus.subset import KEEP
     from compd.errors import CompdError, unknown
 
     prepare(threads)
@@ -107,9 +107,11 @@ def minimise(
     rows = [("corpus", str(store.directory)), ("entries", str(len(store)))]
     rows.append(("rows", "; ".join(map(str, rows_used(store))) or "–"))
     content: dict[str, Any] = {
-        "corpus": str(store.directory), "entries": len(store),
-        "rows": [asdict(part) for part in rows_used(store)], "left_out": left_out,
-    }  # fmt: skip
+        "corpus": str(store.directory),
+        "entries": len(store),
+        "rows": [asdict(part) for part in rows_used(store)],
+        "left_out": left_out,
+    }
     if target is not None:
         cut = stats(target).cut
         rows += [("out", str(target.directory)), *_told(done)]

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from compd.cli.request import PairRequest
+from compd.cli.options.pair import PairRequest
 from compd.system import prepare
 
 if TYPE_CHECKING:
@@ -148,11 +148,11 @@ def _built_like(
     made_of: Mapping[str, Any], request: PairRequest, report: Report
 ) -> tuple[Pair, Splits]:
     """Build the pair that a corpus names, on the data and the engine of a request."""
-    from compd.build import build_pair
     from compd.compress import config_from_json
     from compd.compress.int8 import ENGINES
     from compd.errors import CompdError
-    from compd.spec import ModelSpec
+    from compd.pair.build import build_pair
+    from compd.pair.spec import ModelSpec
 
     try:
         spec = ModelSpec.from_json(made_of["model"])
@@ -171,9 +171,16 @@ def _built_like(
         )
     splits = replace(request, channels=spec.channels).splits()
     pair = build_pair(
-        spec.model, data=splits, weights=request.weights, width=spec.width, mean=spec.mean,
-        std=spec.std, compress=config,
+        spec.model,
+        data=splits,
+        weights=request.weights,
+        width=spec.width,
+        mean=spec.mean,
+        std=spec.std,
+        compress=config,
         engine=request.engine or (engine if engine in ENGINES else None),
-        training=request.training(splits), device=request.device, report=report,
-    )  # fmt: skip
+        training=request.training(splits),
+        device=request.device,
+        report=report,
+    )
     return pair, splits

@@ -8,10 +8,10 @@ from typing import Annotated, Any
 
 import typer
 
-from compd.cli import options as o
 from compd.cli.interrupt import first_interrupt_sets
-from compd.cli.request import FILE_OPTIONS, PairRequest
-from compd.cli.takes import takes_pair
+from compd.cli.options import common as o
+from compd.cli.options.pair import FILE_OPTIONS, PairRequest
+from compd.cli.options.takes import takes_pair
 from compd.errors import CompdError
 from compd.system import prepare
 
@@ -72,7 +72,7 @@ def repair(
 
     Ctrl-C saves; the same command then goes on.
     """
-    import compd.repair as library
+    import compd.repairing as library
     from compd.cli.display import live
     from compd.cli.files import (
         check_folder,
@@ -81,7 +81,7 @@ def repair(
         default_repaired,
         write_json,
     )
-    from compd.cli.render_repair import print_plan, print_repair
+    from compd.cli.render.repair import print_plan, print_repair
     from compd.corpus import Corpus
     from compd.pair import check_pair_target
 
@@ -96,11 +96,17 @@ def repair(
                 "stays as it is"
             )
     given: dict[str, Any] = {
-        "method": library.method(method, steps=steps, lr=lr), "rounds": rounds, "seconds": time,
-        "verdict_seeds": seeds, "eps": eps, "min_severity": min_severity, "limit": limit,
+        "method": library.method(method, steps=steps, lr=lr),
+        "rounds": rounds,
+        "seconds": time,
+        "verdict_seeds": seeds,
+        "eps": eps,
+        "min_severity": min_severity,
+        "limit": limit,
         "classes": None if classes is None else tuple(classes.split(",")),
-        "random_seed": random_seed, "force": force,
-    }  # fmt: skip
+        "random_seed": random_seed,
+        "force": force,
+    }
     settings = {key: value for key, value in given.items() if value is not None}
     library.Settings(**settings)  # now, not after minutes of training
     store = None if corpus is None else Corpus(corpus)

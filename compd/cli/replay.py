@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from compd.cli import options as o
+from compd.cli.options import common as o
+from compd.cli.options.pair import PairRequest
+from compd.cli.options.takes import takes_pair
 from compd.cli.pairs import open_pair_of, use_threads_of
-from compd.cli.request import PairRequest
-from compd.cli.takes import takes_pair
 from compd.system import prepare
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from compd.corpus import Corpus
-    from compd.fuzz import Answer
+    from compd.search import Answer
 
 __all__ = ["replay"]
 
@@ -34,12 +34,12 @@ def replay(
     """Judge one picture on a pair; exit 1 if the two models differ."""
     from compd.cli.display import live
     from compd.cli.files import check_outputs, write_json
-    from compd.cli.render import print_facts
+    from compd.cli.render.tables import print_facts
     from compd.corpus import fingerprint_changes
     from compd.errors import CompdError
-    from compd.fuzz import Answer, Judge
-    from compd.fuzz.judge import answers_of
     from compd.images import pixel_hash, png_round_trip
+    from compd.search import Answer, Judge
+    from compd.search.judge import answers_of
 
     check_outputs(json=json)
     store = _corpus_of(file)
@@ -78,10 +78,15 @@ def replay(
         ("severity", f"{severity:.3f}"),
     ]
     content = {
-        "file": str(file), "sha256": sha256, "deviates": differ, "severity": severity,
-        "original": original.name, "original_margin": original.margin,
-        "deployed": deployed.name, "deployed_margin": deployed.margin,
-    }  # fmt: skip
+        "file": str(file),
+        "sha256": sha256,
+        "deviates": differ,
+        "severity": severity,
+        "original": original.name,
+        "original_margin": original.margin,
+        "deployed": deployed.name,
+        "deployed_margin": deployed.margin,
+    }
     if record is not None:
         changes = fingerprint_changes(record, pair.fingerprint(batch=1))
         trust = "" if record.trust is None else f", {record.trust}"
@@ -112,8 +117,8 @@ def _corpus_of(file: Path) -> Corpus | None:
 
 def _read(file: Path, channels: int) -> Tensor:
     from compd.errors import CompdError
+    from compd.files.reading import read_whole
     from compd.images import read_image
-    from compd.reading import read_whole
 
     try:
         return read_image(read_whole(file, _LARGEST), str(file), channels=channels)

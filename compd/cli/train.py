@@ -7,18 +7,26 @@ from typing import Annotated
 
 import typer
 
-from compd.cli import options as o
-from compd.cli.request import FILE_OPTIONS, PairRequest
-from compd.cli.takes import takes_pair
+from compd.cli.options import common as o
+from compd.cli.options.pair import FILE_OPTIONS, PairRequest
+from compd.cli.options.takes import takes_pair
 from compd.system import prepare
 
 __all__ = ["train"]
 
 
 @takes_pair(
-    "pair", "compress", "engine", "weight_bits", "activation_bits", "amount", "fine_tune_epochs",
-    "fine_tune_lr", "trust", *FILE_OPTIONS,
-)  # fmt: skip
+    "pair",
+    "compress",
+    "engine",
+    "weight_bits",
+    "activation_bits",
+    "amount",
+    "fine_tune_epochs",
+    "fine_tune_lr",
+    "trust",
+    *FILE_OPTIONS,
+)
 def train(
     request: PairRequest,
     out: Annotated[Path, typer.Option("--out", help="Where to write the weights (.safetensors).")],
@@ -38,8 +46,8 @@ def train(
     """Train an original; run the same command again to go on after an interruption."""
     from compd.cli.display import live
     from compd.cli.files import check_outputs
-    from compd.cli.render import percent, print_facts
-    from compd.original import train_original
+    from compd.cli.render.tables import percent, print_facts
+    from compd.pair.original import train_original
 
     prepare(threads)
     check_outputs(out=out)
@@ -47,11 +55,21 @@ def train(
     splits = request.splits()
     with live() as report:
         result = train_original(
-            model, splits, out, weights=request.weights, width=request.width,
-            mean=o.floats(request.mean, "mean"), std=o.floats(request.std, "std"),
-            epochs=request.epochs, lr=lr, batch=batch, seed=random_seed, bfloat16=bfloat16,
-            device=request.device, report=report,
-        )  # fmt: skip
+            model,
+            splits,
+            out,
+            weights=request.weights,
+            width=request.width,
+            mean=o.floats(request.mean, "mean"),
+            std=o.floats(request.std, "std"),
+            epochs=request.epochs,
+            lr=lr,
+            batch=batch,
+            seed=random_seed,
+            bfloat16=bfloat16,
+            device=request.device,
+            report=report,
+        )
     print_facts(
         "",
         [
@@ -60,5 +78,5 @@ def train(
             ("trained on", f"rows {result.rows['train']}, watched on {result.rows['selection']}"),
             ("next", f"compd fuzz --model {model} --weights {out} {request.data_words}"),
         ],
-    )  # fmt: skip
+    )
     return 0

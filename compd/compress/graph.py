@@ -13,9 +13,15 @@ from torch.ao.quantization.fake_quantize import FakeQuantize
 __all__ = ["ARITHMETIC", "own_ranges_after_scalars_", "share_ranges_", "unshare_", "widen_output_"]
 
 ARITHMETIC = (
-    operator.add, operator.sub, operator.mul, operator.truediv,
-    torch.add, torch.sub, torch.mul, torch.div,
-)  # fmt: skip
+    operator.add,
+    operator.sub,
+    operator.mul,
+    operator.truediv,
+    torch.add,
+    torch.sub,
+    torch.mul,
+    torch.div,
+)
 
 
 def unshare_(traced: fx.GraphModule) -> fx.GraphModule:

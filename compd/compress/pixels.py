@@ -148,10 +148,15 @@ def exact_input_(shadow: fx.GraphModule) -> None:
         if node.target is bordered:
             (user,) = node.users
             quantiser = recipe(
-                Quantiser, observer=FixedQParamsObserver, scale=1 / _LEVELS, zero_point=_MIDDLE,
-                quant_min=0, quant_max=_LEVELS, dtype=torch.quint8,
+                Quantiser,
+                observer=FixedQParamsObserver,
+                scale=1 / _LEVELS,
+                zero_point=_MIDDLE,
+                quant_min=0,
+                quant_max=_LEVELS,
+                dtype=torch.quint8,
                 qscheme=torch.per_tensor_affine,
-            )  # fmt: skip
+            )
             shadow.set_submodule(str(user.target), quantiser())
 
 

@@ -80,10 +80,17 @@ def _(
                 module.eval()
 
     fit_(
-        shadow, splits.train, splits.selection, _fine_tuning(config, splits),
-        stage="quantisation-aware training", device=device, train_mode=train_mode,
-        before_step=before_step, checkpoint=checkpoint, report=report,
-    )  # fmt: skip
+        shadow,
+        splits.train,
+        splits.selection,
+        _fine_tuning(config, splits),
+        stage="quantisation-aware training",
+        device=device,
+        train_mode=train_mode,
+        before_step=before_step,
+        checkpoint=checkpoint,
+        report=report,
+    )
     freeze_ranges_(shadow)
     return shadow.eval()
 
@@ -125,11 +132,15 @@ def _(
     for convolution in convolutions:
         prune.l1_unstructured(convolution, "weight", amount=config.amount)  # type: ignore[no-untyped-call]
     fit_(
-        shadow, splits.train, splits.selection,
+        shadow,
+        splits.train,
+        splits.selection,
         replace(_fine_tuning(config, splits), bfloat16=device.type != "cpu"),
-        stage=f"fine-tuning after pruning {config.amount:.0%}", device=device,
-        checkpoint=checkpoint, report=report,
-    )  # fmt: skip
+        stage=f"fine-tuning after pruning {config.amount:.0%}",
+        device=device,
+        checkpoint=checkpoint,
+        report=report,
+    )
     for convolution in convolutions:
         prune.remove(convolution, "weight")  # type: ignore[no-untyped-call]
     return shadow.eval()
@@ -167,17 +178,22 @@ def empty_shadow(config: Compression, original: nn.Module, example: Tensor) -> n
 @empty_shadow.register
 def _(config: Qat, original: nn.Module, example: Tensor) -> nn.Module:
     return new_shadow(
-        original, example=example, weight_bits=config.weight_bits,
+        original,
+        example=example,
+        weight_bits=config.weight_bits,
         activation_bits=config.activation_bits,
-    )  # fmt: skip
+    )
 
 
 @empty_shadow.register
 def _(config: Ptq, original: nn.Module, example: Tensor) -> nn.Module:
     return new_shadow(
-        original, example=example, weight_bits=config.weight_bits,
-        activation_bits=config.activation_bits, histogram=True,
-    )  # fmt: skip
+        original,
+        example=example,
+        weight_bits=config.weight_bits,
+        activation_bits=config.activation_bits,
+        histogram=True,
+    )
 
 
 @empty_shadow.register
@@ -187,9 +203,15 @@ def _(config: Prune, original: nn.Module, example: Tensor) -> nn.Module:
 
 def _fine_tuning(config: Qat | Prune, splits: Splits) -> TrainConfig:
     return TrainConfig(
-        epochs=config.epochs, batch=config.batch, lr=config.lr, warmup=0.1, seed=config.seed,
-        weight_decay=1e-4, mirror=splits.dataset.mirror, pad=splits.dataset.size // 16,
-    )  # fmt: skip
+        epochs=config.epochs,
+        batch=config.batch,
+        lr=config.lr,
+        warmup=0.1,
+        seed=config.seed,
+        weight_decay=1e-4,
+        mirror=splits.dataset.mirror,
+        pad=splits.dataset.size // 16,
+    )
 
 
 def _example(splits: Splits) -> Tensor:

@@ -8,10 +8,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 from compd.corpus.records import Record
 from compd.corpus.store import Corpus
-from compd.fuzz.campaign import Campaign
-from compd.fuzz.findings import Finding
-from compd.fuzz.strategies import STRATEGIES
-from compd.fuzz.trust import Confirm
+from compd.search.campaign import Campaign
+from compd.search.findings import Finding
+from compd.search.stability import Confirm
+from compd.search.strategies import STRATEGIES
 
 __all__ = ["collect", "records_by"]
 
@@ -32,9 +32,15 @@ def records_by(campaign: Campaign) -> Callable[[Finding], Record]:
 
     def record(finding: Finding) -> Record:
         return Record.of(
-            finding, data=campaign.data, strategy=strategy, eps=settings.eps, norm=settings.norm,
-            random_seed=settings.random_seed, fingerprint=fingerprint, pair=pair,
-        )  # fmt: skip
+            finding,
+            data=campaign.data,
+            strategy=strategy,
+            eps=settings.eps,
+            norm=settings.norm,
+            random_seed=settings.random_seed,
+            fingerprint=fingerprint,
+            pair=pair,
+        )
 
     return record
 

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from compd.printable import printable
+from compd.text import printable
 
 __all__ = [
     "HASH",

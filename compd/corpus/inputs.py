@@ -9,8 +9,8 @@ from pathlib import Path
 from torch import Tensor
 
 from compd.errors import CompdError
+from compd.files.storage import disk_errors, write_atomic
 from compd.images import encode_png, pixel_hash
-from compd.storage import disk_errors, write_atomic
 
 __all__ = ["LIST", "export_inputs"]
 

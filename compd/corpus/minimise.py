@@ -11,18 +11,18 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 
+from compd.corpus.batching import Job, Models, in_lockstep
 from compd.corpus.entries import Entry, read_entry
-from compd.corpus.lockstep import Job, Models, in_lockstep
 from compd.corpus.minimised import records_of
 from compd.corpus.records import Record
 from compd.corpus.shrink import shrink
 from compd.corpus.store import Corpus
 from compd.corpus.trials import Pixels
 from compd.errors import CompdError
-from compd.fuzz.judge import Verdict
-from compd.fuzz.streams import draws_at, seed_key
 from compd.pair import Pair
 from compd.progress import Progress, Report, silent
+from compd.rng import draws_at, seed_key
+from compd.search.judge import Verdict
 
 __all__ = ["Effort", "Minimisation", "minimise"]
 
@@ -127,10 +127,13 @@ def minimise(
             open_[number] = entry
             (draws,) = draws_at(effort.random_seed, [seed_key(record.sha256)], 0)
             steps = shrink(
-                entry.image.numpy(), entry.seed.numpy(),
-                bound=effort.bound(record), trials=effort.trials, draws=draws,
+                entry.image.numpy(),
+                entry.seed.numpy(),
+                bound=effort.bound(record),
+                trials=effort.trials,
+                draws=draws,
                 length=record.eps if record.norm == "l2" else None,
-            )  # fmt: skip
+            )
             yield Job(number, steps, record.seed_label, record.deployed.label)
 
     def write() -> int:
@@ -170,8 +173,10 @@ def minimise(
     written += write()
     report(Progress("minimising", result.done_before + written, len(effective)))
     result.trials, result.forwards, result.gradients = (
-        models.trials, models.forwards, models.gradients,
-    )  # fmt: skip
+        models.trials,
+        models.forwards,
+        models.gradients,
+    )
     result.seconds = time.perf_counter() - begun
     return result
 

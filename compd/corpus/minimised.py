@@ -12,10 +12,10 @@ from torch import Tensor
 from compd.corpus.entries import Entry
 from compd.corpus.records import Minimised, Record
 from compd.corpus.trials import Pixels
-from compd.fuzz.findings import Answer
-from compd.fuzz.judge import Judge
 from compd.images import distances, pixel_hash
 from compd.pair import Pair
+from compd.search.findings import Answer
+from compd.search.judge import Judge
 
 __all__ = ["records_of"]
 
@@ -68,10 +68,14 @@ def records_of(
                 fingerprint=fingerprint,
                 pair=made_of,
                 minimised=Minimised(
-                    old.sha256, changed_pixels, changed_values, (old.linf, linf), (old.l2, l2),
+                    old.sha256,
+                    changed_pixels,
+                    changed_values,
+                    (old.linf, linf),
+                    (old.l2, l2),
                     settings,
                 ),
-            )  # fmt: skip
+            )
             found.append((new, judgement.images[i], entry.seed))
     return found
 

@@ -21,8 +21,8 @@ from compd.corpus.fields import (
 )
 from compd.corpus.shared import Shared
 from compd.errors import CompdError
-from compd.fuzz.findings import Answer, Finding, Trust
-from compd.fuzz.judge import Verdict
+from compd.search.findings import Answer, Finding, Trust
+from compd.search.judge import Verdict
 
 __all__ = ["Minimised", "Record", "image_file", "seed_file"]
 
@@ -83,19 +83,41 @@ class Record:
 
     @classmethod
     def of(
-        cls, finding: Finding, *, data: str, strategy: Mapping[str, Any], eps: int | None,
-        norm: str, random_seed: int, fingerprint: Mapping[str, Any], pair: Mapping[str, Any],
-    ) -> Record:  # fmt: skip
+        cls,
+        finding: Finding,
+        *,
+        data: str,
+        strategy: Mapping[str, Any],
+        eps: int | None,
+        norm: str,
+        random_seed: int,
+        fingerprint: Mapping[str, Any],
+        pair: Mapping[str, Any],
+    ) -> Record:
         """A finding with the circumstances of its campaign."""
         return cls(
-            sha256=finding.sha256, seed_sha256=finding.seed_sha256, seed_data=data,
-            seed_row=finding.seed_row, seed_label=finding.seed_label,
-            true_label=finding.true_label, verdict=finding.verdict, original=finding.original,
-            deployed=finding.deployed, severity=finding.severity, linf=finding.linf,
-            l2=finding.l2, psnr=finding.psnr, strategy=strategy, eps=eps, norm=norm,
-            step=finding.step, random_seed=random_seed, fingerprint=fingerprint, pair=pair,
+            sha256=finding.sha256,
+            seed_sha256=finding.seed_sha256,
+            seed_data=data,
+            seed_row=finding.seed_row,
+            seed_label=finding.seed_label,
+            true_label=finding.true_label,
+            verdict=finding.verdict,
+            original=finding.original,
+            deployed=finding.deployed,
+            severity=finding.severity,
+            linf=finding.linf,
+            l2=finding.l2,
+            psnr=finding.psnr,
+            strategy=strategy,
+            eps=eps,
+            norm=norm,
+            step=finding.step,
+            random_seed=random_seed,
+            fingerprint=fingerprint,
+            pair=pair,
             trust=finding.trust,
-        )  # fmt: skip
+        )
 
     def to_line(self) -> str:
         """As one line of ``metadata.jsonl``, without the line break."""

@@ -9,15 +9,15 @@ from typing import Any
 
 import torch
 
+from compd.clock import Clock
 from compd.corpus.entries import Entry, read_entry
 from compd.corpus.records import Record
 from compd.corpus.store import Corpus
 from compd.errors import CompdError
-from compd.fuzz.clock import Clock
-from compd.fuzz.findings import Answer
-from compd.fuzz.judge import Judge, Verdict
 from compd.pair import Pair
 from compd.progress import Progress, Report, silent
+from compd.search.findings import Answer
+from compd.search.judge import Judge, Verdict
 
 __all__ = ["Replayed", "fingerprint_changes", "replay", "verify"]
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from compd.corpus.records import Record
 from compd.corpus.rows import RowsUsed, rows_used
-from compd.fuzz.judge import Verdict
+from compd.search.judge import Verdict
 
 __all__ = ["CorpusStats", "Cut", "cut_of", "stats"]
 

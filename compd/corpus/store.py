@@ -23,9 +23,9 @@ from compd.corpus.lines import LONGEST_LINE, lines_of
 from compd.corpus.records import Record, image_file, seed_file
 from compd.corpus.shared import Shared
 from compd.errors import CompdError, CompdWarning
+from compd.files.reading import inside, open_file, read_whole
+from compd.files.storage import disk_errors, write_all, write_atomic
 from compd.images import decode_png, encode_png, pixel_hash
-from compd.reading import inside, open_file, read_whole
-from compd.storage import disk_errors, write_all, write_atomic
 
 try:
     import fcntl

@@ -11,7 +11,7 @@ import torch
 
 from compd.data.dataset import UNKNOWN, Dataset, Part
 from compd.errors import CompdError
-from compd.storage import config_hash
+from compd.files.storage import config_hash
 
 __all__ = ["named_for"]
 

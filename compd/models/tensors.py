@@ -10,7 +10,7 @@ from safetensors.torch import save as save_tensors
 from torch import nn
 
 from compd.errors import CompdError
-from compd.reading import read_whole
+from compd.files.reading import read_whole
 
 __all__ = ["load_tensors_", "tensors_to_bytes"]
 

@@ -79,9 +79,12 @@ def read_weights(path: Path) -> WeightsFile:
     stats = {name: _floats(metadata[name], path) for name in _CHANNEL_STATS if name in metadata}
     width = metadata.get("width", "")
     return WeightsFile(
-        path, tensors, mean=stats.get("mean"), std=stats.get("std"),
+        path,
+        tensors,
+        mean=stats.get("mean"),
+        std=stats.get("std"),
         width=int(width) if re.fullmatch("[0-9]{1,6}", width) else None,
-    )  # fmt: skip
+    )
 
 
 def load_weights_(net: nn.Module, weights: WeightsFile) -> None:

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from compd.agreement import Agreement
 from compd.compress import config_to_json, kind_of
-from compd.fuzz import Campaign
-from compd.fuzz.strategies import STRATEGIES
+from compd.pair.evaluation import Agreement
+from compd.search import Campaign
+from compd.search.strategies import STRATEGIES
 
 __all__ = ["CampaignReport", "campaign_report"]
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from compd.corpus.records import Record
 from compd.errors import CompdError
-from compd.fuzz.findings import Answer
+from compd.search.findings import Answer
 
 __all__ = ["amplified", "contact_sheet", "enlarged", "factor_of"]
 
@@ -98,9 +98,13 @@ def _draw_row(sheet: Image.Image, top: int, record: Record, image: Tensor, seed:
 
 
 def _draw_answer(
-    draw: ImageDraw.ImageDraw, left: int, top: int, who: str, answer: Answer,
+    draw: ImageDraw.ImageDraw,
+    left: int,
+    top: int,
+    who: str,
+    answer: Answer,
     colour: tuple[int, int, int],
-) -> None:  # fmt: skip
+) -> None:
     draw.text((left, top), f"{who}: {answer.name[:_LETTERS]}", fill=_INK, font=_font(16))
     for k, (name, p) in enumerate(answer.top[:_CLASSES]):
         y = top + 24 + k * 20

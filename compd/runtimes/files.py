@@ -19,9 +19,15 @@ from compd.errors import CompdError
 from compd.runtimes.formats import Format, Wish
 
 __all__ = [
-    "OPENERS", "Census", "FileRuntime", "Opened", "check_file", "open_file", "sha256_of",
+    "OPENERS",
+    "Census",
+    "FileRuntime",
+    "Opened",
+    "check_file",
+    "open_file",
+    "sha256_of",
     "with_classes",
-]  # fmt: skip
+]
 
 Census = Mapping[str, Mapping[str, int]]  # type that operators compute in -> operator -> how many
 

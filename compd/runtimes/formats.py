@@ -112,8 +112,14 @@ class Format:
 
     def read_as(self, wish: Wish) -> Format:
         """The same file, with what is said here instead of what was said before."""
-        said = {"layout": wish.layout, "range": wish.range, "mean": wish.mean, "std": wish.std,
-                "bgr": wish.bgr, "output": wish.output}  # fmt: skip
+        said = {
+            "layout": wish.layout,
+            "range": wish.range,
+            "mean": wish.mean,
+            "std": wish.std,
+            "bgr": wish.bgr,
+            "output": wish.output,
+        }
         return replace(self, **{key: value for key, value in said.items() if value is not None})  # type: ignore[arg-type]
 
     @property
@@ -224,10 +230,21 @@ def format_of(
     """
     layout, channels, height, width = image_shape(shape, wish.layout, size, name)
     return Format(
-        channels=channels, height=height, width=width, classes=2, layout=layout, dtype=dtype,
-        grid=grid, range=wish.range or range_of(dtype, grid), mean=wish.mean, std=wish.std,
-        bgr=bool(wish.bgr), batch=shape[0], output=wish.output or output, output_grid=output_grid,
-    )  # fmt: skip
+        channels=channels,
+        height=height,
+        width=width,
+        classes=2,
+        layout=layout,
+        dtype=dtype,
+        grid=grid,
+        range=wish.range or range_of(dtype, grid),
+        mean=wish.mean,
+        std=wish.std,
+        bgr=bool(wish.bgr),
+        batch=shape[0],
+        output=wish.output or output,
+        output_grid=output_grid,
+    )
 
 
 def image_shape(
@@ -289,8 +306,10 @@ def range_of(dtype: str, grid: Grid | None) -> tuple[float, float]:
     if grid is None:
         return (float(low), float(high))
     ends = np.array([(q - grid.zero_point) * grid.scale for q in (low, high)])
-    apart = [float(np.abs(ends - np.array(usual)).max() / (usual[1] - usual[0]))
-             for usual in _USUAL_RANGES]  # fmt: skip
+    apart = [
+        float(np.abs(ends - np.array(usual)).max() / (usual[1] - usual[0]))
+        for usual in _USUAL_RANGES
+    ]
     return _USUAL_RANGES[int(np.argmin(apart))]
 
 

@@ -31,9 +31,10 @@ def open_model(path: Path, wish: Wish, size: int | None, optimise: bool) -> Open
         resolver = litert.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
     try:
         interpreter = litert.Interpreter(
-            model_path=str(path), num_threads=torch.get_num_threads(),
+            model_path=str(path),
+            num_threads=torch.get_num_threads(),
             experimental_op_resolver_type=resolver,
-        )  # fmt: skip
+        )
         interpreter.allocate_tensors()
     except (ValueError, RuntimeError, TypeError) as error:
         raise CompdError(
@@ -55,9 +56,15 @@ def open_model(path: Path, wish: Wish, size: int | None, optimise: bool) -> Open
         wish = replace(wish, layout=_usual(shape))
     # A file that fixes its batch can be resized and runs, and what it answers is wrong.
     form = format_of(
-        shape, np.dtype(into["dtype"]).name, wish, size=size, name=path.name, output=kind,
-        grid=_grid_of(into), output_grid=_grid_of(out),
-    )  # fmt: skip
+        shape,
+        np.dtype(into["dtype"]).name,
+        wish,
+        size=size,
+        name=path.name,
+        output=kind,
+        grid=_grid_of(into),
+        output_grid=_grid_of(out),
+    )
     return Opened(
         engine="litert-cpu",
         format=with_classes(form, batches, path.name),

@@ -10,8 +10,8 @@ import torch
 from numpy.typing import NDArray
 
 from compd.errors import CompdError, require_extra
-from compd.models.onnx import describe, read_onnx
-from compd.models.onnx.external import all_tensors
+from compd.onnx import describe, read_onnx
+from compd.onnx.external import all_tensors
 from compd.runtimes.files import Opened, sha256_of, with_classes
 from compd.runtimes.formats import Wish, format_of
 from compd.runtimes.metadata import class_names_of, wish_of
@@ -61,9 +61,13 @@ def open_model(path: Path, wish: Wish, size: int | None, optimise: bool) -> Open
         return answer
 
     form = format_of(
-        what.input.shape, what.input.element, wish, size=size, name=path.name,
+        what.input.shape,
+        what.input.element,
+        wish,
+        size=size,
+        name=path.name,
         output=_kind_of_output(model),
-    )  # fmt: skip
+    )
     return Opened(
         engine="onnxruntime-cpu",
         format=with_classes(form, call, path.name),

@@ -38,8 +38,9 @@ def open_model(path: Path, wish: Wish, size: int | None, optimise: bool) -> Open
             )
         # an ONNX file may run with the batch that it names, and so may what is made of it
         settings: dict[str, Any] = {
-            "INFERENCE_NUM_THREADS": torch.get_num_threads(), "INFERENCE_PRECISION_HINT": "f32",
-        }  # fmt: skip
+            "INFERENCE_NUM_THREADS": torch.get_num_threads(),
+            "INFERENCE_PRECISION_HINT": "f32",
+        }
         if not optimise:
             settings["LP_TRANSFORMS_MODE"] = "NO"
         compiled = core.compile_model(model, "CPU", settings)

@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compd.errors import CompdError
-from compd.printable import printable
 from compd.runtimes.files import Opened, sha256_of
 from compd.runtimes.formats import OUTPUTS, Format, Wish
+from compd.text import printable
 
 __all__ = ["open_model", "read_table"]
 

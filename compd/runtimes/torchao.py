@@ -13,10 +13,10 @@ from torch import Tensor, fx
 from torch.utils import _pytree as pytree
 
 from compd.errors import CompdError, require_extra
-from compd.quiet import quiet
 from compd.runtimes.files import Census, Opened, sha256_of, with_classes
 from compd.runtimes.formats import Wish, format_of
 from compd.runtimes.metadata import class_names_of, wish_of
+from compd.system.quiet import quiet
 
 __all__ = ["open_model"]
 
@@ -24,12 +24,32 @@ _METADATA = "compd.json"
 _BATCH = 32  # images a call where the file leaves it open: the kernels are made for one number
 _SOFTMAX = ("softmax", "_softmax")
 # What moves numbers and computes none.
-_PASSIVE = frozenset({
-    "clone", "constant_pad_nd", "contiguous", "dequantize_per_channel", "dequantize_per_tensor",
-    "dropout", "expand", "flatten", "pad", "permute", "quantize_per_channel", "quantize_per_tensor",
-    "reshape", "select", "slice", "split", "split_with_sizes", "squeeze", "t", "transpose",
-    "unsqueeze", "view",
-})  # fmt: skip
+_PASSIVE = frozenset(
+    {
+        "clone",
+        "constant_pad_nd",
+        "contiguous",
+        "dequantize_per_channel",
+        "dequantize_per_tensor",
+        "dropout",
+        "expand",
+        "flatten",
+        "pad",
+        "permute",
+        "quantize_per_channel",
+        "quantize_per_tensor",
+        "reshape",
+        "select",
+        "slice",
+        "split",
+        "split_with_sizes",
+        "squeeze",
+        "t",
+        "transpose",
+        "unsqueeze",
+        "view",
+    }
+)
 
 
 def open_model(path: Path, wish: Wish, size: int | None, optimise: bool) -> Opened:
@@ -45,9 +65,13 @@ def open_model(path: Path, wish: Wish, size: int | None, optimise: bool) -> Open
         wish = wish.over(said)
         shape = tuple(n if isinstance(n, int) else None for n in image.shape)
         form = format_of(
-            (shape[0] or _BATCH, *shape[1:]), _name_of(image.dtype), wish, size=size,
-            name=path.name, output=_kind_of_output(program),
-        )  # fmt: skip
+            (shape[0] or _BATCH, *shape[1:]),
+            _name_of(image.dtype),
+            wish,
+            size=size,
+            name=path.name,
+            output=_kind_of_output(program),
+        )
         example = torch.zeros(form.shape, dtype=image.dtype)
         graph = _lowered(program, example, path) if optimise else program.module()
 

@@ -8,16 +8,36 @@ from functools import cache
 from pathlib import Path
 
 __all__ = [
-    "GROUP", "computes_bfloat16", "cpu_count", "cpu_flags", "cpu_quota", "isa_limits", "versions",
-]  # fmt: skip
+    "GROUP",
+    "computes_bfloat16",
+    "cpu_count",
+    "cpu_flags",
+    "cpu_quota",
+    "isa_limits",
+    "versions",
+]
 
 GROUP = Path("/sys/fs/cgroup")  # of this process, as a container sees it
 
 # Flags that select integer and float kernels; the other hundred say nothing about an answer.
 _ISA = (
-    "avx", "avx2", "fma", "f16c", "avx512f", "avx512bw", "avx512vl", "avx512_vnni", "avx_vnni",
-    "avx512_bf16", "amx_int8", "amx_tile", "asimd", "asimddp", "i8mm", "sve",
-)  # fmt: skip
+    "avx",
+    "avx2",
+    "fma",
+    "f16c",
+    "avx512f",
+    "avx512bw",
+    "avx512vl",
+    "avx512_vnni",
+    "avx_vnni",
+    "avx512_bf16",
+    "amx_int8",
+    "amx_tile",
+    "asimd",
+    "asimddp",
+    "i8mm",
+    "sve",
+)
 
 _LIMITS = ("ATEN_CPU_CAPABILITY", "DNNL_MAX_CPU_ISA", "ONEDNN_MAX_CPU_ISA", "OV_MAX_CPU_ISA")
 
@@ -82,7 +102,7 @@ def versions() -> dict[str, str]:
     import PIL
     import torch
 
-    from compd import __version__
+    from compd._version import __version__
 
     return {
         "compd": __version__,

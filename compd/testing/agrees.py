@@ -13,10 +13,10 @@ from torch import Tensor
 
 from compd.corpus import Corpus, Record
 from compd.errors import CompdError
-from compd.fuzz.findings import Answer, Finding
-from compd.fuzz.judge import Judge, answers_of, verdicts_of
 from compd.images import png_round_trip
 from compd.pair import Pair
+from compd.search.findings import Answer, Finding
+from compd.search.judge import Judge, answers_of, verdicts_of
 from compd.testing.candidates import Candidate
 from compd.testing.database import CorpusDatabase
 
@@ -87,10 +87,16 @@ def assert_agrees(
     else:
         lines.append(f"  distance  {candidate.distance}")
         finding = Finding.of(
-            judgement, 0, seed_image=candidate.seed, seed_sha256=candidate.seed_sha256,
-            seed_row=candidate.row, seed_label=int(labels[0]), true_label=candidate.true_label,
-            classes=pair.classes, step=0,
-        )  # fmt: skip
+            judgement,
+            0,
+            seed_image=candidate.seed,
+            seed_sha256=candidate.seed_sha256,
+            seed_row=candidate.row,
+            seed_label=int(labels[0]),
+            true_label=candidate.true_label,
+            classes=pair.classes,
+            step=0,
+        )
         lines.append(f"  look      {_kept(pair, candidate, finding, corpus)}")
     raise AssertionError("\n".join(lines))
 
@@ -137,8 +143,12 @@ def _kept(pair: Pair, candidate: Candidate, finding: Finding, corpus: Path | str
 
 def _record(pair: Pair, candidate: Candidate, finding: Finding) -> Record:
     return Record.of(
-        finding, data=candidate.data, strategy={"name": "hypothesis", "how": candidate.how},
-        eps=candidate.eps, norm=candidate.norm, random_seed=0,
+        finding,
+        data=candidate.data,
+        strategy={"name": "hypothesis", "how": candidate.how},
+        eps=candidate.eps,
+        norm=candidate.norm,
+        random_seed=0,
         fingerprint=pair.fingerprint(batch=2),
         pair=pair.spec.made_of,
-    )  # fmt: skip
+    )

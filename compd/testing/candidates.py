@@ -26,7 +26,7 @@ class Candidate:
     row: str  # which row of it, for example "test[12]"
     true_label: int | None = None  # what the data set says of the seed; None if it does not
     how: str = ""  # what was done to the seed
-    eps: int | None = None  # bound that the image keeps, as in :class:`compd.fuzz.Bound`
+    eps: int | None = None  # bound that the image keeps, as in :class:`compd.search.Bound`
     norm: str = "linf"
 
     def moved(self, image: Tensor, how: str, *, eps: int | None, norm: str = "linf") -> Candidate:

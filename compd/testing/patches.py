@@ -18,7 +18,7 @@ import torch
 from hypothesis import strategies as st
 from torch import Tensor
 
-from compd.fuzz.bounds import Bound
+from compd.search.bounds import Bound
 
 __all__ = ["Patch", "added", "patch_lists"]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import strategies as st
 
 from compd.errors import CompdError
-from compd.fuzz.bounds import Bound
 from compd.pair import Pair
+from compd.search.bounds import Bound
 from compd.testing.candidates import Candidate
 from compd.testing.patches import added, patch_lists
 from compd.testing.ways import Ways

@@ -11,8 +11,7 @@ import pytest
 
 from compd.corpus import Corpus, Record, Replayed
 from compd.errors import CompdError
-from compd.fuzz.judge import Verdict
-from compd.gate import (
+from compd.gating import (
     Baseline,
     Known,
     Policy,
@@ -22,6 +21,7 @@ from compd.gate import (
     find_policy,
     status_of,
 )
+from compd.search.judge import Verdict
 from compd.testing.replays import PairOption, Replays
 
 __all__ = ["Regression"]
@@ -175,7 +175,7 @@ class Deviation(pytest.Item):
             if status is Status.ACCEPTED:
                 pytest.xfail(f"accepted: {why}")
             if status is Status.MILD:
-                pytest.skip(f"mild: {why} ([tool.compd.gate])")
+                pytest.skip(f"mild: {why} ([tool.compd.gating])")
             self.user_properties.append(("severity", round(replay.severity, 6)))
             raise StillDeviatesError(_told(self.record, replay, self.node.corpus.directory))
         if replay.verdict is Verdict.INVALID and replay.original is not None:

@@ -15,8 +15,8 @@ import torch
 from compd.corpus import Corpus, Record
 from compd.corpus.replay import Replayed, replay
 from compd.errors import CompdError
-from compd.fuzz.judge import Judge
 from compd.pair import Pair
+from compd.search.judge import Judge
 from compd.system import prepare
 from compd.system.machine import cpu_count
 

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from compd.corpus import Corpus, Record
 from compd.data import Dataset, Split, Splits
 from compd.errors import CompdError
-from compd.fuzz.judge import Judge
-from compd.fuzz.seeds import agreeing
 from compd.pair import Pair
+from compd.search.judge import Judge
+from compd.search.seeds import agreeing
 from compd.testing.candidates import Candidate
 
 __all__ = ["corpus_images", "seeds"]
@@ -124,6 +124,12 @@ class _Entries:
     def __getitem__(self, i: int) -> Candidate:
         record = self._records[i]
         return Candidate(
-            self._corpus.image(record), self._corpus.seed_image(record), record.seed_data,
-            record.seed_row, record.true_label, "as stored", record.eps, record.norm,
-        )  # fmt: skip
+            self._corpus.image(record),
+            self._corpus.seed_image(record),
+            record.seed_data,
+            record.seed_row,
+            record.true_label,
+            "as stored",
+            record.eps,
+            record.norm,
+        )

@@ -2,7 +2,7 @@
 
 With *o* and *d* for the lead of the seed's label in original and shadow, a way goes from the seed
 to where *o* + *d* is 0, and from there through places where it stays 0 and the gap *o* − *d* gets
-wider: the boundary walk (:mod:`compd.fuzz.strategies.boundary`) in a few steps, with the shadow in
+wider: the boundary walk (:mod:`compd.search.strategies.boundary`) in a few steps, with the shadow in
 place of the deployed model. Deviations, if there are any, are likely to lie beside it.
 """
 
@@ -13,10 +13,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from compd.fuzz.bounds import Bound
-from compd.fuzz.judge import answers_of, leads_of
 from compd.models.inputs import to_input
 from compd.pair import Pair
+from compd.search.bounds import Bound
+from compd.search.judge import answers_of, leads_of
 from compd.testing.candidates import Candidate
 
 __all__ = ["Way", "Ways"]

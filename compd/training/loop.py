@@ -16,9 +16,9 @@ from torch import Tensor, nn
 
 from compd.data import Split
 from compd.errors import CompdError
+from compd.files.storage import config_hash, disk_errors, write_atomic
 from compd.models.inputs import predict, to_input
 from compd.progress import Progress, Report, silent
-from compd.storage import config_hash, disk_errors, write_atomic
 from compd.training.augment import crop_and_mirror, cut_out
 
 __all__ = ["TrainConfig", "accuracy", "fit_", "lr_at"]
@@ -109,8 +109,10 @@ def fit_(
     ]
     optimiser = torch.optim.SGD(
         groups,
-        lr=config.lr, momentum=config.momentum, nesterov=True,
-    )  # fmt: skip
+        lr=config.lr,
+        momentum=config.momentum,
+        nesterov=True,
+    )
     images, labels = train.images.to(device), train.labels.to(device)
     size = max(2, min(config.batch, len(train) // 4))  # few images: still four steps an epoch
     batches = max(1, len(train) // size)  # whole batches: BatchNorm dislikes crumbs

@@ -4,16 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from compd.gate import Baseline
+from compd.gating import Baseline
 from targets.contract import Broken, only_compd_errors
 
 __all__ = ["WORDS", "entry", "seeds"]
 
 WORDS = (
-    b"\t", b"\n", b"\r\n", b"#", b"0" * 64, b"f" * 64, "cat → dog".encode(), b"0.40", b"1.00",
+    b"\t",
+    b"\n",
+    b"\r\n",
+    b"#",
+    b"0" * 64,
+    b"f" * 64,
+    "cat → dog".encode(),
+    b"0.40",
+    b"1.00",
     b"1e999",
-    b"nan", b"\x00", b"\x1b[31m", b"\xff", b"\xef\xbb\xbf", "\u2028".encode(), "\u202e".encode(),
-)  # fmt: skip
+    b"nan",
+    b"\x00",
+    b"\x1b[31m",
+    b"\xff",
+    b"\xef\xbb\xbf",
+    "\u2028".encode(),
+    "\u202e".encode(),
+)
 
 
 def seeds() -> Iterator[bytes]:

@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from dataclasses import fields
 from typing import Any
 
-from compd.cli.wishes import wish_of as wish_of_words
-from compd.cli.wishes import words_of
+from compd.cli.options.formats import wish_of as wish_of_words
+from compd.cli.options.formats import words_of
 from compd.compress import Prune, Ptq, Qat, config_from_json, config_to_json
-from compd.fuzz.settings import Settings
-from compd.fuzz.strategies import STRATEGIES
 from compd.runtimes.metadata import class_names_of, wish_of
+from compd.search.settings import Settings
+from compd.search.strategies import STRATEGIES
 from targets.contract import Broken, only_compd_errors
 from targets.json_shapes import WORDS as JSON_WORDS
 from targets.json_shapes import mutate_json as mutate
@@ -20,12 +20,42 @@ from targets.json_shapes import mutate_json as mutate
 __all__ = ["WORDS", "entry", "mutate", "seeds"]
 
 WORDS = (
-    *JSON_WORDS, b"compress", b"strategy", b"settings", b"metadata", b"words", b"kind", b"name",
-    b"qat", b"ptq", b"prune", b"given", b"amount", b"epochs", b"lr", b"batch", b"steps", b"queries",
-    b"eps", b"norm", b"linf", b"l2", b"goal", b"severe", b"flip", b"limit", b"keep", b"seconds",
-    b"compd.layout", b"compd.range", b"compd.mean", b"compd.std", b"compd.classes", b"NHWC",
+    *JSON_WORDS,
+    b"compress",
+    b"strategy",
+    b"settings",
+    b"metadata",
+    b"words",
+    b"kind",
+    b"name",
+    b"qat",
+    b"ptq",
+    b"prune",
+    b"given",
+    b"amount",
+    b"epochs",
+    b"lr",
+    b"batch",
+    b"steps",
+    b"queries",
+    b"eps",
+    b"norm",
+    b"linf",
+    b"l2",
+    b"goal",
+    b"severe",
+    b"flip",
+    b"limit",
+    b"keep",
+    b"seconds",
+    b"compd.layout",
+    b"compd.range",
+    b"compd.mean",
+    b"compd.std",
+    b"compd.classes",
+    b"NHWC",
     *(name.encode() for name in STRATEGIES),
-)  # fmt: skip
+)
 
 
 def seeds() -> Iterator[bytes]:
@@ -36,8 +66,15 @@ def seeds() -> Iterator[bytes]:
         config = STRATEGIES.settings_of(STRATEGIES.make(name))
         yield json.dumps({"strategy": config}).encode()
     yield json.dumps({"settings": {"limit": 3, "eps": 8, "norm": "l2", "goal": "severe"}}).encode()
-    yield json.dumps({"metadata": {"compd.range": "0,255", "compd.mean": "0.5,0.5,0.5",
-                                   "compd.classes": '["cat", "dog"]'}}).encode()  # fmt: skip
+    yield json.dumps(
+        {
+            "metadata": {
+                "compd.range": "0,255",
+                "compd.mean": "0.5,0.5,0.5",
+                "compd.classes": '["cat", "dog"]',
+            }
+        }
+    ).encode()
     yield json.dumps({"words": "range=-1,1 bgr mean=0.5 layout=NHWC"}).encode()
 
 
@@ -78,8 +115,17 @@ def _of_their_types(name: str, given: dict[str, Any]) -> dict[str, Any]:
 
 
 def _settings(part: Any) -> None:
-    types = {"limit": int, "eps": int, "norm": str, "goal": str, "random_seed": int, "batch": int,
-             "keep": str, "seconds": (int, float), "strategy": str}  # fmt: skip
+    types = {
+        "limit": int,
+        "eps": int,
+        "norm": str,
+        "goal": str,
+        "random_seed": int,
+        "batch": int,
+        "keep": str,
+        "seconds": (int, float),
+        "strategy": str,
+    }
     if isinstance(part, dict):
         Settings(**{k: v for k, v in part.items() if k in types and isinstance(v, types[k])})
 
@@ -97,6 +143,9 @@ def _words(part: Any) -> None:
 
 
 _PARTS = {
-    "compress": _compression, "strategy": _strategy, "settings": _settings, "metadata": _metadata,
+    "compress": _compression,
+    "strategy": _strategy,
+    "settings": _settings,
+    "metadata": _metadata,
     "words": _words,
-}  # fmt: skip
+}

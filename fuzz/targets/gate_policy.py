@@ -1,27 +1,45 @@
-"""The table ``[tool.compd.gate]`` of a ``pyproject.toml``."""
+"""The table ``[tool.compd.gating]`` of a ``pyproject.toml``."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import fields
 
-from compd.gate import Policy
+from compd.gating import Policy
 from targets.contract import only_compd_errors
 
 __all__ = ["WORDS", "entry", "seeds"]
 
 WORDS = (
-    b"[tool.compd.gate]", b"[[tool.compd.gate]]", b"=", b'"', b"'", b'"""', b"true", b"false",
-    b"inf", b"nan", b"0x", b"1979-05-27", b"[", b"]", b"{", b"}", b"#", b"\n", b"\xff", b"\\u0000",
+    b"[tool.compd.gating]",
+    b"[[tool.compd.gating]]",
+    b"=",
+    b'"',
+    b"'",
+    b'"""',
+    b"true",
+    b"false",
+    b"inf",
+    b"nan",
+    b"0x",
+    b"1979-05-27",
+    b"[",
+    b"]",
+    b"{",
+    b"}",
+    b"#",
+    b"\n",
+    b"\xff",
+    b"\\u0000",
     *(field.name.replace("_", "-").encode() for field in fields(Policy)),
-)  # fmt: skip
+)
 
 
 def seeds() -> Iterator[bytes]:
     """No table, an empty one, and some keys."""
-    yield from (b"", b"[project]\nname = 'x'\n", b"[tool.compd.gate]\n")
-    yield b"[tool.compd.gate]\nmin-severity = 0.2\nmax-new = 0\nonly-replay = true\n"
-    yield b"[tool.compd.gate]\nseeds = 50\ntime = 1.5\neps = 8\ngoal = 'severe'\n"
+    yield from (b"", b"[project]\nname = 'x'\n", b"[tool.compd.gating]\n")
+    yield b"[tool.compd.gating]\nmin-severity = 0.2\nmax-new = 0\nonly-replay = true\n"
+    yield b"[tool.compd.gating]\nseeds = 50\ntime = 1.5\neps = 8\ngoal = 'severe'\n"
 
 
 def entry(data: bytes) -> None:

@@ -18,9 +18,22 @@ from targets.png import seeds as png_seeds
 __all__ = ["WORDS", "entry", "mutate", "seeds"]
 
 WORDS = (
-    *PNG_WORDS, b"MM\0*", b"RIFF", b"WEBPVP8 ", b"WEBPVP8L", b"WEBPVP8X", b"P5", b"P6", b"P7",
-    b"\xff\xd9", b"\xff\xda", b"\xff\xc0", b"\xff\xc2", b"\xff\xe1Exif\0\0", b"8BPS",
-)  # fmt: skip
+    *PNG_WORDS,
+    b"MM\0*",
+    b"RIFF",
+    b"WEBPVP8 ",
+    b"WEBPVP8L",
+    b"WEBPVP8X",
+    b"P5",
+    b"P6",
+    b"P7",
+    b"\xff\xd9",
+    b"\xff\xda",
+    b"\xff\xc0",
+    b"\xff\xc2",
+    b"\xff\xe1Exif\0\0",
+    b"8BPS",
+)
 
 
 def seeds() -> Iterator[bytes]:
@@ -29,10 +42,19 @@ def seeds() -> Iterator[bytes]:
     array = np.ascontiguousarray(image_of(3).permute(1, 2, 0).numpy())
     rgb = Image.fromarray(array)
     for picture, kind in [
-        (rgb, "JPEG"), (rgb, "BMP"), (rgb, "WEBP"), (rgb, "PPM"), (rgb, "TIFF"), (rgb, "GIF"),
-        (rgb.convert("L"), "PPM"), (rgb.convert("P"), "PNG"), (rgb.convert("RGBA"), "PNG"),
-        (rgb.convert("CMYK"), "JPEG"), (rgb.convert("I;16"), "TIFF"), (rgb.convert("1"), "TIFF"),
-    ]:  # fmt: skip
+        (rgb, "JPEG"),
+        (rgb, "BMP"),
+        (rgb, "WEBP"),
+        (rgb, "PPM"),
+        (rgb, "TIFF"),
+        (rgb, "GIF"),
+        (rgb.convert("L"), "PPM"),
+        (rgb.convert("P"), "PNG"),
+        (rgb.convert("RGBA"), "PNG"),
+        (rgb.convert("CMYK"), "JPEG"),
+        (rgb.convert("I;16"), "TIFF"),
+        (rgb.convert("1"), "TIFF"),
+    ]:
         buffer = io.BytesIO()
         picture.save(buffer, kind)
         yield buffer.getvalue()

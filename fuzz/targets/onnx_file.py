@@ -17,23 +17,68 @@ except ImportError:
     onnx = None
     MISSING = "the package onnx is not installed: pip install 'compd[onnx]'"
 
-from compd.models.onnx import describe, read_onnx, to_module
-from compd.models.onnx.ops import OPERATORS
-from compd.models.onnx.saturation import risks, saturating
+from compd.onnx import describe, read_onnx, to_module
+from compd.onnx.ops import OPERATORS
+from compd.onnx.saturation import risks, saturating
 
 __all__ = ["WORDS", "entry", "mutate", "seeds"]
 
 _ATTRIBUTES = (
-    b"kernel_shape", b"pads", b"strides", b"dilations", b"group", b"auto_pad", b"SAME_UPPER",
-    b"axis", b"axes", b"perm", b"to", b"alpha", b"beta", b"transA", b"transB", b"epsilon",
-    b"ceil_mode", b"count_include_pad", b"mode", b"linear", b"value", b"keepdims", b"allowzero",
-    b"location", b"offset", b"length", b"../x", b"x", b"y", b"w", b"h0", b"h1", b"h2", b"", b"\0",
-    b"\x1b[31m", b"com.microsoft", b"ai.onnx", b"N", b"9" * 30,
-)  # fmt: skip
-WORDS = tuple(dict.fromkeys((
-    *_ATTRIBUTES, *(name.rpartition(".")[2].encode() for name in OPERATORS), b"Constant", b"Shape",
-    b"Size", b"If", b"Loop", b"ConstantOfShape",
-)))  # fmt: skip
+    b"kernel_shape",
+    b"pads",
+    b"strides",
+    b"dilations",
+    b"group",
+    b"auto_pad",
+    b"SAME_UPPER",
+    b"axis",
+    b"axes",
+    b"perm",
+    b"to",
+    b"alpha",
+    b"beta",
+    b"transA",
+    b"transB",
+    b"epsilon",
+    b"ceil_mode",
+    b"count_include_pad",
+    b"mode",
+    b"linear",
+    b"value",
+    b"keepdims",
+    b"allowzero",
+    b"location",
+    b"offset",
+    b"length",
+    b"../x",
+    b"x",
+    b"y",
+    b"w",
+    b"h0",
+    b"h1",
+    b"h2",
+    b"",
+    b"\0",
+    b"\x1b[31m",
+    b"com.microsoft",
+    b"ai.onnx",
+    b"N",
+    b"9" * 30,
+)
+WORDS = tuple(
+    dict.fromkeys(
+        (
+            *_ATTRIBUTES,
+            *(name.rpartition(".")[2].encode() for name in OPERATORS),
+            b"Constant",
+            b"Shape",
+            b"Size",
+            b"If",
+            b"Loop",
+            b"ConstantOfShape",
+        )
+    )
+)
 
 
 def seeds() -> Iterator[bytes]:
@@ -50,56 +95,82 @@ def seeds() -> Iterator[bytes]:
         [
             n("Conv", ["x", "w"], ["h0"], pads=[1] * 4, strides=[2, 2]),
             n("BatchNormalization", ["h0", "o", "o", "o", "o"], ["h1"]),
-            n("Relu", ["h1"], ["h2"]), n("GlobalAveragePool", ["h2"], ["h3"]),
-            n("Flatten", ["h3"], ["h4"]), n("Gemm", ["h4", "f"], ["y"]),
+            n("Relu", ["h1"], ["h2"]),
+            n("GlobalAveragePool", ["h2"], ["h3"]),
+            n("Flatten", ["h3"], ["h4"]),
+            n("Gemm", ["h4", "f"], ["y"]),
         ],
         {"w": w, "o": np.ones(2, np.float32), "f": flat},
-    )  # fmt: skip
+    )
     yield _model(
         [
             n("QuantizeLinear", ["x", "s", "z"], ["h0"]),
             n("DequantizeLinear", ["h0", "s", "z"], ["h1"]),
             n("DequantizeLinear", ["q", "s", "i"], ["h2"]),
-            n("Conv", ["h1", "h2"], ["h3"]), n("MaxPool", ["h3"], ["h4"], kernel_shape=[2, 2]),
+            n("Conv", ["h1", "h2"], ["h3"]),
+            n("MaxPool", ["h3"], ["h4"], kernel_shape=[2, 2]),
             n("QuantizeLinear", ["h4", "s", "z"], ["h5"]),
             n("DequantizeLinear", ["h5", "s", "z"], ["h6"]),
-            n("Reshape", ["h6", "r"], ["h7"]), n("Softmax", ["h7"], ["y"]),
+            n("Reshape", ["h6", "r"], ["h7"]),
+            n("Softmax", ["h7"], ["y"]),
         ],
         {"s": scale, "z": zero, "i": np.int8(0), "q": q, "r": shape},
-    )  # fmt: skip
+    )
     yield _model(
         [
             n("QuantizeLinear", ["x", "s", "z"], ["h0"]),
             n("QLinearConv", ["h0", "s", "z", "q", "s", "i", "s", "z"], ["h1"]),
-            n("QLinearAdd", ["h1", "s", "z", "h1", "s", "z", "s", "z"], ["h2"],
-              domain="com.microsoft"),
-            n("DequantizeLinear", ["h2", "s", "z"], ["h3"]), n("Flatten", ["h3"], ["y"]),
+            n(
+                "QLinearAdd",
+                ["h1", "s", "z", "h1", "s", "z", "s", "z"],
+                ["h2"],
+                domain="com.microsoft",
+            ),
+            n("DequantizeLinear", ["h2", "s", "z"], ["h3"]),
+            n("Flatten", ["h3"], ["y"]),
         ],
         {"s": scale, "z": zero, "i": np.int8(0), "q": q},
-    )  # fmt: skip
+    )
     yield _model(
         [
-            n("Shape", ["x"], ["h0"]), n("Gather", ["h0", "k"], ["h1"]),
-            n("Unsqueeze", ["h1", "a"], ["h2"]), n("Concat", ["h2", "m"], ["h3"], axis=0),
-            n("Reshape", ["x", "h3"], ["h4"]), n("Slice", ["h4", "a", "b", "c"], ["y"]),
+            n("Shape", ["x"], ["h0"]),
+            n("Gather", ["h0", "k"], ["h1"]),
+            n("Unsqueeze", ["h1", "a"], ["h2"]),
+            n("Concat", ["h2", "m"], ["h3"], axis=0),
+            n("Reshape", ["x", "h3"], ["h4"]),
+            n("Slice", ["h4", "a", "b", "c"], ["y"]),
         ],
-        {"k": np.int64(0), "a": np.array([0], np.int64), "m": np.array([-1], np.int64),
-         "b": np.array([9], np.int64), "c": np.array([1], np.int64)},
-    )  # fmt: skip
+        {
+            "k": np.int64(0),
+            "a": np.array([0], np.int64),
+            "m": np.array([-1], np.int64),
+            "b": np.array([9], np.int64),
+            "c": np.array([1], np.int64),
+        },
+    )
     yield _model(
         [
-            n("Pad", ["x", "p"], ["h0"]), n("Transpose", ["h0"], ["h1"], perm=[0, 2, 3, 1]),
+            n("Pad", ["x", "p"], ["h0"]),
+            n("Transpose", ["h0"], ["h1"], perm=[0, 2, 3, 1]),
             n("Clip", ["h1", "l", "u"], ["h2"]),
             n("Split", ["h2"], ["h3", "h4"], axis=1, num_outputs=2),
-            n("Mul", ["h3", "h4"], ["h5"]), n("ReduceMean", ["h5", "t"], ["h6"], keepdims=0),
-            n("Resize", ["x", "", "e"], ["h7"], mode="nearest"), n("Flatten", ["h7"], ["h8"]),
-            n("ReduceSum", ["h8", "v"], ["h9"]), n("Add", ["h9", "h6"], ["y"]),
+            n("Mul", ["h3", "h4"], ["h5"]),
+            n("ReduceMean", ["h5", "t"], ["h6"], keepdims=0),
+            n("Resize", ["x", "", "e"], ["h7"], mode="nearest"),
+            n("Flatten", ["h7"], ["h8"]),
+            n("ReduceSum", ["h8", "v"], ["h9"]),
+            n("Add", ["h9", "h6"], ["y"]),
         ],
-        {"p": np.array([0, 0, 1, 1, 0, 0, 1, 1], np.int64), "l": np.float32(0), "u": np.float32(1),
-         "t": np.array([1, 2], np.int64), "e": np.array([1, 1, 2, 2], np.float32),
-         "v": np.array([1], np.int64)},
+        {
+            "p": np.array([0, 0, 1, 1, 0, 0, 1, 1], np.int64),
+            "l": np.float32(0),
+            "u": np.float32(1),
+            "t": np.array([1, 2], np.int64),
+            "e": np.array([1, 1, 2, 2], np.float32),
+            "v": np.array([1], np.int64),
+        },
         opset=18,
-    )  # fmt: skip
+    )
 
 
 def _model(nodes: list[object], constants: dict[str, object], *, opset: int = 17) -> bytes:
@@ -107,9 +178,12 @@ def _model(nodes: list[object], constants: dict[str, object], *, opset: int = 17
         return helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
 
     graph = helper.make_graph(
-        nodes, "g", [info("x", ["N", 1, 8, 8])], [info("y", None)],
+        nodes,
+        "g",
+        [info("x", ["N", 1, 8, 8])],
+        [info("y", None)],
         [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()],
-    )  # fmt: skip
+    )
     opsets = [helper.make_opsetid("", opset), helper.make_opsetid("com.microsoft", 1)]
     model: bytes = helper.make_model(graph, opset_imports=opsets, ir_version=10).SerializeToString()
     return model

@@ -11,7 +11,7 @@ from compd.compress import Prune, Ptq, Qat
 from compd.models import build_zoo_model
 from compd.models.tensors import tensors_to_bytes
 from compd.pair import Pair
-from compd.spec import ModelSpec, PairSpec
+from compd.pair.spec import ModelSpec, PairSpec
 from targets.contract import Broken, fresh_folder, only_compd_errors
 from targets.json_shapes import WORDS as JSON_WORDS
 from targets.json_shapes import mutate_json as mutate
@@ -19,11 +19,39 @@ from targets.json_shapes import mutate_json as mutate
 __all__ = ["WORDS", "entry", "mutate", "seeds"]
 
 WORDS = (
-    *JSON_WORDS, b"format", b"model", b"width", b"channels", b"size", b"classes", b"mean", b"std",
-    b"compress", b"kind", b"qat", b"ptq", b"prune", b"given", b"weight_bits", b"activation_bits",
-    b"amount", b"epochs", b"lr", b"batch", b"engine", b"x86", b"qnnpack", b"data_identity",
-    b"rows", b"hashes", b"original", b"shadow", b"lenet5", b"resnet20", b"os:abort",
-)  # fmt: skip
+    *JSON_WORDS,
+    b"format",
+    b"model",
+    b"width",
+    b"channels",
+    b"size",
+    b"classes",
+    b"mean",
+    b"std",
+    b"compress",
+    b"kind",
+    b"qat",
+    b"ptq",
+    b"prune",
+    b"given",
+    b"weight_bits",
+    b"activation_bits",
+    b"amount",
+    b"epochs",
+    b"lr",
+    b"batch",
+    b"engine",
+    b"x86",
+    b"qnnpack",
+    b"data_identity",
+    b"rows",
+    b"hashes",
+    b"original",
+    b"shadow",
+    b"lenet5",
+    b"resnet20",
+    b"os:abort",
+)
 _MODEL = ModelSpec("lenet5", 1, 1, 16, ("cat", "dog"), (0.5,), (0.25,))
 
 

@@ -16,9 +16,25 @@ __all__ = ["WORDS", "chunks_of", "entry", "mutate", "png_of", "seeds"]
 
 _MAGIC = b"\x89PNG\r\n\x1a\n"
 _KINDS = (
-    b"IHDR", b"PLTE", b"IDAT", b"IEND", b"tRNS", b"gAMA", b"cHRM", b"sRGB", b"iCCP", b"tEXt",
-    b"zTXt", b"iTXt", b"eXIf", b"pHYs", b"acTL", b"fcTL", b"fdAT", b"sBIT",
-)  # fmt: skip
+    b"IHDR",
+    b"PLTE",
+    b"IDAT",
+    b"IEND",
+    b"tRNS",
+    b"gAMA",
+    b"cHRM",
+    b"sRGB",
+    b"iCCP",
+    b"tEXt",
+    b"zTXt",
+    b"iTXt",
+    b"eXIf",
+    b"pHYs",
+    b"acTL",
+    b"fcTL",
+    b"fdAT",
+    b"sBIT",
+)
 WORDS = (
     _MAGIC,
     *_KINDS,
@@ -57,10 +73,12 @@ def chunks_of(data: bytes) -> list[tuple[bytes, bytes]]:
 def png_of(chunks: list[tuple[bytes, bytes]]) -> bytes:
     """A file of these chunks, with lengths and checksums that are right."""
     parts = [
-        struct.pack(">I", len(content)) + kind + content
+        struct.pack(">I", len(content))
+        + kind
+        + content
         + struct.pack(">I", zlib.crc32(kind + content))
         for kind, content in chunks
-    ]  # fmt: skip
+    ]
     return _MAGIC + b"".join(parts)
 
 

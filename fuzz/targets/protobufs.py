@@ -99,7 +99,8 @@ def _scalar(field: Any, old: Any, draw: random.Random, words: tuple[bytes, ...])
         return draw.choice(words).decode(errors="replace")
     number = draw.choice(_NUMBERS) if draw.random() < 0.6 else (old or 0) + draw.choice((-1, 1, 2))
     low, high = {
-        field.CPPTYPE_INT32: (-(2**31), 2**31 - 1), field.CPPTYPE_UINT32: (0, 2**32 - 1),
+        field.CPPTYPE_INT32: (-(2**31), 2**31 - 1),
+        field.CPPTYPE_UINT32: (0, 2**32 - 1),
         field.CPPTYPE_UINT64: (0, 2**64 - 1),
-    }.get(field.cpp_type, (-(2**63), 2**63 - 1))  # fmt: skip
+    }.get(field.cpp_type, (-(2**63), 2**63 - 1))
     return max(low, min(high, number))

@@ -17,8 +17,15 @@ from targets.json_shapes import mutate_lines as mutate
 __all__ = ["WORDS", "entry", "mutate", "seeds"]
 
 WORDS = (
-    *JSON_WORDS, b"sha256", b"logits", b"output", b"probs", b"device", b"classes", b"0" * 64,
-)  # fmt: skip
+    *JSON_WORDS,
+    b"sha256",
+    b"logits",
+    b"output",
+    b"probs",
+    b"device",
+    b"classes",
+    b"0" * 64,
+)
 
 
 def seeds() -> Iterator[bytes]:

@@ -22,11 +22,36 @@ from targets.json_shapes import mutate_json
 __all__ = ["WORDS", "check_weights", "entry", "mutate", "network", "seeds"]
 
 WORDS = (
-    *JSON_WORDS, b"__metadata__", b"dtype", b"shape", b"data_offsets", b"F64", b"F32", b"F16",
-    b"BF16", b"F8_E4M3", b"F8_E5M2", b"I64", b"I32", b"I16", b"I8", b"U8", b"BOOL", b"module.",
-    b"_orig_mod.", b"model.", b"net.", b"normalise.mean", b"normalise.std", b"mean", b"std",
-    b"0.weight", b"0.bias", b"1.running_mean", b"1.num_batches_tracked",
-)  # fmt: skip
+    *JSON_WORDS,
+    b"__metadata__",
+    b"dtype",
+    b"shape",
+    b"data_offsets",
+    b"F64",
+    b"F32",
+    b"F16",
+    b"BF16",
+    b"F8_E4M3",
+    b"F8_E5M2",
+    b"I64",
+    b"I32",
+    b"I16",
+    b"I8",
+    b"U8",
+    b"BOOL",
+    b"module.",
+    b"_orig_mod.",
+    b"model.",
+    b"net.",
+    b"normalise.mean",
+    b"normalise.std",
+    b"mean",
+    b"std",
+    b"0.weight",
+    b"0.bias",
+    b"1.running_mean",
+    b"1.num_batches_tracked",
+)
 
 
 @cache

@@ -15,13 +15,33 @@ from targets.safetensors_file import check_weights, network
 __all__ = ["WORDS", "entry", "mutate", "seeds"]
 
 WORDS = (
-    b"PK\x03\x04", b"PK\x01\x02", b"PK\x05\x06", b"archive/data.pkl", b"archive/data/0",
-    b"archive/version", b"archive/byteorder", b"little", b"state_dict", b"model_state_dict",
-    b"ctorch\nFloatStorage\n", b"ctorch._utils\n_rebuild_tensor_v2\n",
+    b"PK\x03\x04",
+    b"PK\x01\x02",
+    b"PK\x05\x06",
+    b"archive/data.pkl",
+    b"archive/data/0",
+    b"archive/version",
+    b"archive/byteorder",
+    b"little",
+    b"state_dict",
+    b"model_state_dict",
+    b"ctorch\nFloatStorage\n",
+    b"ctorch._utils\n_rebuild_tensor_v2\n",
     b"ccollections\nOrderedDict\n",
-    b"cos\nsystem\n", b"cbuiltins\neval\n", b"X\x04\x00\x00\x00", b"\x80\x02", b"(t", b"R", b"Q",
-    b"q\x00", b"h\x00", b"}", b")", b"u.", b".",
-)  # fmt: skip
+    b"cos\nsystem\n",
+    b"cbuiltins\neval\n",
+    b"X\x04\x00\x00\x00",
+    b"\x80\x02",
+    b"(t",
+    b"R",
+    b"Q",
+    b"q\x00",
+    b"h\x00",
+    b"}",
+    b")",
+    b"u.",
+    b".",
+)
 
 
 def seeds() -> Iterator[bytes]:
@@ -29,11 +49,16 @@ def seeds() -> Iterator[bytes]:
     state = network().state_dict()
     tensor = torch.arange(6.0).reshape(2, 3)
     for content in (
-        state, {"epoch": 3, "state_dict": {f"module.{key}": v for key, v in state.items()}},
-        {"model": {"net": {"x": tensor[:, 1]}}}, {"x": tensor.half(), "y": torch.tensor(True)},
-        [tensor], {"x": torch.nn.Parameter(tensor)}, {"x": tensor.to_sparse()},
-        {"x": torch.empty(2, 3, device="meta")}, {"x": tensor[:1].expand(10**6, 3)},
-    ):  # fmt: skip
+        state,
+        {"epoch": 3, "state_dict": {f"module.{key}": v for key, v in state.items()}},
+        {"model": {"net": {"x": tensor[:, 1]}}},
+        {"x": tensor.half(), "y": torch.tensor(True)},
+        [tensor],
+        {"x": torch.nn.Parameter(tensor)},
+        {"x": tensor.to_sparse()},
+        {"x": torch.empty(2, 3, device="meta")},
+        {"x": tensor[:1].expand(10**6, 3)},
+    ):
         buffer = io.BytesIO()
         torch.save(content, buffer)
         yield buffer.getvalue()

@@ -18,12 +18,30 @@ from compd.corpus import Corpus
 
 Run = Callable[..., Any]
 KEYS = {
-    "model", "data", "compress", "engine", "strategy", "original_accuracy", "deployed_accuracy",
-    "shadow_deployed_disagreement", "natural_disagreement", "seeds", "seeds_effective",
-    "images_effective", "images_valid", "images_invalid", "severity_median", "severity_p90",
-    "linf_max", "l2_mean", "gradients_per_seed", "forwards_per_seed", "seconds", "corpus",
+    "model",
+    "data",
+    "compress",
+    "engine",
+    "strategy",
+    "original_accuracy",
+    "deployed_accuracy",
+    "shadow_deployed_disagreement",
+    "natural_disagreement",
+    "seeds",
+    "seeds_effective",
+    "images_effective",
+    "images_valid",
+    "images_invalid",
+    "severity_median",
+    "severity_p90",
+    "linf_max",
+    "l2_mean",
+    "gradients_per_seed",
+    "forwards_per_seed",
+    "seconds",
+    "corpus",
     "fingerprint",
-}  # fmt: skip
+}
 
 
 def test_fuzz_reports_the_documented_keys(world: Any) -> None:
@@ -75,9 +93,19 @@ def test_reports_on_a_corpus_name_the_rows(run: Run, cached: Any, tmp_path: Path
 def test_verify_confirms_what_was_stored(run: Run, cached: Any, tmp_path: Path, batch: int) -> None:
     target = tmp_path / "verified.json"
     ran = run(
-        "corpus", "verify", "--corpus", cached.corpus, "--pair", cached.pair, "--json", target,
-        "--batch", batch, "--threads", 1,
-    )  # fmt: skip
+        "corpus",
+        "verify",
+        "--corpus",
+        cached.corpus,
+        "--pair",
+        cached.pair,
+        "--json",
+        target,
+        "--batch",
+        batch,
+        "--threads",
+        1,
+    )
     assert ran.code == 0, ran.out
     content = json.loads(target.read_text())
     assert content["unchanged"] == content["entries"] == len(Corpus(cached.corpus))
@@ -173,8 +201,9 @@ def test_the_same_campaign_gives_the_same_corpus(run: Run, cached: Any, tmp_path
         again = tmp_path / "again" / file.relative_to(cached.corpus)
         assert again.read_bytes() == file.read_bytes()
     assert "240 new" in ran.out
-    assert "0 new" in run("fuzz", "--pair", cached.pair, *options, "--corpus",
-                          tmp_path / "again").out  # fmt: skip
+    assert (
+        "0 new" in run("fuzz", "--pair", cached.pair, *options, "--corpus", tmp_path / "again").out
+    )
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -183,15 +212,33 @@ def test_an_interrupt_ends_a_campaign_in_order(
 ) -> None:
     corpus, target = tmp_path / "corpus", tmp_path / "report.json"
     command = [
-        sys.executable, "-m", "compd", "fuzz", "--pair", cached.pair, "--seeds", "8",
-        "--strategy", "diva",
-        "--steps", "1000000", "--keep", "valid", "--corpus", corpus, "--json", target,
-        "--threads", "1",
-    ]  # fmt: skip
+        sys.executable,
+        "-m",
+        "compd",
+        "fuzz",
+        "--pair",
+        cached.pair,
+        "--seeds",
+        "8",
+        "--strategy",
+        "diva",
+        "--steps",
+        "1000000",
+        "--keep",
+        "valid",
+        "--corpus",
+        corpus,
+        "--json",
+        target,
+        "--threads",
+        "1",
+    ]
     with subprocess.Popen(
         [str(part) for part in command],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    ) as process:  # fmt: skip
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
         assert process.stderr is not None
         for line in process.stderr:
             if line.startswith("searching:"):

@@ -18,10 +18,16 @@ def test_a_stage_that_begins_again_has_its_own_time(
     clock = [0.0]
     monkeypatch.setattr(display.time, "monotonic", lambda: clock[0])
     told = [
-        (0, "searching", 0), (3, "searching", 2), (6, "searching", 5), (9, "searching", 10),
-        (9, "verdict", 1), (100, "searching", 0), (106, "searching", 2), (109, "searching", 10),
+        (0, "searching", 0),
+        (3, "searching", 2),
+        (6, "searching", 5),
+        (9, "searching", 10),
+        (9, "verdict", 1),
+        (100, "searching", 0),
+        (106, "searching", 2),
+        (109, "searching", 10),
         (109, "verdict", 2),
-    ]  # fmt: skip
+    ]
     with live() as report:
         for seconds, stage, done in told:
             clock[0] = float(seconds)

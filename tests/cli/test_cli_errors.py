@@ -81,9 +81,12 @@ def _told(ran: Any, *parts: str, worked: bool = False) -> str:
     ],
 )
 def test_fuzz_refuses_in_one_line(
-    run: Run, arguments: list[str], parts: list[str], tmp_path: Path,
+    run: Run,
+    arguments: list[str],
+    parts: list[str],
+    tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
+) -> None:
     monkeypatch.chdir(tmp_path)
     small = [] if {"--model", "--pair"} & set(arguments) else ["--model", "lenet5"]
     _told(run("fuzz", *small, *arguments), *parts)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from compd.cli.export import _TARGETS
-from compd.export import TARGETS
+from compd.exporting import TARGETS
 
 Run = Callable[..., Any]
 
@@ -57,9 +57,13 @@ def test_export_builds_a_pair_from_a_model(run: Run, cached: Any, tmp_path: Path
     ],
 )
 def test_export_refuses_in_one_line(
-    run: Run, cached: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
-    arguments: list[str], part: str,
-) -> None:  # fmt: skip
+    run: Run,
+    cached: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: list[str],
+    part: str,
+) -> None:
     monkeypatch.chdir(tmp_path)
     ran = run("export", "--pair", cached.pair, *arguments)
     lines = [line for line in ran.err.splitlines() if line.startswith("compd:")]

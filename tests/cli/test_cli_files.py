@@ -13,8 +13,16 @@ Run = Callable[..., Any]
 
 def files(flat: bool = False) -> list[str]:
     original, deployed = onnx_files()
-    return ["--original", str(original), "--deployed", str(deployed), "--data",
-            str(photos(flat=flat)), "--threads", "1"]  # fmt: skip
+    return [
+        "--original",
+        str(original),
+        "--deployed",
+        str(deployed),
+        "--data",
+        str(photos(flat=flat)),
+        "--threads",
+        "1",
+    ]
 
 
 def test_from_two_files_to_a_picture(run: Run, tmp_path: Path) -> None:
@@ -52,9 +60,15 @@ def test_check(run: Run, tmp_path: Path) -> None:
 def test_compare(run: Run, tmp_path: Path) -> None:
     file = tmp_path / "compare.json"
     done = run(
-        "compare", *files(), "--seeds", "50", "--runtimes",
-        f"original,deployed,plain,saturating,{onnx_files()[1]}", "--json", str(file),
-    )  # fmt: skip
+        "compare",
+        *files(),
+        "--seeds",
+        "50",
+        "--runtimes",
+        f"original,deployed,plain,saturating,{onnx_files()[1]}",
+        "--json",
+        str(file),
+    )
     assert done.code == 0, done.err
     content = json.loads(file.read_text())
     assert content["images"] == 50
@@ -78,8 +92,17 @@ def test_recorded_outputs(run: Run, tmp_path: Path) -> None:
         )
     )
     original = files()[:2]
-    done = run("corpus", "verify", "--corpus", corpus, *original, "--deployed", str(outputs),
-               "--data", str(photos()))  # fmt: skip
+    done = run(
+        "corpus",
+        "verify",
+        "--corpus",
+        corpus,
+        *original,
+        "--deployed",
+        str(outputs),
+        "--data",
+        str(photos()),
+    )
     assert done.code in (0, 1), done.err
     assert "recorded" in done.out
 

@@ -13,14 +13,14 @@ from pathlib import Path
 import pytest
 import torch
 
-import compd.cli.render_gate
+import compd.cli.render.gate
 from compd.cli import _run
 from compd.compress import Prune
 from compd.corpus import Corpus
-from compd.fuzz import Verdict
-from compd.gate import Baseline
+from compd.gating import Baseline
 from compd.images import encode_png
 from compd.pair import Pair
+from compd.search import Verdict
 
 T = ["--threads", "1"]
 
@@ -53,8 +53,18 @@ def effective(folder: Path) -> list[str]:
 def test_from_failing_to_accepted(mine, run, tmp_path: Path) -> None:
     gate = ["gate", "--pair", mine.pair, "--corpus", "corpus", "--only-replay", *T]
     hashes = effective(tmp_path / "corpus")
-    failed = run(*gate, "--json", "gate.json", "--junit", "gate.xml", "--sarif", "gate.sarif",
-                 "--summary", "gate.md", "--annotate")  # fmt: skip
+    failed = run(
+        *gate,
+        "--json",
+        "gate.json",
+        "--junit",
+        "gate.xml",
+        "--sarif",
+        "gate.sarif",
+        "--summary",
+        "gate.md",
+        "--annotate",
+    )
     assert failed.code == 1
     assert f"{len(hashes)} new" in failed.out
     assert "::error file=corpus/metadata.jsonl,line=" in failed.out
@@ -100,8 +110,9 @@ def test_what_the_search_finds_can_be_replayed_and_accepted(mine, run, tmp_path:
     assert content["deviates"] is True
     assert content["sha256"] == record.sha256
     assert content["severity"] == pytest.approx(record.severity, abs=1e-5)
-    accepted = run("baseline", "accept", "--all", "--reason", "known", "--from", "new",
-                   "--corpus", "empty")  # fmt: skip
+    accepted = run(
+        "baseline", "accept", "--all", "--reason", "known", "--from", "new", "--corpus", "empty"
+    )
     assert accepted.code == 0
     assert len(Corpus(tmp_path / "empty")) == len(found)
     assert run(*gate).code == 0
@@ -137,8 +148,17 @@ def test_accepting_on_a_pair_passes_over_what_does_not_deviate(mine, run, tmp_pa
 
 def test_accepting_at_once_loses_nothing(mine, tmp_path: Path) -> None:
     hashes = effective(tmp_path / "corpus")[:4]
-    command = [sys.executable, "-m", "compd", "baseline", "accept", "--corpus", "corpus",
-               "--reason", "x"]  # fmt: skip
+    command = [
+        sys.executable,
+        "-m",
+        "compd",
+        "baseline",
+        "accept",
+        "--corpus",
+        "corpus",
+        "--reason",
+        "x",
+    ]
     running = [subprocess.Popen([*command, sha256], stdout=subprocess.PIPE) for sha256 in hashes]
     assert [one.wait() for one in running] == [0] * len(hashes)
     for one in running:
@@ -164,12 +184,12 @@ def test_files_of_an_earlier_run_do_not_stay(mine, run) -> None:
 
 def test_the_policy_of_pyproject_counts_and_flags_win(mine, run) -> None:
     gate = ["gate", "--pair", mine.pair, "--corpus", "corpus", *T]
-    Path("pyproject.toml").write_text("[tool.compd.gate]\nonly-replay = true\nmax-new = 1000\n")
+    Path("pyproject.toml").write_text("[tool.compd.gating]\nonly-replay = true\nmax-new = 1000\n")
     passed = run(*gate)
     assert passed.code == 0
     assert "pyproject.toml" in passed.out
     assert run(*gate, "--max-new", "0").code == 1
-    Path("pyproject.toml").write_text("[tool.compd.gate]\nmax-nwe = 1\n")
+    Path("pyproject.toml").write_text("[tool.compd.gating]\nmax-nwe = 1\n")
     wrong = run(*gate)
     assert wrong.code == 2
     assert "did you mean 'max-new'" in wrong.err
@@ -205,8 +225,22 @@ def test_the_summary_goes_where_github_says(mine, run, monkeypatch: pytest.Monke
 
 
 def test_a_hunt_grows_the_corpus(mine, run, tmp_path: Path) -> None:
-    hunt = ["hunt", "--pair", mine.pair, "--corpus", "hunted", "--rounds", "1", "--seeds", "6",
-            "--trials", "30", "--json", "hunt.json", *T]  # fmt: skip
+    hunt = [
+        "hunt",
+        "--pair",
+        mine.pair,
+        "--corpus",
+        "hunted",
+        "--rounds",
+        "1",
+        "--seeds",
+        "6",
+        "--trials",
+        "30",
+        "--json",
+        "hunt.json",
+        *T,
+    ]
     assert run(*hunt).code == 0
     content = json.loads(Path("hunt.json").read_text())
     assert content["stored"] == len(Corpus(tmp_path / "hunted")) > 0
@@ -216,7 +250,7 @@ def test_a_closed_pipe_changes_no_verdict(mine, run, monkeypatch: pytest.MonkeyP
     def gone(result: object) -> None:
         raise BrokenPipeError
 
-    monkeypatch.setattr(compd.cli.render_gate, "print_gate", gone)
+    monkeypatch.setattr(compd.cli.render.gate, "print_gate", gone)
     # by its file: the package's own name "gate" is the command
     monkeypatch.setattr(sys.modules["compd.cli.gate"], "silence", lambda: None)
     ran = run("gate", "--pair", mine.pair, "--corpus", "corpus", "--only-replay", *T)
@@ -229,7 +263,7 @@ def test_a_fault_of_the_tool_is_no_new_deviation(
     def broken(*args: object, **kwargs: object) -> None:
         raise RuntimeError("a bug")
 
-    monkeypatch.setattr("compd.gate.gate", broken)
+    monkeypatch.setattr("compd.gating.gate", broken)
     ran = run("gate", "--pair", mine.pair, "--corpus", "corpus", "--only-replay", *T)
     assert ran.code == 2
     assert "a bug" in ran.err
@@ -264,8 +298,11 @@ def test_bad_input_is_one_line(mine, run, arguments: list[str], said: str) -> No
 def test_replay_refuses_what_is_no_picture_of_the_pair(mine, run, tmp_path: Path) -> None:
     (tmp_path / "big.png").write_bytes(encode_png(torch.zeros(3, 9, 9, dtype=torch.uint8)))
     (tmp_path / "text.png").write_text("no picture")
-    for name, said in (("big.png", "of shape"), ("text.png", "readable image"),
-                       ("none.png", "expected to read")):  # fmt: skip
+    for name, said in (
+        ("big.png", "of shape"),
+        ("text.png", "readable image"),
+        ("none.png", "expected to read"),
+    ):
         ran = run("replay", name, "--pair", mine.pair, *T)
         assert ran.code == 2
         assert said in ran.err

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from compd.corpus import Corpus, stats
-from compd.fuzz import Verdict
+from compd.search import Verdict
 
 Run = Callable[..., Any]
 
@@ -157,11 +157,28 @@ def test_an_interrupt_ends_minimisation_in_order(
     out, before = tmp_path / "out", tree(deviations)
     process = subprocess.Popen(
         [
-            sys.executable, "-m", "compd", "corpus", "minimise", "--corpus", deviations, "--out",
-            out, "--pair", world.pair, "--trials", "100000", "--batch", "1", "--threads", "1",
+            sys.executable,
+            "-m",
+            "compd",
+            "corpus",
+            "minimise",
+            "--corpus",
+            deviations,
+            "--out",
+            out,
+            "--pair",
+            world.pair,
+            "--trials",
+            "100000",
+            "--batch",
+            "1",
+            "--threads",
+            "1",
         ],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
     with process:
         assert process.stderr is not None
         for line in process.stderr:

@@ -15,9 +15,12 @@ STATS = ["corpus", "stats", "--corpus", str(ROOT / "corpora/digits-int8")]
 
 def compd(*arguments: object, cwd: Path = ROOT) -> subprocess.CompletedProcess[bytes]:
     return subprocess.run(
-        [sys.executable, "-m", "compd", *map(str, arguments)], capture_output=True, check=False,
-        cwd=cwd, env={**os.environ, "PYTHONPATH": str(ROOT)},
-    )  # fmt: skip
+        [sys.executable, "-m", "compd", *map(str, arguments)],
+        capture_output=True,
+        check=False,
+        cwd=cwd,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
 
 
 @pytest.mark.parametrize("name", ["-", "/dev/stdout"])
@@ -64,8 +67,14 @@ def test_the_outputs_of_the_gate(tmp_path: Path) -> None:
     link.symlink_to(target)
     sarif = tmp_path / "sarif"
     sarif.symlink_to(tmp_path / "not-there-yet")
-    gate = ["gate", "--corpus", ROOT / "corpora/digits-int8", "--pair",
-            ROOT / "corpora/pairs/digits-int8", "--only-replay"]  # fmt: skip
+    gate = [
+        "gate",
+        "--corpus",
+        ROOT / "corpora/digits-int8",
+        "--pair",
+        ROOT / "corpora/pairs/digits-int8",
+        "--only-replay",
+    ]
     done = compd(*gate, "--junit", link, "--sarif", sarif, "--summary", "-", cwd=tmp_path)
     assert done.returncode in (0, 3), done.stderr
     assert link.is_symlink()
@@ -83,10 +92,18 @@ def test_the_outputs_of_the_gate(tmp_path: Path) -> None:
 def test_one_that_fails_keeps_no_other_from_being_written(tmp_path: Path) -> None:
     junit = tmp_path / "junit.xml"
     done = compd(
-        "gate", "--corpus", ROOT / "corpora/digits-int8", "--pair",
-        ROOT / "corpora/pairs/digits-int8", "--only-replay", "--json", "/dev/full",
-        "--junit", junit, cwd=tmp_path,
-    )  # fmt: skip
+        "gate",
+        "--corpus",
+        ROOT / "corpora/digits-int8",
+        "--pair",
+        ROOT / "corpora/pairs/digits-int8",
+        "--only-replay",
+        "--json",
+        "/dev/full",
+        "--junit",
+        junit,
+        cwd=tmp_path,
+    )
     assert done.returncode == 2
     assert b"no space left" in done.stderr
     assert junit.read_text().startswith("<?xml")

@@ -15,7 +15,7 @@ import pytest
 
 from compd.corpus import Corpus
 from compd.pair import Pair
-from compd.repair import RepairResult
+from compd.repairing import RepairResult
 
 Run = Callable[..., Any]
 QUICK = ("--threads", 1, "--rounds", 1, "--steps", 6, "--seeds", 6)
@@ -37,16 +37,27 @@ def test_repair_prints_the_whole_verdict_and_writes_it(
     run: Run, cached: Any, found: Path, tmp_path: Path
 ) -> None:
     out, target = tmp_path / "fixed", tmp_path / "repair.json"
-    ran = run("repair", "--pair", cached.pair, "--corpus", found, "--out", out, "--json", target,
-              *QUICK)  # fmt: skip
+    ran = run(
+        "repair", "--pair", cached.pair, "--corpus", found, "--out", out, "--json", target, *QUICK
+    )
     assert ran.code == 0, ran.err
     for text in (
-        "natural disagreement", "fixed", "stubborn", "new (McNemar", "mean KL",
+        "natural disagreement",
+        "fixed",
+        "stubborn",
+        "new (McNemar",
+        "mean KL",
         "of the corpus, still effective",
-        "found on held-out seeds", "boundary, severe", "blackbox", "dflare", "FGSM 8/255", "PGD-20",
-        "within 24/255", f"next: compd fuzz --pair {out}",
+        "found on held-out seeds",
+        "boundary, severe",
+        "blackbox",
+        "dflare",
+        "FGSM 8/255",
+        "PGD-20",
+        "within 24/255",
+        f"next: compd fuzz --pair {out}",
         f"next: compd corpus verify --pair {out} --corpus {found}",
-    ):  # fmt: skip
+    ):
         assert text in ran.out, text
     result = RepairResult.from_json(json.loads(target.read_text()))
     assert result.pair == str(out)
@@ -55,8 +66,20 @@ def test_repair_prints_the_whole_verdict_and_writes_it(
 
 def test_a_dry_run_writes_nothing(run: Run, cached: Any, found: Path, tmp_path: Path) -> None:
     out = tmp_path / "fixed"
-    ran = run("repair", "--pair", cached.pair, "--corpus", found, "--out", out, "--dry-run",
-              "--rounds", 2, "--steps", 7)  # fmt: skip
+    ran = run(
+        "repair",
+        "--pair",
+        cached.pair,
+        "--corpus",
+        found,
+        "--out",
+        out,
+        "--dry-run",
+        "--rounds",
+        2,
+        "--steps",
+        7,
+    )
     assert ran.code == 0, ran.err
     assert f"{len(Corpus(found))} of the corpus" in ran.out
     assert "at most 2 of 7 steps" in ran.out
@@ -125,9 +148,23 @@ def test_killed_at_any_moment_it_ends_the_same(
     cached: Any, found: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     command = [
-        sys.executable, "-m", "compd", "repair", "--pair", str(cached.pair), "--corpus", str(found),
-        "--threads", "1", "--rounds", "1", "--steps", "120", "--seeds", "6",
-    ]  # fmt: skip
+        sys.executable,
+        "-m",
+        "compd",
+        "repair",
+        "--pair",
+        str(cached.pair),
+        "--corpus",
+        str(found),
+        "--threads",
+        "1",
+        "--rounds",
+        "1",
+        "--steps",
+        "120",
+        "--seeds",
+        "6",
+    ]
     whole = [*command, "--out", str(tmp_path / "whole")]
     assert subprocess.run(whole, capture_output=True).returncode == 0
     cut = [*command, "--out", str(tmp_path / "cut")]

@@ -18,9 +18,14 @@ from compd.images import encode_png, pixel_hash
 Run = Callable[..., Any]
 
 COMMANDS = (
-    ("corpus", "list"), ("corpus", "stats"), ("corpus", "show"), ("corpus", "verify"),
-    ("gate", "--only-replay"), ("hunt", "--rounds", "1"), ("baseline", "list"),
-)  # fmt: skip
+    ("corpus", "list"),
+    ("corpus", "stats"),
+    ("corpus", "show"),
+    ("corpus", "verify"),
+    ("gate", "--only-replay"),
+    ("hunt", "--rounds", "1"),
+    ("baseline", "list"),
+)
 SOON = 20.0  # seconds, on a machine that does other things, too
 ESCAPE = "\x1b[31mred\x1b]0;title\x07"
 
@@ -78,17 +83,23 @@ def _elsewhere(metadata: Path) -> None:
 @pytest.mark.parametrize(
     ("spoil", "part"),
     [
-        (_long_line, "lines of at most"), (_many_lines, "at most 1000000 lines"),
-        (_huge, "bytes of metadata"), (_link("/etc/passwd"), "a link that leads out"),
-        (_link("/dev/zero"), "expected a"), (_pipe, "expected a corpus"),
-        (_elsewhere, "file name"), (_line(b"[" * 500_000), "RecursionError"),
-        (_line(b"\0" * 4000), "line"), (_line(b"\xff\xfe"), "UnicodeDecodeError"),
-        (_line(b"9" * 10_000), "line"), (_line(b"1e999"), "finite"),
+        (_long_line, "lines of at most"),
+        (_many_lines, "at most 1000000 lines"),
+        (_huge, "bytes of metadata"),
+        (_link("/etc/passwd"), "a link that leads out"),
+        (_link("/dev/zero"), "expected a"),
+        (_pipe, "expected a corpus"),
+        (_elsewhere, "file name"),
+        (_line(b"[" * 500_000), "RecursionError"),
+        (_line(b"\0" * 4000), "line"),
+        (_line(b"\xff\xfe"), "UnicodeDecodeError"),
+        (_line(b"9" * 10_000), "line"),
+        (_line(b"1e999"), "finite"),
         (_line(b'{"a": 1, "a": 2}'), "each key once"),
         (_line(json.dumps({"file_name": ESCAPE}).encode()), "file name"),
     ],
     ids=lambda value: getattr(value, "__name__", None),
-)  # fmt: skip
+)
 def test_hostile_metadata_are_one_line(
     run: Run, corpus: Path, spoil: Callable[[Path], None], part: str
 ) -> None:
@@ -178,9 +189,12 @@ def test_names_do_not_reach_the_terminal_as_they_are(
 
     _change(corpus, rename)
     for command in (
-        ["list"], ["stats"], ["show", "--out", tmp_path / "x.png"],
-        ["verify", "--pair", cached.pair], ["verify"],
-    ):  # fmt: skip
+        ["list"],
+        ["stats"],
+        ["show", "--out", tmp_path / "x.png"],
+        ["verify", "--pair", cached.pair],
+        ["verify"],
+    ):
         ran = run("corpus", *command, "--corpus", corpus)
         assert ran.code in (0, 2), ran.err  # 2: no such data
         assert not set("\x1b\x07") & set(ran.out + ran.err)
@@ -307,11 +321,15 @@ def test_a_hostile_pair_is_one_line(
 
 @pytest.mark.parametrize(
     "text",
-    ["[" * 500_000, '{"sha256": "' + "0" * 64 + '", "logits": [1e999, 0]}',
-     '{"sha256": "' + "0" * 64 + '", "logits": [' + "9" * 4000 + ", 0]}", "\0" * 100,
-     '{"device": "' + "\\u001b[31m" * 9 + '"}\n{"sha256": "x"}'],
+    [
+        "[" * 500_000,
+        '{"sha256": "' + "0" * 64 + '", "logits": [1e999, 0]}',
+        '{"sha256": "' + "0" * 64 + '", "logits": [' + "9" * 4000 + ", 0]}",
+        "\0" * 100,
+        '{"device": "' + "\\u001b[31m" * 9 + '"}\n{"sha256": "x"}',
+    ],
     ids=["deep", "infinite", "digits", "zeros", "escapes"],
-)  # fmt: skip
+)
 def test_hostile_recorded_outputs_are_one_line(
     run: Run, world: Any, corpus: Path, tmp_path: Path, text: str
 ) -> None:

@@ -159,11 +159,14 @@ def test_the_real_kernels_without_vnni(channels: int, isa: str) -> None:
     far = {
         how: float(
             subprocess.run(
-                [sys.executable, "-c", REAL, how, str(channels)], capture_output=True, text=True,
-                check=True, env={**os.environ, "ONEDNN_MAX_CPU_ISA": isa},
+                [sys.executable, "-c", REAL, how, str(channels)],
+                capture_output=True,
+                text=True,
+                check=True,
+                env={**os.environ, "ONEDNN_MAX_CPU_ISA": isa},
             ).stdout
         )
         for how in ("plain", "neighbours")
-    }  # fmt: skip
+    }
     assert far["neighbours"] < 0.01
     assert far["plain"] > 0.03

@@ -39,17 +39,27 @@ class Net(nn.Module):
 @given(
     st.lists(st.integers(0, 255), min_size=3, max_size=3),
     st.lists(st.floats(0.1, 2), min_size=3, max_size=3),
-    st.integers(1, 3), st.integers(0, 2), st.integers(0, 2), st.integers(1, 2), st.integers(1, 2),
-    st.booleans(), st.integers(0, 99),
-)  # fmt: skip
+    st.integers(1, 3),
+    st.integers(0, 2),
+    st.integers(0, 2),
+    st.integers(1, 2),
+    st.integers(1, 2),
+    st.booleans(),
+    st.integers(0, 99),
+)
 def test_the_first_convolution_takes_in_the_normalisation(
-    mean: list[int], std: list[float], kernel: int, rows: int, columns: int, stride: int,
-    dilation: int, bias: bool, seed: int,
-) -> None:  # fmt: skip
+    mean: list[int],
+    std: list[float],
+    kernel: int,
+    rows: int,
+    columns: int,
+    stride: int,
+    dilation: int,
+    bias: bool,
+    seed: int,
+) -> None:
     torch.manual_seed(seed)
-    convolution = nn.Conv2d(
-        3, 4, kernel, stride, (rows, columns), dilation=dilation, bias=bias
-    )  # fmt: skip
+    convolution = nn.Conv2d(3, 4, kernel, stride, (rows, columns), dilation=dilation, bias=bias)
     model = Net(Normalise([n / 255 for n in mean], std), convolution).eval()
     traced = trace(copy.deepcopy(model), "model")
     take_images_(traced)

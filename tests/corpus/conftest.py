@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 
 from compd.corpus import Record
-from compd.fuzz.findings import Answer
-from compd.fuzz.judge import Verdict
 from compd.images import pixel_hash
+from compd.search.findings import Answer
+from compd.search.judge import Verdict
 
 Entry = tuple[Record, Tensor, Tensor]
 MakeEntry = Callable[..., Entry]

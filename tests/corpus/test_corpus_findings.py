@@ -12,13 +12,17 @@ from tiny import tiny_pair, tiny_splits
 
 from compd.compress import Ptq
 from compd.corpus import Corpus, collect
-from compd.fuzz import Blackbox, Boundary, Compd, Dflare, Diva, Pgd, fuzz
-from compd.fuzz.judge import answers_of
+from compd.search import Blackbox, Boundary, Compd, Dflare, Diva, Pgd, fuzz
+from compd.search.judge import answers_of
 
 SEARCHES = [
-    Boundary(steps=4, climbs=2), Compd(steps=4), Diva(steps=6), Pgd(steps=6),
-    Blackbox(queries=60), Dflare(queries=60),
-]  # fmt: skip
+    Boundary(steps=4, climbs=2),
+    Compd(steps=4),
+    Diva(steps=6),
+    Pgd(steps=6),
+    Blackbox(queries=60),
+    Dflare(queries=60),
+]
 BOUNDS = [(None, "linf"), (2, "linf"), (12, "linf"), (50, "l2"), (300, "l2")]
 
 
@@ -36,9 +40,10 @@ def length(change, norm):
 
 @pytest.mark.parametrize("strategy", SEARCHES, ids=lambda config: type(config).__name__)
 @given(
-    bound=st.sampled_from(BOUNDS), goal=st.sampled_from(["first", "severe"]),
+    bound=st.sampled_from(BOUNDS),
+    goal=st.sampled_from(["first", "severe"]),
     random_seed=st.integers(0, 2**63 - 1),
-)  # fmt: skip
+)
 @settings(max_examples=4)
 def test_each_stored_file_deviates_and_is_in_the_bound(
     tmp_path_factory, strategy, bound, goal, random_seed
@@ -47,9 +52,15 @@ def test_each_stored_file_deviates_and_is_in_the_bound(
     folder = tmp_path_factory.mktemp("corpus")
     eps, norm = bound
     campaign = fuzz(
-        pair, seeds, strategy=strategy, eps=eps, norm=norm, goal=goal, random_seed=random_seed,
+        pair,
+        seeds,
+        strategy=strategy,
+        eps=eps,
+        norm=norm,
+        goal=goal,
+        random_seed=random_seed,
         limit=8,
-    )  # fmt: skip
+    )
     stored = sum(collect(campaign, Corpus(folder, create=True)))
     lines = [json.loads(line) for line in (folder / "metadata.jsonl").read_text().splitlines()]
     assert len(lines) == stored

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from compd.corpus.records import Minimised, Record, image_file
 from compd.errors import CompdError
-from compd.fuzz.findings import Answer
-from compd.fuzz.judge import Verdict
-from compd.printable import printable
+from compd.search.findings import Answer
+from compd.search.judge import Verdict
+from compd.text import printable
 
 SHARES = st.floats(0, 1)
 COUNTS = st.integers(0, 2**31 - 1)
@@ -239,8 +239,14 @@ def test_a_number_that_json_does_not_have_is_never_written(make_entry: Callable[
         record.to_line()
 
 
-MADE = Minimised(HASH, (900, 7), (2000, 12), (4, 8), (0.01, 0.002),
-                 {"trials": 400, "eps": None, "random_seed": 0})  # fmt: skip
+MADE = Minimised(
+    HASH,
+    (900, 7),
+    (2000, 12),
+    (4, 8),
+    (0.01, 0.002),
+    {"trials": 400, "eps": None, "random_seed": 0},
+)
 
 
 def test_what_an_entry_was_made_from_is_kept(make_entry: Callable[..., Any]) -> None:
@@ -255,11 +261,18 @@ def test_what_an_entry_was_made_from_is_kept(make_entry: Callable[..., Any]) -> 
 @pytest.mark.parametrize(
     "change",
     [
-        {"from": "../x"}, {"from": None}, {"pixels": [1]}, {"pixels": [1, 2, 3]},
-        {"pixels": [-1, 2]}, {"values": "ab"}, {"l2": [0.5, 2.0]}, {"linf": None},
-        {"settings": {}}, {"settings": {"trials": "9", "eps": None, "random_seed": 0}},
+        {"from": "../x"},
+        {"from": None},
+        {"pixels": [1]},
+        {"pixels": [1, 2, 3]},
+        {"pixels": [-1, 2]},
+        {"values": "ab"},
+        {"l2": [0.5, 2.0]},
+        {"linf": None},
+        {"settings": {}},
+        {"settings": {"trials": "9", "eps": None, "random_seed": 0}},
     ],
-)  # fmt: skip
+)
 def test_a_broken_origin_is_refused(make_entry: Callable[..., Any], change: Any) -> None:
     content = json.loads(make_entry(0, minimised=MADE)[0].to_line())
     content["minimised"] |= change

@@ -26,8 +26,8 @@ from torch import Tensor
 from compd.corpus import Corpus, Record
 from compd.corpus.records import image_file, seed_file
 from compd.errors import CompdError, CompdWarning
+from compd.files.storage import write_atomic
 from compd.images import encode_png
-from compd.storage import write_atomic
 
 MakeEntry = Callable[..., tuple[Record, Tensor, Tensor]]
 Mount = Callable[[str], Path]

@@ -11,10 +11,10 @@ import pytest
 from torch import Tensor
 
 from compd.corpus import Corpus, CorpusStats, Record, RowsUsed, rows_used, stats
-from compd.fuzz.findings import Answer
-from compd.fuzz.judge import Verdict
 from compd.images import pixel_hash
 from compd.report import contact_sheet
+from compd.search.findings import Answer
+from compd.search.judge import Verdict
 
 MakeEntry = Callable[..., tuple[Record, Tensor, Tensor]]
 

@@ -110,8 +110,11 @@ def test_what_is_no_file_is_not_opened(
     folder: Path, make_entry: MakeEntry, kind: str, which: str, refuses: Refuses
 ) -> None:
     record, image, seed = make_entry(0)
-    name = {"metadata": "metadata.jsonl", "image": image_file(record.sha256),
-            "seed": seed_file(record.seed_sha256)}[which]  # fmt: skip
+    name = {
+        "metadata": "metadata.jsonl",
+        "image": image_file(record.sha256),
+        "seed": seed_file(record.seed_sha256),
+    }[which]
     path = folder / name
     path.unlink()
     if kind == "pipe":
@@ -223,9 +226,12 @@ def test_ten_million_lines_are_counted_and_refused(folder: Path, refuses: Refuse
 
 @pytest.mark.parametrize("distinct", [False, True])
 def test_valid_lines_beyond_the_limit_are_refused(
-    folder: Path, make_entry: MakeEntry, distinct: bool, refuses: Refuses,
+    folder: Path,
+    make_entry: MakeEntry,
+    distinct: bool,
+    refuses: Refuses,
     monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
+) -> None:
     monkeypatch.setattr(lines, "MOST_LINES", 50)
     corpus = Corpus(folder)
     text = [make_entry(number if distinct else 0)[0].to_line() for number in range(2, 60)]
@@ -244,8 +250,10 @@ def test_records_beyond_the_memory_are_refused(
     monkeypatch.setattr(store, "_MOST_MEMORY", 1 << 20)
     line = json.loads((folder / "metadata.jsonl").read_text().splitlines()[0])
     for number in range(9):
-        _append(folder, (json.dumps(line | {"fingerprint": {"x": [[]] * 900, "n": number}})
-                         + "\n").encode())  # fmt: skip
+        _append(
+            folder,
+            (json.dumps(line | {"fingerprint": {"x": [[]] * 900, "n": number}}) + "\n").encode(),
+        )
     with refuses("fits into 1 MiB of memory", "line 10", "split it"):
         Corpus(folder)
 
@@ -275,9 +283,18 @@ def test_a_line_that_could_not_be_read_again_is_not_stored(
 
 @pytest.mark.parametrize(
     "broken",
-    [b"\0" * 40, b"\xff\xfe{}", b"[" * 100_000, b'{"a":' * 100_000, b"9" * 100_000, b"1e999",
-     b'{"file_name": 1, "file_name": 2}', b'"\\ud800"', b"\xef\xbb\xbf{}"],
-)  # fmt: skip
+    [
+        b"\0" * 40,
+        b"\xff\xfe{}",
+        b"[" * 100_000,
+        b'{"a":' * 100_000,
+        b"9" * 100_000,
+        b"1e999",
+        b'{"file_name": 1, "file_name": 2}',
+        b'"\\ud800"',
+        b"\xef\xbb\xbf{}",
+    ],
+)
 def test_a_hostile_line_is_named_in_one_line(folder: Path, broken: bytes, refuses: Refuses) -> None:
     _append(folder, broken + b"\n")
     with refuses("line 3", "remove that line"):
@@ -319,14 +336,21 @@ ESCAPES = "\x1b]0;owned\x07\x1b[2J\r\x9b31m\u202etac"
 def test_nothing_that_a_terminal_obeys_comes_out(make_entry: MakeEntry) -> None:
     record, _, _ = make_entry(0)
     hostile = replace(
-        record, seed_row=ESCAPES, seed_data=ESCAPES, norm=ESCAPES,
+        record,
+        seed_row=ESCAPES,
+        seed_data=ESCAPES,
+        norm=ESCAPES,
         original=replace(record.original, name=ESCAPES, top=((ESCAPES, 0.5),)),
-        strategy={"name": ESCAPES, ESCAPES: [ESCAPES]}, fingerprint={"engine": {ESCAPES: ESCAPES}},
+        strategy={"name": ESCAPES, ESCAPES: [ESCAPES]},
+        fingerprint={"engine": {ESCAPES: ESCAPES}},
         pair={"model": {"classes": [ESCAPES]}},
-    )  # fmt: skip
+    )
     read = Record.from_line(hostile.to_line())
-    assert not any(c in repr(vars(read)).replace("\\\\", "") for c in ESCAPES if not c.isalnum()
-                   and c not in "[];")  # fmt: skip
+    assert not any(
+        c in repr(vars(read)).replace("\\\\", "")
+        for c in ESCAPES
+        if not c.isalnum() and c not in "[];"
+    )
     assert read.original.name.startswith(r"\x1b]0;owned\x07")
     assert Record.from_line(read.to_line()) == read  # once is enough
 
@@ -366,9 +390,12 @@ def test_memory_stays_within_what_is_told(
     path = folder / image_file(make_entry(0)[0].sha256)
     path.write_bytes(make_png([bytes(3 * 4096)] * 4096, 4096, depth=8, colour=2))
     done = subprocess.run(
-        [sys.executable, "-c", _GROWTH, str(folder)], capture_output=True, text=True, check=True,
+        [sys.executable, "-c", _GROWTH, str(folder)],
+        capture_output=True,
+        text=True,
+        check=True,
         timeout=60,
-    )  # fmt: skip
+    )
     grown, estimated, picture = map(int, done.stdout.split())
     assert grown < estimated + 100  # one line while it is parsed
     assert estimated < 768

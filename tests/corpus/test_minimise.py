@@ -21,8 +21,8 @@ from tiny import tiny_pair, tiny_splits
 
 from compd.compress import Ptq
 from compd.corpus import Corpus, Effort, Record, collect, minimise, stats, verify
-from compd.fuzz import Boundary, Campaign, Settings, Verdict
 from compd.pair import Pair
+from compd.search import Boundary, Campaign, Settings, Verdict
 
 COARSE = Ptq(weight_bits=4)
 EFFORT = Effort(trials=60)
@@ -144,7 +144,7 @@ _KILLED = """
 import os, signal, sys
 import torch
 from compd.corpus import Corpus, Effort, minimise
-from compd.corpus.lockstep import Models
+from compd.corpus.batching import Models
 from compd.pair import Pair
 
 torch.set_num_threads(1)
@@ -177,8 +177,10 @@ def test_a_killed_run_goes_on_and_loses_nothing(
     done = subprocess.run(
         [sys.executable, "-c", _KILLED, source, target, tmp_path / "pair", *fatal],
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)},
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
     kills = [[int(word) for word in line.split()] for line in done.stdout.splitlines()]
     assert [number for number, _ in kills] == [signal.SIGKILL] * 4
@@ -266,7 +268,7 @@ def test_linf_never_rises_where_that_is_asked_for(source: Path, pair: Pair, tmp_
 
 
 def test_ties_are_no_flips(source: Path, pair: Pair) -> None:
-    from compd.corpus.lockstep import Models
+    from compd.corpus.batching import Models
     from compd.corpus.trials import Outcome
 
     class Tied:
@@ -275,8 +277,9 @@ def test_ties_are_no_flips(source: Path, pair: Pair) -> None:
         def run(self, images: torch.Tensor) -> torch.Tensor:
             return torch.ones(len(images), 3)
 
-    models = Models(Pair(pair.spec, pair.original, pair.shadow, device=pair.device,
-                         deployed=Tied()))  # fmt: skip
+    models = Models(
+        Pair(pair.spec, pair.original, pair.shadow, device=pair.device, deployed=Tied())
+    )
     images = tiny_splits().seeds.images[:4]
     labels = pair.reference.run(images).argmax(1)
     assert models.outcomes(images, labels, (labels + 1) % 3) == [Outcome.SHORT] * 4

@@ -42,11 +42,17 @@ def test_the_identity_depends_on_what_changes_the_pixels() -> None:
 
 def test_the_splits_of_the_digits_are_a_property_of_the_data() -> None:
     splits = Splits(load_data("digits", channels=1, size=8))
-    sizes = {name: len(getattr(splits, name)) for name in
-             ("train", "calibration", "selection", "seeds", "heldout")}  # fmt: skip
+    sizes = {
+        name: len(getattr(splits, name))
+        for name in ("train", "calibration", "selection", "seeds", "heldout")
+    }
     assert sizes == {
-        "train": 865, "calibration": 107, "selection": 107, "seeds": 359, "heldout": 359,
-    }  # fmt: skip
+        "train": 865,
+        "calibration": 107,
+        "selection": 107,
+        "seeds": 359,
+        "heldout": 359,
+    }
     assert splits.seeds.rows == "all[1079:1438]"
 
 

@@ -76,9 +76,11 @@ def test_the_other_column_name_and_plain_bytes(
 ) -> None:
     images = make_images(3, channels=1)
     file = make_parquet(
-        tmp_path / "x.parquet", (0, 1, 0), images=[encode_png(image) for image in images],
+        tmp_path / "x.parquet",
+        (0, 1, 0),
+        images=[encode_png(image) for image in images],
         columns=("image", "label"),
-    )  # fmt: skip
+    )
     assert torch.equal(load_data(str(file), channels=1).train.images, images)
 
 

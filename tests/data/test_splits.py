@@ -40,9 +40,11 @@ def rows_of(splits: Splits) -> dict[str, list[str]]:
 
 
 @given(
-    n=st.integers(20, 2000), test=st.one_of(st.none(), st.integers(2, 300)),
-    ordered=st.booleans(), seed=st.integers(0, 9),
-)  # fmt: skip
+    n=st.integers(20, 2000),
+    test=st.one_of(st.none(), st.integers(2, 300)),
+    ordered=st.booleans(),
+    seed=st.integers(0, 9),
+)
 def test_splits_are_disjoint_and_together_are_all(
     n: int, test: int | None, ordered: bool, seed: int
 ) -> None:
@@ -109,9 +111,13 @@ def test_too_few_images_for_five_splits(refuses: Any) -> None:
 
 @pytest.mark.parametrize(
     ("labels", "culprits"),
-    [([1, 1, 1], ("at least two classes", "got 1")), ([], ("got 0",)), ([0, 3], ("0..2", "0..3")),
-     ([-1, 1], ("0..2", "-1..1"))],
-)  # fmt: skip
+    [
+        ([1, 1, 1], ("at least two classes", "got 1")),
+        ([], ("got 0",)),
+        ([0, 3], ("0..2", "0..3")),
+        ([-1, 1], ("0..2", "-1..1")),
+    ],
+)
 def test_labels_that_make_no_sense(
     labels: list[int], culprits: tuple[str, ...], refuses: Any
 ) -> None:

@@ -87,9 +87,12 @@ def test_a_module_without_the_factory(module: Module, refuses: Any) -> None:
 
 @pytest.mark.parametrize(
     ("source", "culprit"),
-    [("def make(:\n", "SyntaxError"), ("import no_such_package\n", "no_such_package"),
-     ("raise ValueError('line one\\nline two')\n", "ValueError: line one line two")],
-)  # fmt: skip
+    [
+        ("def make(:\n", "SyntaxError"),
+        ("import no_such_package\n", "no_such_package"),
+        ("raise ValueError('line one\\nline two')\n", "ValueError: line one line two"),
+    ],
+)
 def test_a_module_that_cannot_be_imported(
     module: Module, refuses: Any, source: str, culprit: str
 ) -> None:
@@ -110,9 +113,11 @@ def test_a_factory_that_raises(module: Module, refuses: Any) -> None:
         "def open_weights(path):\n    raise FileNotFoundError(f'no {path}')\n"
     )
     with refuses(
-        f"'{name}:make'", "FileNotFoundError: no w.pt", f"{file.name}:5",
+        f"'{name}:make'",
+        "FileNotFoundError: no w.pt",
+        f"{file.name}:5",
         "raise FileNotFoundError(f'no {path}')",
-    ):  # fmt: skip
+    ):
         load_factory(f"{name}:make")
 
 
@@ -127,9 +132,13 @@ def test_a_factory_that_returns_no_module(
 
 @pytest.mark.parametrize(
     ("returned", "culprit"),
-    [("self.linear(x.mean((2, 3)))[:, :2]", "(2, 2)"), ("self.linear(x.mean((2, 3)))[0]", "(3,)"),
-     ("(x, x)", "tuple"), ("self.linear(x.mean((2, 3))) / 0", "finite logits")],
-)  # fmt: skip
+    [
+        ("self.linear(x.mean((2, 3)))[:, :2]", "(2, 2)"),
+        ("self.linear(x.mean((2, 3)))[0]", "(3,)"),
+        ("(x, x)", "tuple"),
+        ("self.linear(x.mean((2, 3))) / 0", "finite logits"),
+    ],
+)
 def test_output_of_the_wrong_kind(
     module: Module, refuses: Any, returned: str, culprit: str
 ) -> None:

@@ -78,9 +78,12 @@ def test_no_image_is_no_answer() -> None:
 
 
 @given(
-    st.integers(0, 2 * ROWS), st.sampled_from([(), (1,), (3,)]), st.integers(1, 600),
-    st.integers(1, 20), st.booleans(),
-)  # fmt: skip
+    st.integers(0, 2 * ROWS),
+    st.sampled_from([(), (1,), (3,)]),
+    st.integers(1, 600),
+    st.integers(1, 20),
+    st.booleans(),
+)
 def test_products(rows: int, more: tuple[int, ...], k: int, m: int, bias: bool) -> None:
     torch.manual_seed(rows)
     x, weight = torch.rand(rows, *more, k), torch.rand(m, k)

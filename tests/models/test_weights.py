@@ -224,9 +224,10 @@ TENSORS = st.builds(
     lambda seed, shape, dtype: torch.from_numpy(
         np.random.default_rng(seed).integers(0, 100, shape).astype(dtype)
     ),
-    st.integers(0, 99), st.lists(st.integers(0, 3), max_size=3),
+    st.integers(0, 99),
+    st.lists(st.integers(0, 3), max_size=3),
     st.sampled_from(["float32", "float16", "int64", "uint8"]),
-)  # fmt: skip
+)
 
 
 @given(st.dictionaries(st.text(max_size=3), TENSORS, max_size=4), st.randoms(use_true_random=False))
@@ -253,9 +254,14 @@ def test_a_state_hash_sees_each_value(state: dict[str, Tensor], data: st.DataObj
 def test_a_state_hash_sees_names_shapes_dtypes_and_extras() -> None:
     base = torch.zeros(4)
     states: list[dict[str, Any]] = [
-        {"a": base}, {"b": base}, {"a": base.view(2, 2)}, {"a": base.int()}, {"a": base, "b": None},
-        {"a": base, "b": torch.qint8}, {},
-    ]  # fmt: skip
+        {"a": base},
+        {"b": base},
+        {"a": base.view(2, 2)},
+        {"a": base.int()},
+        {"a": base, "b": None},
+        {"a": base, "b": torch.qint8},
+        {},
+    ]
     assert len({state_hash(state) for state in states}) == len(states)
 
 

@@ -32,9 +32,14 @@ def test_each_network_answers_with_finite_logits_and_can_be_traced(
 
 @pytest.mark.parametrize(
     ("name", "parameters"),
-    [("vgg11", 9_231_114), ("resnet18", 11_173_962), ("densenet121", 6_956_298),
-     ("resnet20", 269_722), ("lenet5", 62_006)],
-)  # fmt: skip
+    [
+        ("vgg11", 9_231_114),
+        ("resnet18", 11_173_962),
+        ("densenet121", 6_956_298),
+        ("resnet20", 269_722),
+        ("lenet5", 62_006),
+    ],
+)
 def test_the_default_width_is_that_of_the_paper(name: str, parameters: int) -> None:
     model = build_zoo_model(name, classes=10)
     assert sum(p.numel() for p in model.parameters()) == parameters
@@ -69,9 +74,13 @@ def test_an_unknown_name_lists_the_known_ones(name: str, near: str, refuses: Any
 
 @pytest.mark.parametrize(
     ("wrong", "culprit"),
-    [({"width": 0}, "width=0"), ({"classes": 1}, "classes=1"), ({"mean": (0.5,)}, "mean=(0.5,)"),
-     ({"channels": 1}, "1 channels")],
-)  # fmt: skip
+    [
+        ({"width": 0}, "width=0"),
+        ({"classes": 1}, "classes=1"),
+        ({"mean": (0.5,)}, "mean=(0.5,)"),
+        ({"channels": 1}, "1 channels"),
+    ],
+)
 def test_arguments_that_make_no_sense(wrong: dict[str, Any], culprit: str, refuses: Any) -> None:
     with refuses(culprit):
         build_zoo_model("lenet5", **{"classes": 10, **wrong})

@@ -10,10 +10,10 @@ from tiny import CPU, tiny_original, tiny_spec, tiny_splits
 from torch import nn
 
 from compd.compress import Prune
-from compd.fuzz import Blackbox, Boundary, Compd, Dflare, Diva, Pgd, fuzz
 from compd.models.inputs import to_input
 from compd.pair import Pair
 from compd.runtimes import FloatRuntime
+from compd.search import Blackbox, Boundary, Compd, Dflare, Diva, Pgd, fuzz
 
 CEILING = 0.97  # quantile of what the layer gives on clean images, beyond which it saturates
 
@@ -104,14 +104,24 @@ def test_blackbox_finds_a_ceiling_that_no_shadow_shows():
 
 
 SEARCHES = [
-    Boundary(steps=6, climbs=2), Boundary(steps=4, climbs=2, coverage="channel"),
-    Compd(steps=3, coverage="neuron"), Diva(steps=4), Pgd(steps=4),
-    Blackbox(queries=60), Dflare(queries=40),
-]  # fmt: skip
-BOUNDS = st.sampled_from([
-    {"eps": None}, {"eps": 1}, {"eps": 16}, {"eps": 255}, {"eps": 40, "norm": "l2"},
-    {"eps": 2000, "norm": "l2"},
-])  # fmt: skip
+    Boundary(steps=6, climbs=2),
+    Boundary(steps=4, climbs=2, coverage="channel"),
+    Compd(steps=3, coverage="neuron"),
+    Diva(steps=4),
+    Pgd(steps=4),
+    Blackbox(queries=60),
+    Dflare(queries=40),
+]
+BOUNDS = st.sampled_from(
+    [
+        {"eps": None},
+        {"eps": 1},
+        {"eps": 16},
+        {"eps": 255},
+        {"eps": 40, "norm": "l2"},
+        {"eps": 2000, "norm": "l2"},
+    ]
+)
 
 
 @pytest.mark.parametrize("strategy", SEARCHES, ids=lambda s: type(s).__name__)

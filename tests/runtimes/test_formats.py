@@ -58,9 +58,14 @@ def test_integers_are_the_nearest(
 
 @pytest.mark.parametrize(
     ("dtype", "grid", "low"),
-    [("uint8", None, 0), ("uint8", Grid(1 / 255, 0), 0), ("int8", Grid(1 / 255, -128), -128),
-     ("int8", None, -128), ("uint8", Grid(2 / 255, 128), 0)],
-)  # fmt: skip
+    [
+        ("uint8", None, 0),
+        ("uint8", Grid(1 / 255, 0), 0),
+        ("int8", Grid(1 / 255, -128), -128),
+        ("int8", None, -128),
+        ("uint8", Grid(2 / 255, 128), 0),
+    ],
+)
 def test_integers_that_are_the_levels(dtype: str, grid: Grid | None, low: int) -> None:
     """The usual 8-bit inputs lose nothing: each level has an integer of its own."""
     got = form(dtype=dtype, grid=grid, range=range_of(dtype, grid)).encode(IMAGES)
@@ -129,7 +134,7 @@ def test_wishes() -> None:
         ({"range": (1.0, 0.0)}, "range"),
         ({"std": (0.0,)}, "std"),
     ],
-)  # fmt: skip
+)
 def test_wrong_wishes(refuses: Refuses, wrong: dict[str, object], culprit: str) -> None:
     with refuses("expected", culprit):
         Wish(**wrong)  # type: ignore[arg-type]

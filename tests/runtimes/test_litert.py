@@ -10,10 +10,10 @@ import torch
 from PIL import Image
 
 from compd.errors import CompdError
-from compd.fuzz import Blackbox, fuzz
-from compd.given import pair_of_files
-from compd.preflight import check
+from compd.pair.from_files import pair_of_files
+from compd.pair.preflight import check
 from compd.runtimes import Wish, open_file
+from compd.search import Blackbox, fuzz
 
 Refuses = Callable[..., Any]
 ASSETS = Path(__file__).parents[1] / "assets"
@@ -136,11 +136,16 @@ def alone(path: Path, image: torch.Tensor) -> np.ndarray:
 @pytest.mark.parametrize(
     "wish",
     [
-        {}, {"range": (0.0, 1.0)}, {"layout": "NHWC"}, {"output": "probs"}, {"bgr": False},
-        {"mean": (0.0,), "std": (1.0,)}, {"range": (0.0, 1.0), "layout": "NHWC", "bgr": True},
+        {},
+        {"range": (0.0, 1.0)},
+        {"layout": "NHWC"},
+        {"output": "probs"},
+        {"bgr": False},
+        {"mean": (0.0,), "std": (1.0,)},
+        {"range": (0.0, 1.0), "layout": "NHWC", "bgr": True},
     ],
     ids=str,
-)  # fmt: skip
+)
 def test_a_few_photographs_without_labels(
     photographs: tuple[int, Path], wish: dict[str, Any]
 ) -> None:

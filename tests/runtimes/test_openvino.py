@@ -10,7 +10,7 @@ import torch
 from tiny import tiny_splits
 from tiny_files import onnx_files
 
-from compd.given import pair_of_files
+from compd.pair.from_files import pair_of_files
 from compd.runtimes import open_file
 
 Refuses = Callable[..., Any]

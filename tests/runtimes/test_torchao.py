@@ -14,10 +14,10 @@ from tiny import CLASSES, CPU, SIZE, tiny_original, tiny_pair, tiny_spec, tiny_s
 from tiny_files import onnx_files, photos
 
 from compd.compress import Prune
-from compd.export import export
-from compd.given import deployed_as, pair_of_files
+from compd.exporting import export
 from compd.pair import Pair
-from compd.preflight import check
+from compd.pair.from_files import deployed_as, pair_of_files
+from compd.pair.preflight import check
 from compd.runtimes import FileRuntime, FloatRuntime, Wish, open_file
 
 pytest.importorskip("torchao", reason="needs the extra torchao")
@@ -112,9 +112,11 @@ def test_a_network_that_flattens_what_a_convolution_answers(tmp_path: Path) -> N
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         net = torch.nn.Sequential(
-            torch.nn.Conv2d(3, 4, 3, stride=4), torch.nn.ReLU(), torch.nn.Flatten(),
+            torch.nn.Conv2d(3, 4, 3, stride=4),
+            torch.nn.ReLU(),
+            torch.nn.Flatten(),
             torch.nn.Linear(64, 3),
-        ).eval()  # fmt: skip
+        ).eval()
     judge = FloatRuntime(net, CPU)
     pair = Pair(tiny_spec(Prune()), net, None, device=CPU, deployed=judge)
     done = export(pair, "torchao", tmp_path / "a.pt2", splits=tiny_splits())

@@ -31,9 +31,12 @@ print(told, faults())
 
 def run(mode: str, **environment: str) -> list[str]:
     found = subprocess.run(
-        [sys.executable, "-c", FAULTS, mode], capture_output=True, text=True, check=True,
+        [sys.executable, "-c", FAULTS, mode],
+        capture_output=True,
+        text=True,
+        check=True,
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), **environment},
-    )  # fmt: skip
+    )
     return found.stdout.split()
 
 

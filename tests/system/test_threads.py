@@ -113,9 +113,12 @@ print(throttle.on)
 def test_where_no_thread_can_be_started_nothing_ends() -> None:
     libgomp()
     done = subprocess.run(
-        [sys.executable, "-c", LIMITED], capture_output=True, text=True, check=False,
+        [sys.executable, "-c", LIMITED],
+        capture_output=True,
+        text=True,
+        check=False,
         env={"PYTHONPATH": str(Path(__file__).parents[2])},
-    )  # fmt: skip
+    )
     assert (done.returncode, done.stdout) == (0, "False\n"), done.stderr
 
 
@@ -166,9 +169,12 @@ print(alone, sleeps())
 def test_threads_sleep_at_barriers_while_it_is_on() -> None:
     libgomp()
     found = subprocess.run(
-        [sys.executable, "-c", SWITCHES], capture_output=True, text=True, check=True,
+        [sys.executable, "-c", SWITCHES],
+        capture_output=True,
+        text=True,
+        check=True,
         env={"PATH": "", "PYTHONPATH": str(Path(__file__).parents[2])},
-    )  # fmt: skip
+    )
     _, throttled = map(int, found.stdout.split())
     assert throttled >= 90
 
@@ -191,7 +197,10 @@ def test_the_environment_has_the_last_word() -> None:
     code = "from compd.system.threads import throttle_spinning; print(throttle_spinning())"
     for name, value in (("OMP_WAIT_POLICY", "ACTIVE"), ("GOMP_SPINCOUNT", "5")):
         found = subprocess.run(
-            [sys.executable, "-c", code], capture_output=True, text=True, check=True,
+            [sys.executable, "-c", code],
+            capture_output=True,
+            text=True,
+            check=True,
             env={"PYTHONPATH": str(Path(__file__).parents[2]), name: value},
-        )  # fmt: skip
+        )
         assert found.stdout.strip() == "False"

@@ -14,8 +14,8 @@ from tiny import CPU, tiny_original, tiny_pair, tiny_spec, tiny_splits
 
 from compd.compress import Prune
 from compd.corpus import Corpus, collect
-from compd.fuzz import fuzz
 from compd.pair import Pair
+from compd.search import fuzz
 
 TESTS = Path(__file__).parent.parent
 RunPytest = Callable[..., pytest.RunResult]

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tiny import tiny_pair, tiny_splits
 
 from compd.corpus import Corpus, verify
-from compd.fuzz import Verdict
+from compd.search import Verdict
 from compd.testing import (
     Candidate,
     CorpusDatabase,
@@ -19,7 +19,7 @@ from compd.testing import (
     corpus_images,
     perturbed,
     seeds,
-)  # fmt: skip
+)
 from compd.testing.sources import _Rows
 
 

@@ -52,9 +52,16 @@ def test_what_hypofuzz_finds_is_replayed_by_pytest(project: Path, tmp_path: Path
     path = [str(TESTS), str(TESTS.parent), os.environ.get("PYTHONPATH", "")]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, path))}
     command = [
-        sys.executable, "-c", "from hypothesis.extra.cli import main; main()",
-        "fuzz", "--no-dashboard", "-n", "1", "--", "test_theirs.py",
-    ]  # fmt: skip
+        sys.executable,
+        "-c",
+        "from hypothesis.extra.cli import main; main()",
+        "fuzz",
+        "--no-dashboard",
+        "-n",
+        "1",
+        "--",
+        "test_theirs.py",
+    ]
     log = tmp_path / "log.txt"
     with log.open("w") as out:
         # Its workers outlive it when it is ended, so that all of them are, as one group.

@@ -15,9 +15,9 @@ from tiny import tiny_original, tiny_pair, tiny_spec
 
 from compd.compress import Prune
 from compd.corpus import Corpus, Record
-from compd.fuzz import Judge
 from compd.images import pixel_hash
 from compd.pair import Pair
+from compd.search import Judge
 from compd.testing import replays
 from compd.testing.replays import Replays
 
@@ -162,11 +162,13 @@ def test_workers_share_the_tests(run, options):
         (["--compd-corpus", "CORPUS"], "expected one pair, got 0; name it with --compd-pair"),
         (["--compd-corpus", "CORPUS", "--compd-pair", "nowhere"], "expected a pair directory"),
         (["--compd-corpus", "CORPUS", "--compd-pair", "no:thing"], "to return a compd.Pair"),
-        (["--compd-corpus", "CORPUS", "--compd-pair", "PAIR", "--compd-baseline", "none.txt"],
-         "none.txt"),
+        (
+            ["--compd-corpus", "CORPUS", "--compd-pair", "PAIR", "--compd-baseline", "none.txt"],
+            "none.txt",
+        ),
         (["compd::found"], "name it with --compd-corpus"),
     ],
-)  # fmt: skip
+)
 def test_a_wrong_option_is_one_line_and_exit_code_4(run, project, pytester, args, said, workers):
     if workers:
         pytest.importorskip("xdist")

@@ -122,11 +122,15 @@ def test_shrinking_leaves_the_patches_that_matter():
 
 @given(
     st.builds(
-        Patch, st.just(1000), st.sampled_from(["square", "wave", "grain"]), st.integers(0, 63),
-        st.tuples(st.integers(0, 63), st.integers(0, 63)), st.integers(0, 7),
+        Patch,
+        st.just(1000),
+        st.sampled_from(["square", "wave", "grain"]),
+        st.integers(0, 63),
+        st.tuples(st.integers(0, 63), st.integers(0, 63)),
+        st.integers(0, 7),
     ),
     st.tuples(st.sampled_from([1, 3]), st.integers(1, 40), st.integers(1, 40)),
-)  # fmt: skip
+)
 @QUICK
 def test_patterns_fit_any_size(patch, shape):
     pattern = patch.pattern(torch.Size(shape))
@@ -189,9 +193,12 @@ def test_what_makes_no_sense_is_refused(refuses):
     with refuses("most={'blur': 0}"):
         shifted(clean, most={"blur": 0})
     blind = Pair(
-        tiny_spec(Prune()), tiny_original(), None, device=torch.device("cpu"),
+        tiny_spec(Prune()),
+        tiny_original(),
+        None,
+        device=torch.device("cpu"),
         deployed=tiny_pair().deployed,
-    )  # fmt: skip
+    )
     with refuses("shadow"):
         perturbed(clean, towards=blind)
 

@@ -54,8 +54,9 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     target = work / "site"
     subprocess.run(
         [*pip, "install", "-q", "--no-deps", "--no-index", "--target", str(target), str(wheel)],
-        check=True, capture_output=True,
-    )  # fmt: skip
+        check=True,
+        capture_output=True,
+    )
     return target
 
 
@@ -69,10 +70,26 @@ def test_plugin_and_strategies_work_from_the_wheel(
     shutil.copy(ROOT / "tests" / "tiny.py", folder)  # the network of the pair
     environment = {**os.environ, "PYTHONPATH": str(installed)}
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "--rootdir", ".", "--compd-corpus", "found",
-         "--compd-pair", "pair", "-p", "no:cacheprovider"],
-        cwd=folder, env=environment, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-q",
+            "--rootdir",
+            ".",
+            "--compd-corpus",
+            "found",
+            "--compd-pair",
+            "pair",
+            "-p",
+            "no:cacheprovider",
+        ],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert "9 failed, 1 passed" in done.stdout, done.stdout + done.stderr
     assert "FAILED compd::found::" in done.stdout
     assert "FAILED test_theirs.py::test_property" in done.stdout

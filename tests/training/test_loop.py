@@ -31,10 +31,15 @@ def split(n: int, seed: int = 0) -> Split:
     for image, label in zip(images, labels, strict=True):
         image[:, :, 4 * label : 4 * label + 4] += 127
     return Split(
-        data="halves", name="train", source="all", start=0, shuffled=False,
-        images=torch.from_numpy(images.astype(np.uint8)), labels=torch.from_numpy(labels),
+        data="halves",
+        name="train",
+        source="all",
+        start=0,
+        shuffled=False,
+        images=torch.from_numpy(images.astype(np.uint8)),
+        labels=torch.from_numpy(labels),
         index=torch.arange(n),
-    )  # fmt: skip
+    )
 
 
 def model(seed: int = 0) -> nn.Module:
@@ -61,9 +66,10 @@ def interrupt_after(steps: int) -> Any:
 
 
 @given(
-    st.integers(2, 400), st.sampled_from([0.0, 0.1, 0.25, 0.5, 0.9]),
+    st.integers(2, 400),
+    st.sampled_from([0.0, 0.1, 0.25, 0.5, 0.9]),
     st.sampled_from([0.01, 0.1, 1]),
-)  # fmt: skip
+)
 def test_the_learning_rate_rises_then_falls(total: int, warmup: float, peak: float) -> None:
     config = TrainConfig(lr=peak, warmup=warmup)
     rates = [lr_at(step, total, config) for step in range(total)]
@@ -84,9 +90,14 @@ def test_the_learning_rate_at_its_ends() -> None:
 
 @pytest.mark.parametrize(
     ("wrong", "culprit"),
-    [({"epochs": 0}, "epochs=0"), ({"batch": 1}, "batch=1"), ({"lr": 0.0}, "lr=0.0"),
-     ({"lr": float("nan")}, "lr=nan"), ({"cutout": -1}, "cutout=-1")],
-)  # fmt: skip
+    [
+        ({"epochs": 0}, "epochs=0"),
+        ({"batch": 1}, "batch=1"),
+        ({"lr": 0.0}, "lr=0.0"),
+        ({"lr": float("nan")}, "lr=nan"),
+        ({"cutout": -1}, "cutout=-1"),
+    ],
+)
 def test_a_config_that_makes_no_sense(wrong: dict[str, Any], culprit: str, refuses: Any) -> None:
     with refuses(culprit):
         TrainConfig(**wrong)
@@ -194,9 +205,11 @@ def test_frozen_parameters_and_hooks() -> None:
     statistics = net.get_buffer("net.bn1.running_mean").clone()
     steps: list[tuple[int, int]] = []
     fit(
-        net, replace(CONFIG, epochs=2), train_mode=nn.Module.eval,
+        net,
+        replace(CONFIG, epochs=2),
+        train_mode=nn.Module.eval,
         before_step=lambda step, total: steps.append((step, total)),
-    )  # fmt: skip
+    )
     assert steps == [(step, 8) for step in range(8)]
     assert torch.equal(net.get_parameter("net.conv1.weight"), before)
     assert torch.equal(net.get_buffer("net.bn1.running_mean"), statistics)
@@ -208,9 +221,13 @@ def test_fewer_rows_than_a_batch_make_one_batch() -> None:
 
 
 @given(
-    st.integers(0, 3), st.booleans(), st.integers(0, 999), st.integers(1, 6), st.integers(2, 6),
+    st.integers(0, 3),
+    st.booleans(),
+    st.integers(0, 999),
+    st.integers(1, 6),
+    st.integers(2, 6),
     st.sampled_from([1, 3]),
-)  # fmt: skip
+)
 def test_augmentation_shifts_and_mirrors_and_nothing_else(
     pad: int, mirror: bool, seed: int, height: int, width: int, channels: int
 ) -> None:
@@ -233,9 +250,12 @@ def test_augmentation_shifts_and_mirrors_and_nothing_else(
 
 
 @given(
-    st.integers(0, 9), st.integers(0, 999), st.integers(1, 6), st.integers(2, 6),
+    st.integers(0, 9),
+    st.integers(0, 999),
+    st.integers(1, 6),
+    st.integers(2, 6),
     st.sampled_from([1, 3]),
-)  # fmt: skip
+)
 def test_cutout_blacks_out_one_square_and_nothing_else(
     side: int, seed: int, height: int, width: int, channels: int
 ) -> None:

@@ -1,0 +1,1 @@
+"""What commands take from the command line, and how it becomes library arguments."""

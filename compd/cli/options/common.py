@@ -1,0 +1,187 @@
+"""Options that several commands share, and how they become library arguments.
+
+Nothing here imports torch: ``compd --help`` has to come at once.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from compd.errors import CompdError
+
+__all__ = [
+    "ActivationBits",
+    "AllowFloat",
+    "Amount",
+    "BaselineFile",
+    "Batch",
+    "Bgr",
+    "Channels",
+    "CompressKind",
+    "CorpusDir",
+    "Data",
+    "Deployed",
+    "DeployedInput",
+    "Device",
+    "Engine",
+    "Epochs",
+    "FineTuneEpochs",
+    "FineTuneLr",
+    "JsonFile",
+    "Labels",
+    "Layout",
+    "Mean",
+    "Model",
+    "Original",
+    "Output",
+    "PairDir",
+    "Range",
+    "SearchEps",
+    "SearchGoal",
+    "SearchNorm",
+    "SearchStrategy",
+    "Size",
+    "Std",
+    "Threads",
+    "Trust",
+    "WeightBits",
+    "Weights",
+    "Width",
+    "floats",
+]
+
+Model = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        help="vgg11, resnet18, densenet121, resnet20, lenet5, or pkg.module:factory. "
+        "Default: resnet18.",
+    ),
+]
+Weights = Annotated[
+    Path | None, typer.Option("--weights", help="Weights of the original (.safetensors, .pt).")
+]
+Data = Annotated[
+    str | None,
+    typer.Option(
+        "--data",
+        help="digits, an image folder, parquet files (folder or glob), or a Hugging Face name. "
+        "Default: digits.",
+    ),
+]
+Width = Annotated[int | None, typer.Option("--width", help="Base channels of a zoo model.")]
+Channels = Annotated[int, typer.Option("--channels", help="3 for RGB, 1 for grey.")]
+Size = Annotated[int | None, typer.Option("--size", help="Scale images to this size.")]
+Mean = Annotated[
+    str | None, typer.Option("--mean", help="Normalisation in front, such as 0.49,0.48,0.45.")
+]
+Std = Annotated[str | None, typer.Option("--std", help="The same for the standard deviation.")]
+Epochs = Annotated[int | None, typer.Option("--epochs", help="Epochs of training the original.")]
+CompressKind = Annotated[
+    str | None, typer.Option("--compress", help="qat, ptq or prune. Default: qat.")
+]
+Engine = Annotated[
+    str | None,
+    typer.Option("--engine", help="int8 engine: x86, fbgemm, onednn or qnnpack. Default: x86."),
+]
+WeightBits = Annotated[
+    int | None, typer.Option("--weight-bits", help="8 or 7; ptq: down to 4 (simulated below 7).")
+]
+ActivationBits = Annotated[
+    int | None,
+    typer.Option(
+        "--activation-bits",
+        help="7, PyTorch's default for x86, or 8: nearer to the original, and no kernel overflows.",
+    ),
+]
+Amount = Annotated[
+    float | None, typer.Option("--amount", help="prune: share of weights removed, 0.75.")
+]
+FineTuneEpochs = Annotated[
+    int | None, typer.Option("--fine-tune-epochs", help="qat, prune: epochs of fine-tuning.")
+]
+FineTuneLr = Annotated[
+    float | None, typer.Option("--fine-tune-lr", help="qat, prune: peak learning rate.")
+]
+PairDir = Annotated[
+    Path | None, typer.Option("--pair", help="A pair's directory, from: compd compress --out DIR.")
+]
+CorpusDir = Annotated[Path | None, typer.Option("--corpus", help="The corpus's directory.")]
+BaselineFile = Annotated[
+    Path | None, typer.Option("--baseline", help="Default: baseline.txt in the corpus's folder.")
+]
+# of a gate and of a hunt, where what is left out is the corpus's own
+SearchStrategy = Annotated[
+    str | None, typer.Option("--strategy", help="As of compd fuzz. Default: the corpus's own.")
+]
+SearchGoal = Annotated[
+    str | None, typer.Option("--goal", help="first or severe. Default: the corpus's own.")
+]
+SearchEps = Annotated[
+    int | None, typer.Option("--eps", help="Bound in levels of 255. Default: the corpus's own.")
+]
+SearchNorm = Annotated[
+    str | None, typer.Option("--norm", help="linf or l2. Default: the corpus's own.")
+]
+JsonFile = Annotated[Path | None, typer.Option("--json", help="Also write the result as JSON.")]
+Original = Annotated[
+    Path | None,
+    typer.Option("--original", help="The float model's file (.onnx, .tflite, .xml), not of a zoo."),
+]
+Deployed = Annotated[
+    Path | None,
+    typer.Option(
+        "--deployed",
+        help="The file that ships: .onnx, .tflite, .xml, .pt2, or .jsonl of recorded outputs. With "
+        "--original, or instead of the deployed model of --pair or --model.",
+    ),
+]
+Labels = Annotated[
+    Path | None, typer.Option("--labels", help="Text file: one class name a line, in order.")
+]
+Layout = Annotated[
+    str | None, typer.Option("--layout", help="NCHW or NHWC, where a file does not tell.")
+]
+Range = Annotated[
+    str | None, typer.Option("--range", help="What levels 0 and 255 become: 0,1; 0,255; or -1,1.")
+]
+Bgr = Annotated[bool, typer.Option("--bgr", help="The files take blue first.")]
+Output = Annotated[
+    str | None, typer.Option("--output", help="logits or probs, where a file does not tell.")
+]
+DeployedInput = Annotated[
+    str | None,
+    typer.Option(
+        "--deployed-input",
+        help="What holds for the deployed file alone: 'layout=NHWC range=-1,1 bgr'.",
+    ),
+]
+Trust = Annotated[
+    bool,
+    typer.Option(
+        "--trust", help="Open what can run code: .pt2 files, a pair or corpus of a factory's model."
+    ),
+]
+AllowFloat = Annotated[
+    bool, typer.Option("--allow-float", help="The deployed file is meant to be float32.")
+]
+Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1, …")]
+Threads = Annotated[
+    int | None, typer.Option("--threads", help="CPU threads. Default: all that we may use.")
+]
+Batch = Annotated[int | None, typer.Option("--batch", help="Images a batch.")]
+
+
+def floats(text: str | None, name: str) -> tuple[float, ...] | None:
+    """Parse ``0.49,0.48,0.45``."""
+    if text is None:
+        return None
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError as error:
+        raise CompdError(
+            f"expected {name} as numbers with commas (0.49,0.48,0.45), got {name}={text!r}"
+        ) from error

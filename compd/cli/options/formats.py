@@ -1,0 +1,65 @@
+"""What the command line says of how files take images."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from compd.cli.options import common as o
+from compd.errors import CompdError, unknown
+
+if TYPE_CHECKING:
+    from compd.runtimes import Wish
+
+__all__ = ["wish_of", "words_of"]
+
+_WORDS = ("layout", "range", "mean", "std", "bgr", "output")
+
+
+def wish_of(said: Mapping[str, str | None], *, trust: bool = False) -> Wish:
+    """Parse options by name; those that are missing or None are left to the file.
+
+    Raises:
+        CompdError: if a value makes no sense.
+    """
+    from compd.runtimes import Wish
+
+    if (said.get("mean") is None) != (said.get("std") is None):
+        raise CompdError(
+            f"expected --mean and --std together, got mean={said.get('mean')} and "
+            f"std={said.get('std')}"
+        )
+    bgr = said.get("bgr")
+    return Wish(
+        said.get("layout"),
+        _range(said.get("range")),
+        o.floats(said.get("mean"), "mean"),
+        o.floats(said.get("std"), "std"),
+        None if bgr is None else bgr != "no",
+        said.get("output"),
+        True if trust else None,
+    )
+
+
+def words_of(text: str | None) -> dict[str, str | None]:
+    """``layout=NHWC range=-1,1 bgr`` as options by name.
+
+    Raises:
+        CompdError: if a word is none of them.
+    """
+    said: dict[str, str | None] = {}
+    for word in (text or "").split():
+        key, _, value = word.partition("=")
+        if key not in _WORDS:
+            raise unknown("word of --deployed-input", key, _WORDS)
+        said[key] = value
+    return said
+
+
+def _range(text: str | None) -> tuple[float, float] | None:
+    ends = o.floats(text, "range")
+    if ends is None:
+        return None
+    if len(ends) != 2:
+        raise CompdError(f"expected range as low,high (0,255), got range={text!r}")
+    return ends[0], ends[1]

@@ -1,0 +1,47 @@
+"""The options that say which pair, as one argument of a command."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from dataclasses import fields
+from typing import Any, get_type_hints
+
+from compd.cli.options.pair import PairRequest
+
+__all__ = ["takes_pair"]
+
+
+def takes_pair(*without: str) -> Callable[[Callable[..., int]], Callable[..., int]]:
+    """Give a command the options of a pair; they come to it as its argument ``request``.
+
+    Args:
+        without: fields of :class:`PairRequest` that the command has no option for.
+    """
+    hints = get_type_hints(PairRequest, include_extras=True)
+    options = [
+        inspect.Parameter(
+            field.name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=field.default,
+            annotation=hints[field.name],
+        )
+        for field in fields(PairRequest)
+        if field.name not in without
+    ]
+
+    def decorate(command: Callable[..., int]) -> Callable[..., int]:
+        @functools.wraps(command)
+        def run(**given: Any) -> int:
+            request = PairRequest(**{option.name: given.pop(option.name) for option in options})
+            return command(request, **given)
+
+        signature = inspect.signature(command, eval_str=True)
+        own = [p.replace(kind=p.KEYWORD_ONLY) for p in signature.parameters.values()]
+        parameters = [*options, *(p for p in own if p.name != "request")]
+        run.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+        run.__annotations__ = {p.name: p.annotation for p in parameters}
+        return run
+
+    return decorate

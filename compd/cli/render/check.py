@@ -1,0 +1,63 @@
+"""What a look at a pair says, for people."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from compd.cli.render.tables import percent, percent_of, print_facts
+from compd.pair.preflight import FileFacts, Preflight
+
+__all__ = ["print_check"]
+
+_SHADOWS = {
+    "own": "that of the pair",
+    "converted": "the deployed file, converted to torch",
+    "quantised": "the original, quantised here",
+    "original": "the original itself",
+    "none": "nothing: no gradients",
+}
+_KINDS = 6  # operators named
+
+
+def print_check(look: Preflight, notes: Sequence[str] = ()) -> None:
+    """Print one screen."""
+    rows: list[tuple[str, str]] = []
+    for file in look.files:
+        rows.append((file.role, f"{file.name}, {file.engine}, sha256 {file.sha256[:12]}…"))
+        rows.append(("", file.input))
+        if file.census:
+            rows.append(("", _census(file)))
+    images = f"{look.images} (rows {look.rows}), classes answered: {look.classes_answered}"
+    rows.append(("clean images", images))
+    if look.original_accuracy is not None:
+        rows.append(
+            (
+                "accuracy",
+                f"original {percent_of(look.original_accuracy, look.images)}, deployed "
+                f"{percent_of(look.deployed_accuracy, look.images)}",
+            )
+        )
+    rows.append(("natural disagreement", percent_of(look.natural_disagreement, look.images)))
+    shadow = _SHADOWS[look.shadow]
+    if look.shadow_disagreement is not None and look.shadow_error is not None:
+        shadow += (
+            f"; {percent_of(look.shadow_disagreement, look.shadow_images)} of "
+            f"{look.shadow_images} labels differ from the deployed model, logits by "
+            f"{percent(look.shadow_error)} of their spread"
+        )
+    rows.append(("shadow", shadow))
+    rows += [("note", note) for note in notes]
+    rows += [("warning", warning) for warning in look.warnings]
+    print_facts("", rows)
+
+
+def _census(file: FileFacts) -> str:
+    share = file.int8_share
+    parts = []
+    for kind, found in sorted(file.census.items(), key=lambda item: -sum(item[1].values())):
+        most = sorted(found.items(), key=lambda item: (-item[1], item[0]))
+        names = ", ".join(f"{name} {count}" for name, count in most[:_KINDS])
+        more = f", {len(most) - _KINDS} more kinds" if len(most) > _KINDS else ""
+        parts.append(f"{sum(found.values())} in {kind} ({names}{more})")
+    whole = f"{percent(share)} of operators in integers: " if share else ""
+    return whole + "; ".join(parts)

@@ -1,0 +1,106 @@
+"""A gate's result for people."""
+
+from __future__ import annotations
+
+from rich.table import Table
+
+from compd.cli.console import Console
+from compd.cli.render.tables import percent, print_facts, print_table
+from compd.gating import GateResult, Status
+
+__all__ = ["print_gate"]
+
+_ROWS = 20
+_SHOWN = (Status.NEW, Status.UNCONFIRMED, Status.FLAKY, Status.STALE)
+
+
+def print_gate(result: GateResult) -> None:
+    """Print the deviations that need somebody, the counts, and what to type next."""
+    shown = result.of(*_SHOWN)
+    if shown:
+        table = Table(box=None, pad_edge=False)
+        for column in ("hash", "status", "original → deployed", "severity", "found", "why"):
+            table.add_column(column, overflow="fold")
+        for one in shown[:_ROWS]:
+            table.add_row(
+                one.record.sha256[:12],
+                str(one.status),
+                one.record.flip,
+                f"{one.record.severity:.3f}",
+                one.found,
+                one.why,
+            )
+        print_table(table)
+    console = Console()
+    if len(shown) > _ROWS:
+        console.print(f"and {len(shown) - _ROWS} more (--json FILE has all)", markup=False)
+    print_facts("", _facts(result))
+    for step in _next_steps(result):
+        console.print(f"next: {step}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _facts(result: GateResult) -> list[tuple[str, str]]:
+    replayed = [one for one in result.deviations if one.found == "corpus"]
+    share = result.model_seconds / max(result.seconds, 1e-9)
+    rows = [
+        ("pair", result.pair),
+        (
+            "corpus",
+            f"{result.corpus}, {len(replayed)} deviations replayed in "
+            f"{result.replay_seconds:.1f} s",
+        ),
+        ("baseline", result.baseline),
+        ("policy", result.policy_from),
+    ]
+    if result.other_original:
+        rows.append(("note", f"{result.other_original} entries are of another original"))
+    if result.searched is not None:
+        found, settings = result.searched.summary, result.searched.settings
+        bound = "no bound" if settings["eps"] is None else f"{settings['norm']} ≤ {settings['eps']}"
+        rows.append(
+            (
+                "search",
+                f"{settings['name']}, {bound}, goal {settings['goal']}, random seed "
+                f"{settings['random_seed']}: {found.seeds_effective} of {found.seeds} seeds "
+                f"from rows {result.searched.rows} deviate, {found.seconds:.1f} s",
+            )
+        )
+        if found.stopped != "done":
+            why = {"time": "the time was up"}.get(found.stopped, found.stopped)
+            rows.append(("search stopped", why))
+        rows += [("note", note) for note in found.notes]
+    if result.clean is not None:
+        clean = result.clean
+        bound = f"below {clean.disagree_bound:.2%} with 95 % confidence"
+        differ = f"{clean.disagree} of {clean.images} ({bound}), rows {clean.rows}"
+        rows.append(("natural disagreement", differ))
+        if clean.original_accuracy is not None:
+            before, after = percent(clean.original_accuracy), percent(clean.deployed_accuracy)
+            rows.append(("accuracy", f"original {before}, deployed {after}"))
+    counts = [f"{count} {status}" for status, count in result.counts.items() if count]
+    rows.append(("deviations", ", ".join(counts) or "none"))
+    if result.unknown:
+        rows.append(("", f"{len(result.unknown)} of its lines have no entry in the corpus"))
+    rows += [("limit", said) for said in result.failures.values()]
+    rows.append(("seconds", f"{result.seconds:.1f}, {share:.0%} of them in model calls"))
+    rows.append(("verdict", f"{result.verdict} (exit {result.exit_code})"))
+    return rows
+
+
+def _next_steps(result: GateResult) -> list[str]:
+    steps = []
+    pair = f" {result.options}" if result.options else ""
+    new = result.of(Status.NEW)
+    if new:
+        first = new[0]
+        where = result.corpus if first.found == "corpus" else result.found
+        name = first.record.sha256[:12]
+        steps.append(f"compd corpus show {name} --corpus {where}")
+        other = "" if first.found == "corpus" else f" --from {where}"
+        steps.append(
+            f"compd baseline accept {name} --reason '…' --corpus {result.corpus}{other}{pair}, or "
+            "mend the model"
+        )
+    if result.of(Status.STALE) or result.unknown:
+        steps.append(f"compd baseline prune --corpus {result.corpus}{pair}")
+    return steps

@@ -1,0 +1,1 @@
+"""Files: read with care, written whole, results sent where they belong."""

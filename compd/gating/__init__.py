@@ -1,0 +1,30 @@
+"""The gate: what deviates now, and did anybody decide so?"""
+
+from compd.gating.baseline import Accepted, Baseline, baseline_of
+from compd.gating.deviations import Deviation, Status, machine_changes, status_of
+from compd.gating.hunt import Hunted, hunt
+from compd.gating.known import Known
+from compd.gating.policy import Policy, find_policy
+from compd.gating.replays import as_judged
+from compd.gating.result import GateResult
+from compd.gating.run import gate
+from compd.gating.search import settings_for
+
+__all__ = [
+    "Accepted",
+    "Baseline",
+    "Deviation",
+    "GateResult",
+    "Hunted",
+    "Known",
+    "Policy",
+    "Status",
+    "as_judged",
+    "baseline_of",
+    "find_policy",
+    "gate",
+    "hunt",
+    "machine_changes",
+    "settings_for",
+    "status_of",
+]

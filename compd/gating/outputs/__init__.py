@@ -1,0 +1,8 @@
+"""A gate's result as files that CI systems read."""
+
+from compd.gating.outputs.annotations import workflow_commands
+from compd.gating.outputs.junit import junit
+from compd.gating.outputs.sarif import sarif
+from compd.gating.outputs.summary import summary
+
+__all__ = ["junit", "sarif", "summary", "workflow_commands"]

@@ -1,0 +1,159 @@
+"""What a gate lets pass: flags, and the table ``[tool.compd.gating]`` of ``pyproject.toml``."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+from compd.errors import CompdError, unknown
+from compd.search import STRATEGIES
+from compd.search.settings import GOALS
+
+__all__ = ["KNOWN_BY", "Policy", "find_policy"]
+
+KNOWN_BY = ("image", "seed")
+NORMS = ("linf", "l2")
+_TABLE = "[tool.compd.gating]"
+_LARGEST = 4 << 20  # bytes of a pyproject.toml
+
+
+@dataclass(frozen=True)
+class Policy:
+    """What a gate lets pass, and how hard it looks.
+
+    Raises:
+        CompdError: if a value makes no sense.
+    """
+
+    min_severity: float = 0.0  # milder deviations are shown and do not count
+    max_new: int = 0  # deviations that nobody has accepted
+    max_severity_rise: float = 0.1  # of an accepted one, before it counts as new
+    known_by: str = "image"  # or "seed": one accepted stands for its seed's flip, whatever pixels
+    max_natural_disagreement: float | None = None  # its one-sided 95 % bound, share of test rows
+    max_accuracy_drop: float | None = None  # original to deployed, share of test rows
+    max_class_accuracy_drop: float | None = None  # the same of each class on its own
+    only_replay: bool = False  # no search
+    seeds: int = 50  # images that the search starts from
+    time: float | None = None  # seconds of search; None: as long as its seeds take
+    random_seed: int = 0  # of the search
+    strategy: str | None = None  # of the search; None for the corpus's own
+    goal: str | None = None  # the same
+    eps: int | None = None  # the same; levels of 255
+    norm: str | None = None  # the same
+
+    def __post_init__(self) -> None:
+        for name in (
+            "min_severity",
+            "max_severity_rise",
+            "max_natural_disagreement",
+            "max_accuracy_drop",
+            "max_class_accuracy_drop",
+        ):
+            _check(name, getattr(self, name), (int, float), 0, 1)
+        for name, low, high in (
+            ("max_new", 0, 2**31),
+            ("seeds", 1, 2**31),
+            ("random_seed", 0, 2**63 - 1),
+            ("eps", 1, 255 * 2**15),
+        ):
+            _check(name, getattr(self, name), (int,), low, high)
+        _check("time", self.time, (int, float), 1e-3, 1e9)
+        _check("only_replay", self.only_replay, (bool,), 0, 1)
+        if self.known_by not in KNOWN_BY:
+            raise unknown("known-by", str(self.known_by), KNOWN_BY)
+        for name, known in (("strategy", STRATEGIES), ("goal", GOALS), ("norm", NORMS)):
+            if getattr(self, name) not in (None, *known):
+                raise unknown(name, str(getattr(self, name)), known)
+
+    def over(self, given: Mapping[str, Any]) -> Policy:
+        """With what else is given (flags); None leaves a field as it is."""
+        return replace(self, **{name: value for name, value in given.items() if value is not None})
+
+    @property
+    def asks_for_clean_rows(self) -> bool:
+        """Whether clean test rows have to be measured."""
+        limits = (
+            self.max_natural_disagreement,
+            self.max_accuracy_drop,
+            self.max_class_accuracy_drop,
+        )
+        return any(limit is not None for limit in limits)
+
+    def to_json(self) -> dict[str, Any]:
+        """As a JSON object."""
+        return asdict(self)
+
+    @classmethod
+    def from_toml(cls, data: bytes, where: str) -> Policy:
+        """Read the table of a ``pyproject.toml``; without one, the default.
+
+        Raises:
+            CompdError: if the file is no TOML, or the table has an unknown or senseless key.
+        """
+        try:
+            content = tomllib.loads(data.decode())
+        except (ValueError, RecursionError) as error:
+            said = " ".join(str(error).split())[:120]
+            raise CompdError(f"expected TOML, got {said}: {where}") from error
+        table: Any = content
+        for key in ("tool", "compd", "gate"):
+            if key == "gate" and table.keys() - {key}:
+                raise CompdError(
+                    f"{unknown('a key of [tool.compd]', min(table.keys() - {key}), [key])}: {where}"
+                )
+            table = table.get(key, {})
+            if not isinstance(table, dict):
+                raise CompdError(f"expected {_TABLE} to be a table, got {table!r:.40}: {where}")
+        names = {field.name.replace("_", "-"): field.name for field in fields(cls)}
+        for key in table:
+            if key not in names:
+                raise CompdError(f"{unknown(f'a key of {_TABLE}', key, names)}: {where}")
+        try:
+            return cls(**{names[key]: value for key, value in table.items()})
+        except CompdError as error:
+            raise CompdError(f"{error}: {_TABLE} of {where}") from error
+
+
+def find_policy(folder: Path, named: Path | None = None) -> tuple[Policy, str]:
+    """Read the policy of the nearest ``pyproject.toml``, in the folder or above it.
+
+    Args:
+        folder: where to begin.
+        named: read this file instead.
+
+    Returns:
+        The policy, and the file that says it; "defaults" if there is none.
+
+    Raises:
+        CompdError: if a file that is named is not there, or a file cannot be read.
+    """
+    around = [above / "pyproject.toml" for above in (folder, *folder.parents)]
+    for path in around if named is None else [named]:
+        try:
+            with path.open("rb") as file:
+                data = file.read(_LARGEST + 1)
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            raise CompdError(f"expected to read {str(path)!r}, got: {error.strerror}") from error
+        if len(data) > _LARGEST:
+            raise CompdError(f"expected at most {_LARGEST >> 20} MiB, got more: {path}")
+        if named is not None and b"tool.compd" not in data:
+            raise CompdError(f"expected a table {_TABLE}, got none: {path}")
+        return Policy.from_toml(data, str(path)), str(path)
+    if named is not None:
+        raise CompdError(f"expected a pyproject.toml, got config={str(named)!r} (no such file)")
+    return Policy(), "defaults"
+
+
+def _check(name: str, value: object, kinds: tuple[type, ...], low: float, high: float) -> None:
+    """Raise unless a value is None or a number of these kinds in low..high."""
+    if value is None:
+        return
+    wrong = type(value) not in kinds
+    if wrong or not low <= value <= high:  # type: ignore[operator]
+        kind = "true or false" if kinds == (bool,) else f"a number in {low:g}..{high:g}"
+        raise CompdError(f"expected {name.replace('_', '-')} as {kind}, got {value!r:.40}")

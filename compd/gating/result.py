@@ -1,0 +1,112 @@
+"""What a gate saw, and whether it lets it pass."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from compd.gating.baseline import Accepted
+from compd.gating.clean import Clean
+from compd.gating.deviations import Deviation, Status
+from compd.gating.policy import Policy
+from compd.gating.search import Searched
+
+__all__ = ["ORDER", "GateResult"]
+
+ORDER = tuple(Status)  # what matters most comes first
+
+
+@dataclass(frozen=True)
+class GateResult:
+    """What a gate saw, and whether it lets it pass."""
+
+    corpus: str
+    baseline: str
+    pair: str
+    policy: Policy
+    policy_from: str
+    options: str  # how a command line names the pair: "--pair pairs/mine"
+    interrupted: bool  # before the search had ended
+    other_original: int  # entries that were stored with another original
+    deviations: tuple[Deviation, ...]  # what matters most first, then by severity and hash
+    unknown: tuple[Accepted, ...]  # lines of the baseline that the corpus has no entry for
+    failures: Mapping[str, str]  # limit of the policy -> what does not hold
+    clean: Clean | None  # None: the policy limits nothing there
+    searched: Searched | None  # None: replay only
+    found: str | None  # corpus that new findings of the search were stored in
+    seconds: float
+    replay_seconds: float
+    model_seconds: float  # of all seconds, inside model calls
+    fingerprint: Mapping[str, Any]
+
+    def of(self, *statuses: Status) -> tuple[Deviation, ...]:
+        """The deviations of some statuses."""
+        return tuple(one for one in self.deviations if one.status in statuses)
+
+    @property
+    def counts(self) -> dict[Status, int]:
+        """How many deviations have which status; all statuses are there."""
+        found = Counter(one.status for one in self.deviations)
+        return {status: found[status] for status in ORDER}
+
+    @property
+    def too_many(self) -> bool:
+        """Whether there are more new deviations than the policy lets pass."""
+        return self.counts[Status.NEW] > self.policy.max_new
+
+    @property
+    def blind(self) -> bool:
+        """Whether the search ended before it had looked at a single candidate."""
+        return self.searched is not None and not self.searched.summary.forwards_per_seed
+
+    @property
+    def exit_code(self) -> int:
+        """0 clean, 1 new deviations or a limit that does not hold, 3 inconclusive; 130 cut off."""
+        if self.interrupted:
+            return 130
+        if self.failures or self.too_many:
+            return 1
+        return 3 if self.counts[Status.UNCONFIRMED] or self.blind else 0
+
+    @property
+    def verdict(self) -> str:
+        """The exit code as words."""
+        if self.exit_code == 1:
+            return "new deviations" if self.too_many else "a limit does not hold"
+        return {0: "clean", 3: "inconclusive", 130: "interrupted"}[self.exit_code]
+
+    def to_json(self) -> dict[str, Any]:
+        """As a JSON object."""
+        searched = self.searched
+        return {
+            "verdict": self.verdict,
+            "exit_code": self.exit_code,
+            "corpus": self.corpus,
+            "baseline": self.baseline,
+            "pair": self.pair,
+            "policy": self.policy.to_json(),
+            "policy_from": self.policy_from,
+            "other_original": self.other_original,
+            "counts": {str(status): count for status, count in self.counts.items()},
+            "deviations": [one.to_json() for one in self.deviations],
+            "baseline_without_entry": [one.sha256 for one in self.unknown],
+            "failures": dict(self.failures),
+            "clean": None if self.clean is None else self.clean.to_json(),
+            "search": None
+            if searched is None
+            else {
+                "settings": dict(searched.settings),
+                "rows": searched.rows,
+                "seeds": searched.summary.seeds,
+                "seeds_effective": searched.summary.seeds_effective,
+                "seconds": searched.summary.seconds,
+                "stopped": searched.summary.stopped,
+            },
+            "found": self.found,
+            "seconds": round(self.seconds, 3),
+            "replay_seconds": round(self.replay_seconds, 3),
+            "model_seconds": round(self.model_seconds, 3),
+            "fingerprint": dict(self.fingerprint),
+        }

@@ -1,0 +1,142 @@
+"""The gate: replay a corpus, search a little, and compare with what was accepted."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from compd.clock import Clock
+from compd.corpus import Corpus
+from compd.data import Splits
+from compd.errors import CompdError
+from compd.gating.baseline import Baseline
+from compd.gating.clean import clean_of, failures_of
+from compd.gating.deviations import Deviation, Status, status_of
+from compd.gating.known import Known
+from compd.gating.policy import Policy
+from compd.gating.replays import replayed
+from compd.gating.result import ORDER, GateResult
+from compd.gating.search import Searched, search, settings_for
+from compd.pair import Pair
+from compd.progress import Progress, Report, silent
+from compd.search import Verdict
+
+__all__ = ["gate"]
+
+
+def gate(
+    pair: Pair,
+    corpus: Corpus,
+    baseline: Baseline,
+    policy: Policy | None = None,
+    *,
+    splits: Splits | None = None,
+    found: Corpus | None = None,
+    baseline_name: str = "",
+    policy_from: str = "defaults",
+    options: str = "",
+    batch: int = 64,
+    stop: threading.Event | None = None,
+    report: Report = silent,
+) -> GateResult:
+    """Replay a corpus on a pair, search a little, and compare with the baseline.
+
+    Args:
+        pair: what is to pass.
+        corpus: what it deviated on once.
+        baseline: what of that was accepted.
+        policy: what counts.
+        splits: images for the search and the clean rows; not needed if the policy asks for neither.
+        found: where what the search finds is stored, if it is new or flaky.
+        baseline_name: where the baseline lies, for the result.
+        policy_from: where the policy comes from, for the result.
+        options: how a command line names the pair, for the commands that outputs suggest.
+        batch: images a call.
+        stop: set it to end the search after its current step.
+        report: told of progress.
+
+    Raises:
+        CompdError: if an entry of the corpus is damaged, or the policy asks for images and there
+            are none.
+    """
+    policy = policy or Policy()
+    begun, clock, now = time.perf_counter(), Clock(), pair.fingerprint(batch=batch)
+    if splits is None and (not policy.only_replay or policy.asks_for_clean_rows):
+        raise CompdError("expected images to search from or to measure on, got none; --only-replay")
+    if baseline and not len(corpus):
+        raise CompdError(
+            f"expected entries in {str(corpus.directory)!r}, got none, and a baseline of "
+            f"{len(baseline)} lines; has its metadata.jsonl been emptied?"
+        )
+    if found is not None and found.directory.resolve() == corpus.directory.resolve():
+        raise CompdError(
+            f"expected another folder for what is found than the corpus, got "
+            f"{str(found.directory)!r} for both"
+        )
+    known = Known(baseline, corpus, by=policy.known_by)
+    deviations = replayed(pair, corpus, known, policy, now, batch, clock, report)
+    replay_seconds = time.perf_counter() - begun
+    searched = clean = None
+    failures: dict[str, str] = {}
+    if splits is not None and not policy.only_replay:
+        searched = search(
+            pair, splits.seeds, settings_for(policy, corpus), clock=clock, stop=stop, report=report
+        )
+        deviations += _found(searched, corpus, known, policy, found)
+
+    def interrupted() -> bool:
+        return stop is not None and stop.is_set()
+
+    if splits is not None and policy.asks_for_clean_rows and not interrupted():
+        report(Progress("measuring clean rows", 0, 1))
+        clean = clean_of(pair, splits, batch=batch, clock=clock)
+        failures = failures_of(clean, policy)
+        report(Progress("measuring clean rows", 1, 1))
+    deviations.sort(
+        key=lambda one: (ORDER.index(one.status), -one.record.severity, one.record.sha256)
+    )
+    return GateResult(
+        corpus=str(corpus.directory),
+        baseline=baseline_name,
+        pair=pair.spec.label,
+        policy=policy,
+        policy_from=policy_from,
+        options=options,
+        interrupted=interrupted(),
+        other_original=_others(corpus, now),
+        deviations=tuple(deviations),
+        unknown=tuple(one for one in baseline.values() if one.sha256 not in corpus),
+        failures=failures,
+        clean=clean,
+        searched=searched,
+        found=None if found is None else str(found.directory),
+        seconds=time.perf_counter() - begun,
+        replay_seconds=replay_seconds,
+        model_seconds=clock.seconds,
+        fingerprint=now,
+    )
+
+
+def _found(
+    searched: Searched, corpus: Corpus, known: Known, policy: Policy, store: Corpus | None
+) -> list[Deviation]:
+    """What the search found and the corpus does not have; what needs somebody is stored."""
+    done, kept = [], []
+    for record, finding in searched.found:
+        if record.verdict is not Verdict.EFFECTIVE or record.sha256 in corpus:
+            continue
+        status, why = status_of(record, known.line(record), policy, deviates=True, elsewhere={})
+        done.append(Deviation(record, status, why, "search", None))
+        if status in (Status.NEW, Status.FLAKY):
+            kept.append((record, finding.image, finding.seed_image))
+    if store is not None and kept:
+        store.add(kept)
+    return done
+
+
+def _others(corpus: Corpus, now: Mapping[str, Any]) -> int:
+    """How many entries were stored with another original."""
+    mine = now.get("original_sha256")
+    return sum(record.fingerprint.get("original_sha256") not in (None, mine) for record in corpus)

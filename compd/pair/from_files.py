@@ -1,0 +1,247 @@
+"""A pair of two files that somebody else's toolchain made."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from compd.compress import Given
+from compd.data import Splits, load_data, named_for
+from compd.errors import CompdError
+from compd.models.inputs import predict
+from compd.pair.answers import Answers
+from compd.pair.evaluation import divergence
+from compd.pair.pair import Pair, choose_device, own_copy
+from compd.pair.spec import ModelSpec, PairSpec
+from compd.progress import Progress, Report, silent
+from compd.runtimes import FileRuntime, FloatRuntime, Runtime, Wish, open_file
+from compd.runtimes.converted import AsFile, as_module, on_our_grid
+
+__all__ = ["deployed_as", "pair_of_files"]
+
+_LOOK = 64  # images by which a shadow is compared with the file that it stands in for
+_EXACT = 32  # the same for the original: its conversion computes the same
+_FOLLOWS = 0.05  # share of images on which a converted file may answer otherwise at most
+
+
+def pair_of_files(
+    original: Path | str,
+    deployed: Path | str,
+    *,
+    data: str,
+    labels: Path | None = None,
+    wish: Wish | None = None,
+    deployed_wish: Wish | None = None,
+    size: int | None = None,
+    device: str = "auto",
+    report: Report = silent,
+) -> tuple[Pair, Splits]:
+    """Open two files, and find gradients for them.
+
+    The original's come from its conversion to torch; the deployed model's from its own conversion,
+    else from the original, quantised here, else from the original itself; whatever there is none of
+    leaves a search without gradients.
+
+    Args:
+        original: the float model: .onnx; others can be run, but not differentiated.
+        deployed: what ships: .onnx, .tflite, .xml, .pt2, or .jsonl of recorded outputs.
+        data: images, as :func:`compd.data.load_data` takes them; labels are not needed.
+        labels: a text file with one class name a line; None: the data's, or numbers.
+        wish: what the files do not say of their inputs and outputs.
+        deployed_wish: the same for the deployed file alone, before ``wish``.
+        size: height and width where the files leave them open.
+        device: where gradients are computed.
+        report: told of progress.
+
+    Returns:
+        The pair, whose notes say where its gradients come from, and the images to search on.
+
+    Raises:
+        CompdError: if a file cannot be run, or both do not take the same images.
+    """
+    where, wish = choose_device(device), wish or Wish()
+    report(Progress("opening files", 0, 3))
+    reference = open_file(original, wish, size=size)
+    form = reference.format
+    shipped = open_file(deployed, (deployed_wish or Wish()).over(wish), size=form.height)
+    _check_alike(reference, shipped)
+    report(Progress("opening files", 1, 3))
+    dataset = named_for(
+        load_data(data, channels=form.channels, size=form.height, unlabelled=True),
+        form.classes,
+        labels,
+        names=reference.class_names,
+    )
+    splits = Splits(dataset, trains=False)
+    report(Progress("opening files", 2, 3))
+    answers = Answers()
+    found = _gradients(reference, shipped, splits, answers, where)
+    spec = PairSpec(
+        ModelSpec(
+            reference.path.name, None, form.channels, form.height, dataset.classes, None, None
+        ),
+        Given(reference.path.name, shipped.path.name, found.kind),
+        shipped.engine,
+        data,
+        dataset.identity,
+        {"stand-in": splits.calibration.rows},
+    )
+    pair = Pair(
+        spec,
+        found.model,
+        found.shadow,
+        device=where,
+        deployed=shipped,
+        reference=reference,
+        notes=found.notes,
+    )
+    if found.run is not None:
+        answers.share(found.run, pair.shadow_runtime)
+    pair.answers = answers
+    report(Progress("opening files", 3, 3))
+    return pair, splits
+
+
+def deployed_as(pair: Pair, file: Path | str, wish: Wish | None = None) -> Pair:
+    """The pair with a file as its deployed model: what was exported, or recorded elsewhere.
+
+    Raises:
+        CompdError: if the file cannot be run, or takes other images than the pair.
+    """
+    model = pair.spec.model
+    shipped = open_file(file, wish, size=model.size)
+    form = shipped.format
+    if form.height and (form.channels, form.height) != (model.channels, model.size):
+        raise CompdError(
+            f"expected a file that takes images {model.channels} x {model.size} x {model.size} as "
+            f"this pair, got {form.channels} x {form.height} x {form.width} for "
+            f"{shipped.path.name!r}"
+        )
+    if form.classes != len(model.classes):
+        raise CompdError(
+            f"expected a file with the pair's {len(model.classes)} classes, got {form.classes} for "
+            f"{shipped.path.name!r}"
+        )
+    return Pair(
+        pair.spec,
+        pair.original,
+        pair.shadow if pair.has_shadow else None,
+        device=pair.device,
+        deployed=shipped,
+        reference=pair.reference,
+        notes=pair.notes,
+    )
+
+
+def _check_alike(reference: FileRuntime, shipped: FileRuntime) -> None:
+    one, other = reference.format, shipped.format
+    if other.height and (one.channels, one.height) != (other.channels, other.height):
+        raise CompdError(
+            f"expected two files that take the same images, got {one.channels} x {one.height} x "
+            f"{one.width} for {reference.path.name!r} and {other.channels} x {other.height} x "
+            f"{other.width} for {shipped.path.name!r}"
+        )
+    if one.classes != other.classes:
+        raise CompdError(
+            f"expected two files with the same classes, got {one.classes} for "
+            f"{reference.path.name!r} and {other.classes} for {shipped.path.name!r}"
+        )
+
+
+@dataclass(frozen=True)
+class _Gradients:
+    """Where a pair's gradients come from."""
+
+    model: AsFile | None
+    shadow: AsFile | None
+    kind: str  # what the shadow is: see Given
+    notes: tuple[str, ...] = ()
+    run: FloatRuntime | None = None  # the shadow, as its answers were compared with the file's
+
+
+def _gradients(
+    reference: FileRuntime,
+    shipped: FileRuntime,
+    splits: Splits,
+    answers: Answers,
+    device: torch.device,
+) -> _Gradients:
+    """The original and the shadow as modules, what the shadow is, and why."""
+    notes: list[str] = []
+    with ThreadPoolExecutor(1) as pool:  # beside what follows: decoding images, and the comparisons
+        conversions = [pool.submit(as_module, file) for file in (reference, shipped)]
+        images = splits.seeds.images[:_LOOK]
+        try:
+            model = conversions[0].result()
+            _check_follows(model, reference, images[:_EXACT], answers, device, keep=False)
+        except CompdError as error:
+            note = f"no gradients: {error}; blackbox searches without"
+            return _Gradients(None, None, "none", (note,))
+        try:
+            shadow = conversions[1].result()
+            run = _check_follows(shadow, shipped, images, answers, device, keep=True)
+            return _Gradients(model, shadow, "converted", (), run)
+        except CompdError as error:
+            notes.append(f"no gradient of the deployed file: {error}")
+    images = splits.calibration.images
+    said = _answers(shipped, images[:_LOOK], answers)
+    if said is None:  # recorded outputs, which know only their own images
+        return _Gradients(model, None, "none", (*notes, "it can be replayed, and not searched"))
+    found = [
+        (float(divergence(predict(_running(one, device).run, images[:_LOOK]), said)), kind, one)
+        for kind, one in _stand_ins(model, images)
+    ]
+    apart, kind, shadow = min(found, key=lambda one: one[0])
+    text = {"quantised": "the original, quantised here,", "original": "the original itself"}[kind]
+    notes.append(f"{text} stands in for it (KL {apart:.4f} nats from the deployed file)")
+    return _Gradients(model, shadow, kind, tuple(notes))
+
+
+def _stand_ins(model: AsFile, images: Tensor) -> Iterator[tuple[str, AsFile]]:
+    """What may stand in for a deployed file that cannot be converted."""
+    yield "original", model
+    yield "quantised", on_our_grid(model, images)
+
+
+def _running(module: nn.Module, device: torch.device) -> FloatRuntime:
+    """A module as a pair will run it."""
+    return FloatRuntime(own_copy(module, device), device)
+
+
+def _answers(runtime: Runtime, images: Tensor, answers: Answers) -> Tensor | None:
+    try:
+        return answers.of(runtime, images)
+    except CompdError:
+        return None
+
+
+def _check_follows(
+    module: nn.Module,
+    runtime: FileRuntime,
+    images: Tensor,
+    answers: Answers,
+    device: torch.device,
+    *,
+    keep: bool,
+) -> FloatRuntime:
+    """Raise unless a converted file answers as the file does; return what answered.
+
+    ``keep``: whether its answers will be asked for again.
+    """
+    there = _answers(runtime, images, answers)
+    if there is None:
+        raise CompdError(f"{runtime.path.name!r} does not answer new images")
+    run = _running(module, device)
+    here = (answers if keep else Answers()).of(run, images)
+    apart = float((here.argmax(1) != there.argmax(1)).double().mean())
+    if not apart <= _FOLLOWS:
+        raise CompdError(
+            f"the conversion of {runtime.path.name!r} to torch answers otherwise on {apart:.0%} of "
+            "clean images"
+        )
+    return run

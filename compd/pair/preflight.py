@@ -1,0 +1,360 @@
+"""Whether two models are what they are said to be, before anything is searched."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from compd.compress import Given
+from compd.data import Splits
+from compd.errors import CompdError
+from compd.pair.evaluation import SHADOW_ROWS, strays
+from compd.pair.pair import Pair
+from compd.pair.readings import Reading, better_reading, other_order
+from compd.progress import Progress, Report, silent
+from compd.runtimes import FileRuntime, Runtime
+from compd.system.machine import cpu_flags
+
+__all__ = ["FileFacts", "Preflight", "check"]
+
+_WRONG = 0.3  # natural disagreement of a pair that is none
+_MANY = 0.1  # of one that is worth a look
+_LEAST = 20  # images from which on a share is worth the name
+
+
+@dataclass(frozen=True)
+class FileFacts:
+    """One of a pair's models."""
+
+    role: str  # "original" or "deployed"
+    name: str
+    engine: str
+    sha256: str
+    input: str  # how it takes images
+    census: Mapping[str, Mapping[str, int]]  # type -> operator -> how many
+
+    @property
+    def int8_share(self) -> float | None:
+        """Share of operators that compute in integers; None if the runtime does not tell."""
+        total = sum(sum(found.values()) for found in self.census.values())
+        whole = sum(sum(found.values()) for kind, found in self.census.items() if "int" in kind)
+        return whole / total if total else None
+
+
+@dataclass(frozen=True)
+class Preflight:
+    """What a look at a pair says: facts, warnings, and faults that make a search pointless."""
+
+    files: tuple[FileFacts, ...]
+    images: int
+    rows: str
+    original_accuracy: float | None  # None if the images are not labelled
+    deployed_accuracy: float | None
+    natural_disagreement: float
+    classes_answered: int  # by the original on these images
+    shadow: str  # what stands in for the deployed model
+    shadow_images: int  # of these, the first ones, that the shadow was run on
+    shadow_disagreement: float | None  # share of labels; None without a shadow
+    shadow_error: float | None  # mean absolute difference of logits, in parts of their spread
+    faults: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """As a JSON object."""
+        return asdict(self)
+
+    def raise_if_faulty(self) -> None:
+        """Raise the first fault.
+
+        Raises:
+            CompdError: if there is one.
+        """
+        if self.faults:
+            raise CompdError(self.faults[0])
+
+
+def check(
+    pair: Pair,
+    splits: Splits,
+    *,
+    limit: int = 500,
+    allow_float: bool = False,
+    report: Report = silent,
+) -> Preflight:
+    """Look at a pair on clean images.
+
+    Args:
+        pair: any.
+        splits: of the images that it is searched on.
+        limit: seeds to look at, the first ones; the shadow is run on :data:`SHADOW_ROWS` of them.
+        allow_float: whether a deployed file without any integer operator is meant.
+        report: told of progress.
+    """
+    seeds = splits.seeds.first(limit)
+    images, labels = seeds.images, seeds.labels if seeds.labelled else None
+    runs: list[Runtime] = [pair.reference, pair.deployed]
+    if pair.has_shadow:
+        runs.append(pair.shadow_runtime)
+    logits = []
+    for i, runtime in enumerate(runs):
+        report(Progress("looking at the pair", i, len(runs)))
+        logits.append(pair.answers.of(runtime, images if i < 2 else images[:SHADOW_ROWS]))
+    report(Progress("looking at the pair", len(runs), len(runs)))
+    original, deployed = logits[:2]
+    answers = original.argmax(1)
+    apart = float(strays(deployed, answers).double().mean())
+    faults: list[str] = []
+    warnings: list[str] = []
+    renamed = None if labels is None else _renamed(labels, answers)
+    if isinstance(pair.spec.compress, Given):
+        faults += _uncompressed(pair, allow_float)
+    for role, runtime, said in zip(("original", "deployed"), runs[:2], logits[:2], strict=True):
+        if isinstance(runtime, FileRuntime):
+            faults += _faults_of(role, runtime, said)
+    hints = [] if faults else _misread(pair, images, labels, logits, apart, renamed or 0.0)
+    for hint in hints:
+        (faults if hint.proved else warnings).append(hint.text)
+    explained = any(hint.measured for hint in hints)
+    if not faults and not explained and apart >= _WRONG and len(images) >= _LEAST:
+        share = other_order(answers, deployed.argmax(1))
+        if share is not None:
+            faults.append(
+                f"expected two models with the classes in the same order, got {1 - apart:.0%} of "
+                f"{len(images)} images on which they agree, and {share:.0%} with the classes of "
+                "the deployed one renamed; compare how both were exported"
+            )
+    if not faults and len(images) >= _LEAST and len(torch.unique(answers)) == 1:
+        if labels is not None:
+            faults.append(
+                f"expected an original that tells images apart, got the same answer to all of "
+                f"{len(images)}; are these images that it knows?"
+            )
+        else:  # nobody says that they are of several classes
+            warnings.append(
+                f"the original gives the same answer to all of {len(images)} images; are these "
+                "images that it knows, and read as it was trained on them?"
+            )
+    if not faults and apart >= _WRONG and len(images) >= _LEAST:
+        why = [hint.text for hint in hints]
+        why = why or ["are they of the same network, and read as they were made for?"]
+        faults.append(
+            f"expected two models that agree on clean images, got {apart:.0%} of {len(images)} "
+            f"on which they differ; {'; '.join(why)}"
+        )
+    if not faults and not explained and renamed is not None:
+        faults.append(
+            f"expected labels in the order of the model's classes, got an accuracy of "
+            f"{_accuracy(original, labels):.0%}, and {renamed:.0%} with the labels renamed; see "
+            "--labels, or the names of the class folders"
+        )
+    if len(images) < _LEAST:
+        warnings.append(f"{len(images)} images say little; {_LEAST} or more are looked at closely")
+    elif 1 < (known := len(torch.unique(answers))) < min(len(pair.classes), len(images)) / 4:
+        warnings.append(
+            f"the original answers {known} of its {len(pair.classes)} classes; are these images of "
+            "what it knows?"
+        )
+    if not faults and apart >= _MANY:
+        warnings.append(f"the pair differs on {apart:.1%} of clean images; the search leaves these")
+    warnings += _saturation(pair.deployed)
+    shadowed = deployed[:SHADOW_ROWS]  # of what the shadow was run on
+    error = None if len(logits) < 3 else _logit_error(logits[2], shadowed)
+    return Preflight(
+        files=(_facts("original", pair.reference), _facts("deployed", pair.deployed)),
+        images=len(images),
+        rows=seeds.rows,
+        original_accuracy=_accuracy(original, labels),
+        deployed_accuracy=_accuracy(deployed, labels),
+        natural_disagreement=apart,
+        classes_answered=len(torch.unique(answers)),
+        shadow=pair.spec.compress.shadow if isinstance(pair.spec.compress, Given) else "own",
+        shadow_images=0 if error is None else len(shadowed),
+        shadow_disagreement=(
+            None if error is None else float(strays(shadowed, logits[2].argmax(1)).double().mean())
+        ),
+        shadow_error=error,
+        faults=tuple(faults),
+        warnings=tuple(warnings),
+    )
+
+
+def _faults_of(role: str, runtime: FileRuntime, logits: Tensor) -> list[str]:
+    """What is wrong with one file's answers, whatever the other says."""
+    name = runtime.path.name
+    if not bool(torch.isfinite(logits).all()):
+        return [
+            f"expected finite answers from the {role} {name!r}, got NaN or infinity; check "
+            "--range, --mean and --std"
+        ]
+    if runtime.format.output == "logits":
+        sums = bool((logits >= 0).all()) and bool(((logits.sum(1) - 1).abs() < 0.02).all())
+        if sums and len(logits) >= 2:
+            return [
+                f"expected logits from the {role} {name!r}, got rows that add up to 1; pass "
+                "--output probs"
+            ]
+    elif bool(((logits.exp().sum(1) - 1).abs() > 0.1).any()):
+        return [
+            f"expected probabilities from the {role} {name!r}, got rows that do not add up "
+            "to 1; pass --output logits"
+        ]
+    return []
+
+
+@dataclass(frozen=True)
+class _Hint:
+    """Another reading of a file that it does better with."""
+
+    text: str
+    measured: bool  # by labels or by the other model
+    proved: bool  # so, and against nothing that anybody said
+
+
+def _misread(
+    pair: Pair,
+    images: Tensor,
+    labels: Tensor | None,
+    logits: Sequence[Tensor],
+    apart: float,
+    renamed: float,
+) -> list[_Hint]:
+    """Whether the files understand the images better when they are read otherwise.
+
+    ``renamed`` is the original's accuracy with labels in another order, which may explain more.
+    """
+    hints: list[_Hint] = []
+    if len(images) < _LEAST:
+        return hints
+    reference, deployed = pair.reference, pair.deployed
+    answers = logits[0].argmax(1)
+    if isinstance(reference, FileRuntime):
+        found = better_reading(reference, images, labels=labels, now=logits[0])
+        if found is not None and found.after > renamed - 0.05:
+            hints.append(_hint("original", reference, found, found.options.strip()))
+            if hints[0].proved:  # the deployed one is compared with its answers
+                return hints
+    if isinstance(deployed, FileRuntime) and apart >= _MANY:
+        like = reference.format if isinstance(reference, FileRuntime) else None
+        found = better_reading(
+            deployed, images, labels=labels, answers=answers, now=logits[1], like=like
+        )
+        if found is not None:
+            options = f"--deployed-input '{_keys(found.options)}'"
+            hints.append(_hint("deployed", deployed, found, options))
+    return hints
+
+
+def _hint(role: str, runtime: FileRuntime, found: Reading, options: str) -> _Hint:
+    """What a user says comes first, then what a file says; a guess against either only warns."""
+    if found.measure == "nats":
+        worth = f"its answers tell {found.after:.2f} nats of the images, not {found.before:.2f}"
+    else:
+        worth = f"{found.measure} {found.after:.1%} instead of {found.before:.1%}"
+    other = " (or --labels, if the classes are in another order)"
+    other = other if found.measure == "accuracy" else ""
+    name, changed = runtime.path.name, runtime.changed_by(found.wish)
+    said = sorted({f"{who}: {field}" for field in changed if (who := runtime.said_by(field))})
+    if found.measure != "nats" and not said:
+        return _Hint(
+            f"expected images as the {role} {name!r} was trained on them, got another reading: "
+            f"with {found.name} {worth}; pass {options}{other}",
+            measured=True,
+            proved=True,
+        )
+    against = f" (said by {', '.join(said)})" if said else ""
+    return _Hint(
+        f"the {role} {name!r} may have been trained on images that are read otherwise{against}: "
+        f"with {found.name} {worth}; if so, pass {options}{other}",
+        measured=found.measure != "nats",
+        proved=False,
+    )
+
+
+def _keys(options: str) -> str:
+    """``--range 0,255 --bgr`` as the value of ``--deployed-input``: ``range=0,255 bgr``."""
+    if options.startswith("without"):
+        return "bgr=no"
+    words = options.replace("--", "\n").split("\n")
+    return " ".join("=".join(word.split()) for word in words if word.strip())
+
+
+def _uncompressed(pair: Pair, allow_float: bool) -> list[str]:
+    if pair.reference.content_hash == pair.deployed.content_hash:
+        return ["expected two files, got the same one as original and deployed"]
+    facts = _facts("deployed", pair.deployed)
+    whole = facts.int8_share
+    if whole == 0 and _facts("original", pair.reference).int8_share:
+        return [
+            f"expected the float file as the original and the int8 file as the deployed one, got "
+            f"{facts.name!r}, which is float, as deployed; are they swapped?"
+        ]
+    if allow_float or whole is None or whole > 0:
+        return []
+    kinds = facts.census.keys() - {"float32", "float64"}
+    if kinds:  # float16, bfloat16, hybrid: compressed all the same
+        return []
+    return [
+        f"expected a compressed file as deployed, got {facts.name!r}, whose operators are all "
+        "float32; pass --allow-float if that is meant (pruned, for example)"
+    ]
+
+
+def _renamed(labels: Tensor, answers: Tensor) -> float | None:
+    """The original's accuracy with the labels renamed, if that is far better."""
+    if len(labels) < _LEAST:
+        return None
+    right = float((answers == labels).double().mean())
+    return other_order(labels, answers, least=right + _WRONG)
+
+
+def _saturation(deployed: Runtime) -> list[str]:
+    """Whether the sums of an int8 file come out otherwise on other CPUs."""
+    if not isinstance(deployed, FileRuntime) or deployed.path.suffix.lower() != ".onnx":
+        return []
+    from compd.onnx import read_onnx
+    from compd.onnx.saturation import risks
+
+    layers = risks(read_onnx(deployed.path))
+    risky = sum(layer.risky > 0 for layer in layers)
+    if not risky:
+        return []
+    here = "this one has it" if {"avx512_vnni", "avx_vnni"} & {*cpu_flags()} else "as this one"
+    return [
+        f"sums of {risky} of {len(layers)} dense int8 layers can saturate on x86 CPUs without VNNI "
+        f"({here}); compd compare with the same options and --runtimes deployed,saturating says "
+        "what changes"
+    ]
+
+
+def _logit_error(logits: Tensor, deployed: Tensor) -> float:
+    spread = float(deployed.std(1).mean())
+    centred = (logits - logits.mean(1, keepdim=True)) - (deployed - deployed.mean(1, keepdim=True))
+    return float(centred.abs().mean()) / max(spread, 1e-9)
+
+
+def _accuracy(logits: Tensor, labels: Tensor | None) -> float | None:
+    return None if labels is None else float((logits.argmax(1) == labels).double().mean())
+
+
+def _facts(role: str, runtime: Runtime) -> FileFacts:
+    if isinstance(runtime, FileRuntime):
+        return FileFacts(
+            role,
+            runtime.path.name,
+            runtime.engine,
+            runtime.content_hash,
+            runtime.format.describe(),
+            runtime.census,
+        )
+    return FileFacts(
+        role,
+        "a torch module",
+        runtime.engine,
+        runtime.content_hash,
+        "float pixels in 0..1, NCHW, RGB",
+        {},
+    )

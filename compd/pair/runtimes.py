@@ -1,0 +1,68 @@
+"""Runtimes of a pair's models by name: its own, other engines of its int8 model, files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from compd.compress.int8 import ENGINES
+from compd.errors import CompdError
+from compd.pair.from_files import deployed_as
+from compd.pair.pair import Pair
+from compd.runtimes import (
+    FileRuntime,
+    FloatRuntime,
+    Int8Runtime,
+    Runtime,
+    Wish,
+    check_engine,
+)
+from compd.runtimes.converted import saturating
+
+__all__ = ["runtimes_of"]
+
+_OWN = ("original", "deployed", "shadow", "plain", "saturating")
+
+
+def runtimes_of(pair: Pair, names: str | None, wish: Wish | None = None) -> dict[str, Runtime]:
+    """Open runtimes by name.
+
+    Args:
+        pair: whose models they are.
+        names: with commas; ``original``, ``deployed``, ``shadow``, ``plain`` (the deployed file
+            without its runtime's optimisation), ``saturating`` (the same as CPUs without VNNI would
+            add), an int8 engine of PyTorch, or a file.
+        wish: what files do not say of their inputs and outputs.
+
+    Raises:
+        CompdError: if a name is unknown, or the pair has nothing of that kind.
+    """
+    return {name: _open(pair, name, wish) for name in (names or "").split(",") if name}
+
+
+def _open(pair: Pair, name: str, wish: Wish | None) -> Runtime:
+    if name == "original":
+        return pair.reference
+    if name == "deployed":
+        return pair.deployed
+    if name == "shadow":
+        return FloatRuntime(pair.shadow, pair.device, "shadow")
+    if name == "plain":
+        if isinstance(pair.deployed, FileRuntime) and pair.deployed.can_be_plain:
+            return pair.deployed.plain()
+        raise CompdError(
+            "expected a deployed file whose runtime can leave its graph as it is, got "
+            f"{pair.deployed.engine}"
+        )
+    if name == "saturating":
+        if not isinstance(pair.deployed, FileRuntime):
+            raise CompdError(
+                "expected an ONNX file as the deployed model, to emulate saturating sums, got "
+                f"{pair.deployed.engine}; export it: compd export --to onnx-qdq"
+            )
+        return saturating(pair.deployed)
+    if name in ENGINES:
+        check_engine(pair.spec.compress, name)
+        return Int8Runtime(pair.shadow, name)
+    if Path(name).suffix:
+        return deployed_as(pair, name, wish).deployed
+    raise CompdError(f"expected {', '.join((*_OWN, *ENGINES))} or a file, got runtime={name!r}")

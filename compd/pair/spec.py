@@ -1,0 +1,200 @@
+"""What a pair is made of, as data: enough to build its architectures again."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from compd.compress import Compression, Given, config_from_json, config_to_json, kind_of
+from compd.errors import CompdError
+from compd.files.reading import inside, read_whole
+from compd.models import Classifier, build_zoo_model, check_model, load_factory
+from compd.text import printable
+
+__all__ = ["PAIR_FILE", "PAIR_FORMAT", "ModelSpec", "PairSpec", "read_pair_file"]
+
+PAIR_FILE = "pair.json"
+PAIR_FORMAT = 1
+_MOST_BYTES = 1 << 24  # of the file: the names of half a million classes
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """What it takes to build the original's architecture again."""
+
+    model: str  # a zoo name or pkg.module:factory
+    width: int | None
+    channels: int
+    size: int
+    classes: tuple[str, ...]
+    mean: tuple[float, ...] | None  # None: a factory's model that normalises by itself
+    std: tuple[float, ...] | None
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> ModelSpec:
+        """Read what ``dataclasses.asdict`` gave.
+
+        Raises:
+            TypeError, KeyError, ValueError, OverflowError: if it is anything else.
+        """
+
+        def numbers(name: str) -> tuple[float, ...] | None:
+            values = None if data[name] is None else tuple(float(v) for v in data[name])
+            lowest = 0.0 if name == "std" else -math.inf
+            if values is not None and not all(lowest < v < math.inf for v in values):
+                raise ValueError(f"{name}={values}")
+            return values
+
+        def integer(name: str) -> int:
+            value = data[name]
+            if type(value) is not int or not 1 <= value <= 1 << 12:  # a bool is an int, too
+                raise ValueError(f"{name}={value!r}")
+            return value
+
+        channels, size = integer("channels"), integer("size")
+        width = None if data["width"] is None else integer("width")
+        if channels not in (1, 3):
+            raise ValueError(f"channels={channels!r}")
+        if not isinstance(data["classes"], list | tuple) or len(data["classes"]) < 2:
+            raise ValueError(f"classes={data['classes']!r}")
+        return cls(
+            model=str(data["model"]),
+            width=width,
+            channels=channels,
+            size=size,
+            classes=tuple(printable(str(name)) for name in data["classes"]),
+            mean=numbers("mean"),
+            std=numbers("std"),
+        )
+
+    @property
+    def is_code(self) -> bool:
+        """Whether building it runs a function that the name names."""
+        return ":" in self.model
+
+    def build(self) -> nn.Module:
+        """Return the architecture, weights as built, in eval mode on the CPU."""
+        if not self.is_code:
+            if self.mean is None or self.std is None:
+                raise CompdError(f"expected mean and std for model={self.model!r}, got none")
+            return build_zoo_model(
+                self.model,
+                classes=len(self.classes),
+                channels=self.channels,
+                size=self.size,
+                width=self.width,
+                mean=self.mean,
+                std=self.std,
+            )
+        model = load_factory(self.model)
+        if self.mean is not None and self.std is not None:
+            model = Classifier(model, self.mean, self.std).eval()
+        check_model(
+            model,
+            channels=self.channels,
+            size=self.size,
+            classes=len(self.classes),
+            name=self.model,
+        )
+        return model
+
+
+@dataclass(frozen=True)
+class PairSpec:
+    """Everything about a pair but its weights; the content of ``pair.json``."""
+
+    model: ModelSpec
+    compress: Compression
+    engine: str
+    data: str  # as the user named it
+    data_identity: str
+    rows: Mapping[str, str] = field(default_factory=dict)  # that training and calibration used
+
+    @property
+    def label(self) -> str:
+        """A short name for folders: model, data, compression, engine."""
+        data = Path(self.data).name or "data"
+        parts = [self.model.model, data, kind_of(self.compress), self.engine]
+        if isinstance(self.compress, Given):
+            parts = [self.compress.deployed, data, self.engine]
+        text = "-".join(parts)
+        return "".join(c if c.isalnum() or c in "-_." else "_" for c in text)
+
+    @property
+    def made_of(self) -> dict[str, Any]:
+        """What a corpus says of its pair, as a JSON object: enough to build it again."""
+        return {
+            "model": asdict(self.model),
+            "compress": config_to_json(self.compress),
+            "engine": self.engine,
+        }
+
+    def to_json(self) -> dict[str, Any]:
+        """As a JSON object."""
+        return {
+            **self.made_of,
+            "data": self.data,
+            "data_identity": self.data_identity,
+            "rows": dict(self.rows),
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> PairSpec:
+        """The inverse of :meth:`to_json`, but for what a terminal would obey: it is written out.
+
+        Raises:
+            KeyError, TypeError, ValueError, AttributeError, OverflowError: if it is anything else.
+            CompdError: if the compression is unknown or has other settings.
+        """
+        return cls(
+            model=ModelSpec.from_json(data["model"]),
+            compress=config_from_json(data["compress"]),
+            engine=str(data["engine"]),
+            data=printable(str(data["data"])),
+            data_identity=printable(str(data["data_identity"])),
+            rows={printable(key): printable(str(value)) for key, value in data["rows"].items()},
+        )
+
+
+def read_pair_file(directory: Path) -> tuple[PairSpec, Mapping[str, str]]:
+    """Read what a pair's folder says of it; nothing is built.
+
+    Returns:
+        The specification, and the hashes that its models have to have.
+
+    Raises:
+        CompdError: if the folder has none, or a broken one, or a link that leads out of it.
+    """
+    try:
+        content = json.loads(read_whole(inside(directory, PAIR_FILE), _MOST_BYTES))
+        if content["format"] != PAIR_FORMAT:
+            raise CompdError(
+                f"expected pair format {PAIR_FORMAT}, got format={content['format']!r} in "
+                f"{str(directory)!r}; it was written by another version of compd"
+            )
+        hashes = {str(name): str(value) for name, value in content["hashes"].items()}
+        return PairSpec.from_json(content), hashes
+    except FileNotFoundError as error:
+        raise CompdError(
+            f"expected a pair directory ({PAIR_FILE}), got pair={str(directory)!r}; make one "
+            "with: compd compress --out DIR"
+        ) from error
+    except (
+        OSError,
+        ValueError,
+        LookupError,
+        TypeError,
+        AttributeError,
+        OverflowError,
+        RecursionError,
+    ) as error:
+        raise CompdError(
+            f"expected a pair directory, got a broken {PAIR_FILE} in {str(directory)!r} "
+            f"({type(error).__name__}: {str(error)[:80]})"
+        ) from error

@@ -1,0 +1,19 @@
+"""Repair: fine-tune the compressed model where it deviates, and measure what is left."""
+
+from compd.repairing.methods import METHODS, Distil, Paper, Walk, method
+from compd.repairing.result import RepairResult
+from compd.repairing.run import Plan, plan, repair
+from compd.repairing.settings import Settings
+
+__all__ = [
+    "METHODS",
+    "Distil",
+    "Paper",
+    "Plan",
+    "RepairResult",
+    "Settings",
+    "Walk",
+    "method",
+    "plan",
+    "repair",
+]

@@ -1,0 +1,141 @@
+"""Distillation where it matters: on images at the decision boundary, where both models part.
+
+The search goes to where both models are undecided and widens the gap there. So the images to train
+on are made in the same way, in a few gradients each: one step to the boundary, then steps that keep
+to it and widen the gap.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor
+
+from compd.errors import CompdError
+from compd.pair.evaluation import divergences
+from compd.repairing.methods.base import Bench, Schedule, lattice, leads
+
+__all__ = ["Walk", "walk_loss"]
+
+Value = TypeVar("Value", float, Tensor)
+
+
+_RATE = 5e-4
+# Of a sparing repair, in a round of so many steps and more, and in proportion in shorter ones. A
+# pruned network is far from its original; only fast steps come near it, and many to calm down.
+_FAST_RATE, _FAST_STEPS = 1e-2, 3500
+
+_LONG = 200  # steps; in rounds as long as that, other shares of a batch:
+_LONG_SHARES: dict[str, Any] = {"stored": 0.05, "clean": 0.2, "mixed": 0.65}
+
+
+@dataclass(frozen=True)
+class Walk(Schedule):
+    """KL to the original's full output, on clean, mixed, stored and walked images."""
+
+    clean: float = 0.35
+    mixed: float = 0.3  # share of a batch that is blends of two training images
+    scales: bool = True
+    restart: bool = True
+    walk: int = 3  # gradients an image
+    levels: float = 1.5  # of 255, by which a step widens the gap
+    cap: float = 1.0  # nats; an image's divergence counts as less the more it exceeds this
+    eps: int | None = None  # levels of 255; None for the bound of the searches
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.mixed < 0 or self.stored + self.clean + self.mixed > 1 + 1e-9:
+            raise CompdError(
+                "expected stored, clean and mixed to be shares of a batch, got "
+                f"stored={self.stored}, clean={self.clean}, mixed={self.mixed}"
+            )
+
+    def in_round(self, steps: int) -> Schedule:
+        """In a long round blends take the place of others, unless shares are set.
+
+        They tell most of the original for what they cost: a walked image takes three gradients of
+        both models first. In a short one walked images bring more, on which the models part most.
+        """
+        own = any(getattr(self, name) != getattr(Walk, name) for name in _LONG_SHARES)
+        return self if own or steps < _LONG else replace(self, **_LONG_SHARES)
+
+    def peak(self, steps: int, *, sparing: bool) -> float:
+        """Peak learning rate: 0.0005; up to 0.01 in a long round of a sparing repair."""
+        if self.lr is not None:
+            return self.lr
+        return max(_RATE, _FAST_RATE * min(1.0, steps / _FAST_STEPS)) if sparing else _RATE
+
+    def hopeless(self, classes: int) -> float:
+        """As everywhere, but capped."""
+        return _capped(super().hopeless(classes), self.cap)
+
+
+def walk_loss(config: Walk, bench: Bench, draw: torch.Generator) -> Tensor:
+    """Mean capped divergence over clean, mixed, stored and walked images of one batch."""
+    stored = bench.deviations(int(config.stored * config.batch), draw)
+    clean = bench.clean(int(config.clean * config.batch), draw)
+    mixed = bench.mixed(int(config.mixed * config.batch), draw)
+    home = bench.clean(max(0, config.batch - len(stored) - len(clean) - len(mixed)), draw)
+    walked = walk(config, bench, home) if len(home) else home
+    x = torch.cat([clean, mixed, stored, walked])
+    # Where a pruned network cannot follow at all, it should not give up what it can.
+    return _capped(divergences(bench.shadow(x), bench.answers(x)), config.cap).mean()
+
+
+def walk(config: Walk, bench: Bench, home: Tensor) -> Tensor:
+    """Take images to the boundary and part the models there.
+
+    With ``o`` and ``d`` for the lead of the original's label in both models, each step goes to
+    where ``o + d`` is 0 (as far as a linear model tells, along the sign of its gradient), and along
+    the difference of both unit gradients as far as that leaves ``o + d`` alone.
+
+    Args:
+        config: of the walk.
+        bench: the models.
+        home: float pixels (N, C, H, W) to start from.
+
+    Returns:
+        Float pixels (N, C, H, W) on the 8-bit lattice within ``eps`` of ``home``.
+    """
+    labels = bench.answers(home).argmax(1)
+    x, eps = home, config.eps or bench.eps
+    for _ in range(config.walk):
+        known: list[Tensor] = []
+
+        def lead_of_original(x: Tensor, known: list[Tensor] = known) -> Tensor:
+            lead = leads(bench.original(x), labels)
+            known.append(lead.detach())
+            return lead
+
+        def lead_of_shadow(x: Tensor, known: list[Tensor] = known) -> Tensor:
+            lead = leads(bench.shadow(x), labels)
+            known.append(lead.detach())
+            return lead
+
+        original = bench.gradient(lead_of_original, x)
+        shadow = bench.gradient(lead_of_shadow, x)
+        total = original + shadow
+        slope = total.abs().flatten(1).sum(1).clamp_min(1e-9)
+        to_boundary = ((known[0] + known[1]) / slope).clamp(-eps / 255, eps / 255)
+        parting = _unit(original) - _unit(shadow)
+        across = (parting * total).flatten(1).sum(1) / total.flatten(1).square().sum(1).clamp_min(
+            1e-18
+        )
+        along = parting - _per_image(across) * total
+        step = along.sign() * config.levels / 255 - _per_image(to_boundary) * total.sign()
+        x = lattice(x + step, home, eps)
+    return x
+
+
+def _capped(divergence: Value, cap: float) -> Value:
+    return divergence / (1 + divergence / cap)
+
+
+def _unit(gradient: Tensor) -> Tensor:
+    return gradient / _per_image(gradient.flatten(1).norm(dim=1).clamp_min(1e-12))
+
+
+def _per_image(values: Tensor) -> Tensor:
+    return values[:, None, None, None]

@@ -1,0 +1,260 @@
+"""From a pair and its corpus to a repaired pair and the verdict on it."""
+
+from __future__ import annotations
+
+import copy
+import shutil
+import threading
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from compd.compress import RECIPE
+from compd.compress.starts import starts
+from compd.corpus import Corpus
+from compd.data import Splits, load_data
+from compd.errors import CompdError
+from compd.files.storage import cache_dir, check_cache, config_hash, disk_errors
+from compd.models.inputs import predict
+from compd.pair import Pair, check_pair_target
+from compd.pair.cache import torch_version
+from compd.pair.evaluation import divergence
+from compd.progress import Report, silent
+from compd.repairing.interpolation import with_shadow
+from compd.repairing.methods import Bench
+from compd.repairing.result import RepairResult
+from compd.repairing.rounds import Rounds, step_seconds, steps_within
+from compd.repairing.selection import best_of
+from compd.repairing.settings import Settings
+from compd.repairing.state import load_state
+from compd.repairing.training_set import Material, material_of
+from compd.repairing.verdict import verdict_on
+from compd.runtimes import FileRuntime
+
+__all__ = ["Plan", "plan", "repair"]
+
+_OTHER_DATA = (
+    "the data are not as they were when the pair was made (files were changed, or --data names "
+    "others), so rows held out here may be among those that it was trained on"
+)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a repair would do."""
+
+    entries: int  # of the corpus
+    training_images: int
+    rounds: int  # at most
+    steps: int  # a round
+    batch: int
+    seconds: float  # of the rounds at most, by timing a few steps
+    notes: tuple[str, ...]
+
+
+def plan(pair: Pair, corpus: Corpus, *, splits: Splits | None = None, **settings: Any) -> Plan:
+    """Say what :func:`repair` with the same arguments would do, and how long its rounds take.
+
+    Raises:
+        CompdError: as :func:`repair`.
+    """
+    splits, material, how = _checked(pair, corpus, splits, Settings(**settings))
+    bench = _bench(pair, splits, material, how)
+
+    if how.seconds is None:
+        steps = how.method.steps_for(len(splits.train))
+        longer = replace(how, method=how.method.in_round(steps))
+        seconds = how.rounds * steps * step_seconds(pair, bench, longer)
+    else:
+        seconds = how.seconds
+        steps = steps_within(seconds / how.rounds, pair, bench, how)
+    return Plan(
+        len(material.records),
+        len(splits.train),
+        how.rounds,
+        steps,
+        how.method.batch,
+        round(seconds, 1),
+        material.notes,
+    )
+
+
+def repair(
+    pair: Pair,
+    corpus: Corpus,
+    *,
+    out: Path,
+    splits: Splits | None = None,
+    stop: threading.Event | None = None,
+    report: Report = silent,
+    **settings: Any,
+) -> RepairResult:
+    """Fine-tune a pair's compressed model until it deviates less, and measure what that is worth.
+
+    Trains on training rows and on the corpus, all labelled by the original; chooses among rounds by
+    the selection rows; measures on held-out rows. A repair that was interrupted goes on where it
+    was when it is called again with the same arguments.
+
+    Args:
+        pair: not changed.
+        corpus: deviations of that pair.
+        out: directory for the repaired pair; the start itself if no round was better.
+        splits: the data; the pair's own if None.
+        stop: set it from another thread, or a signal handler, to save and end.
+        report: told of progress.
+        settings: the fields of :class:`Settings`.
+
+    Returns:
+        The verdict; ``Pair.load(result.pair)`` gives the repaired pair.
+
+    Raises:
+        CompdError: if an argument makes no sense, the corpus is another pair's or empty, the pair
+            has no shadow to train, or the disk is full.
+        KeyboardInterrupt: if ``stop`` was set. All training is saved by then; a search or a verdict
+            that was under way is done again.
+    """
+    asked = Settings(**settings)
+    check_pair_target(out)
+    splits, material, how = _checked(pair, corpus, splits, asked)
+    key = _key(pair, splits, material, how)
+    checkpoint = cache_dir() / "repairs" / f"{key}.state"
+    _check_space(pair, out, checkpoint)
+    state = load_state(checkpoint, key)
+    notes = [f"went on after round {len(state.seen) - 1}"] if state.seen else []
+    rounds = Rounds(
+        pair,
+        _nearer(pair, splits, how),
+        _bench(pair, splits, material, how),
+        splits.selection,
+        how,
+        state,
+        checkpoint,
+        stop or threading.Event(),
+        report,
+    )
+    rounds.run()
+    base = rounds.pair
+    best, fixed = best_of(state.seen, how), with_shadow(pair, pair.shadow)
+    if best:
+        shadow = copy.deepcopy(base.shadow)
+        shadow.load_state_dict(state.best)
+        fixed = with_shadow(base, shadow)
+        if base is not pair:
+            notes.append(f"started from {base.spec.compress}, which was nearer to the original")
+    else:
+        notes.append(
+            "no round was better than the start, which is handed back; try a lower --lr, more "
+            "--steps, or a corpus of more severe deviations"
+        )
+    rows = {
+        "repair training": f"{splits.train.rows} and {len(material.records)} corpus entries",
+        "repair selection": splits.selection.rows,
+    }
+    if best:
+        fixed.spec = replace(fixed.spec, rows={**pair.spec.rows, **rows})
+    fixed.save(out)
+    verdict = verdict_on(
+        pair, fixed, material.pictures, material.labels, splits, how, stop=stop, report=report
+    )
+    checkpoint.unlink(missing_ok=True)
+    return RepairResult.of(
+        verdict,
+        rounds=len(state.seen) - 1,
+        best_round=best,
+        seconds=round(state.seconds, 1),
+        pair=str(out),
+        fingerprint=fixed.fingerprint(batch=256),
+        settings=how.to_json(),
+        entries=len(material.records),
+        rows={**pair.spec.rows, **rows, "verdict": splits.heldout.rows},
+        seen=tuple(state.seen),
+        notes=(*material.notes, *state.notes, *notes),
+    )
+
+
+def _checked(
+    pair: Pair, corpus: Corpus, splits: Splits | None, settings: Settings
+) -> tuple[Splits, Material, Settings]:
+    if not pair.has_shadow:
+        raise CompdError(
+            "expected a pair with a shadow to train, got one without; a deployed model alone "
+            "cannot be repaired: make a pair of its original with: compd compress"
+        )
+    if isinstance(pair.deployed, FileRuntime):
+        raise CompdError(
+            "expected a pair whose deployed model compd makes of its shadow, got "
+            f"{pair.deployed.path.name!r}; repair the pair without --deployed, and export it again"
+        )
+    check_cache()
+    if splits is None:
+        model = pair.spec.model
+        splits = Splits(load_data(pair.spec.data, channels=model.channels, size=model.size))
+    pair.check_input(splits.heldout.images, "held-out images")
+    material = material_of(corpus, pair, splits, settings)
+    if splits.dataset.identity != pair.spec.data_identity:
+        material = replace(material, notes=(*material.notes, _OTHER_DATA))
+    return splits, material, replace(settings, eps=settings.eps or material.bound)
+
+
+def _nearer(pair: Pair, splits: Splits, settings: Settings) -> list[Pair]:
+    """What training may start from instead of a pair: all that is nearer to the original.
+
+    How near is measured on the calibration rows.
+    """
+    if not settings.method.restart:
+        return []
+    images = splits.calibration.images
+    answers = predict(pair.reference.run, images)
+
+    def distance(one: Pair) -> float:
+        return float(divergence(predict(one.deployed.run, images), answers))
+
+    others = (
+        Pair(replace(pair.spec, compress=config), pair.original, shadow, device=pair.device)
+        for config, shadow in starts(pair.spec.compress, pair.shadow, pair.original, images)
+    )
+    most = distance(pair)
+    return [one for one in others if distance(one) < most]
+
+
+def _bench(pair: Pair, splits: Splits, material: Material, settings: Settings) -> Bench:
+    dataset = splits.dataset
+    return Bench(
+        original=pair.original,
+        shadow=pair.shadow,
+        images=splits.train.images,
+        stored=material.images,
+        device=pair.device,
+        pad=dataset.size // 16 * (1 + dataset.mirror),
+        mirror=dataset.mirror,
+        eps=settings.eps or material.bound,
+    )
+
+
+def _key(pair: Pair, splits: Splits, material: Material, settings: Settings) -> str:
+    """Hash of all that determines a repair."""
+    return config_hash(
+        {
+            "settings": settings.to_json(),
+            "pair": pair.hashes,
+            "engine": pair.deployed.engine,
+            "data": splits.dataset.identity,
+            "corpus": [record.sha256 for record in material.records],
+            "made_with": [RECIPE, torch_version(), pair.device.type],
+        }
+    )
+
+
+def _check_space(pair: Pair, out: Path, checkpoint: Path) -> None:
+    """Raise before the work starts if its results would not fit on the disk."""
+    size = sum(t.numel() * t.element_size() for t in pair.shadow.state_dict().values())
+    for folder, needed in ((checkpoint.parent, 6 * size), (out, 2 * size)):
+        with disk_errors(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            free = shutil.disk_usage(folder).free
+        needed += 1 << 20
+        if free < needed:
+            raise CompdError(
+                f"expected {needed / 2**20:.0f} MiB of free space, got {free / 2**20:.0f} MiB in "
+                f"{str(folder)!r}; free some, or name another folder (--out, COMPD_CACHE)"
+            )

@@ -1,0 +1,148 @@
+"""A file as a differentiable module: what a search takes gradients from."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, fx, nn
+
+from compd.errors import CompdError
+from compd.models.inputs import FEWEST, to_input
+from compd.runtimes.files import FileRuntime
+from compd.runtimes.formats import LEAST, Format
+from compd.runtimes.torch_runtimes import FloatRuntime
+
+__all__ = ["AsFile", "Saturation", "as_module", "on_our_grid", "saturating", "saturation_by_layer"]
+
+
+def as_module(runtime: FileRuntime, *, saturate: bool = False) -> AsFile:
+    """Convert a file to torch.
+
+    Args:
+        runtime: an ONNX file.
+        saturate: whether int8 layers add as they do on x86 CPUs without VNNI
+            (:mod:`compd.onnx.saturation`).
+
+    Returns:
+        Float pixels (N, C, H, W), RGB, in 0..1 to logits (N, K), in eval mode on the CPU.
+
+    Raises:
+        CompdError: if the file is of another kind, or has an operator without a counterpart.
+    """
+    if runtime.path.suffix.lower() != ".onnx":
+        raise CompdError(
+            f"expected an ONNX file to convert, got {runtime.path.name!r}; there are no gradients "
+            "through it"
+        )
+    from compd.onnx import read_onnx, to_module
+    from compd.onnx.saturation import saturating as saturated
+
+    form, model = runtime.format, read_onnx(runtime.path)
+    graph = to_module(saturated(model) if saturate else model, shape=form.shape[1:])
+    return AsFile(graph, form).eval()
+
+
+def on_our_grid(module: AsFile, images: Tensor) -> AsFile:
+    """A converted float file, rounded to 8 bits here.
+
+    Args:
+        module: from :func:`as_module`; not changed.
+        images: uint8 (N, C, H, W) to set ranges with.
+    """
+    from compd.onnx.quantise import quantised
+
+    made = copy.copy(module)
+    made._modules = dict(module._modules)
+    with torch.inference_mode():
+        x = module.to_input(to_input(images))
+    made.graph = quantised(module.graph, x)
+    return made.eval()
+
+
+def saturating(runtime: FileRuntime) -> FloatRuntime:
+    """A file as a CPU without VNNI would answer, emulated.
+
+    Raises:
+        CompdError: if the file is no ONNX file, or none of its layers can saturate.
+    """
+    from compd.onnx import read_onnx
+    from compd.onnx.saturation import risks
+
+    if not any(risk.risky for risk in risks(read_onnx(runtime.path))):
+        raise CompdError(
+            f"expected int8 layers whose sums can saturate, got none in {runtime.path.name!r}: "
+            "its weights have 7 bits, or it is not QDQ"
+        )
+    module = as_module(runtime, saturate=True)
+    return FloatRuntime(module, torch.device("cpu"), "emulated, 16-bit sums")
+
+
+class AsFile(nn.Module):
+    """What :meth:`Format.encode` and :meth:`Format.decode` do, around a graph, with gradients."""
+
+    steady_from = FEWEST  # images; its matrix products do not depend on their rows
+    mean: Tensor
+    std: Tensor
+
+    graph: fx.GraphModule
+
+    def __init__(self, graph: fx.GraphModule, form: Format) -> None:
+        super().__init__()
+        self.graph = graph
+        low, high = form.range
+        mean, std = (torch.tensor(each).reshape(1, -1, 1, 1) for each in form.normalisation)
+        # (low + x * (high - low) - mean) / std
+        self.register_buffer("mean", (mean - low) / (high - low))
+        self.register_buffer("std", std / (high - low))
+        self._nhwc, self._bgr = form.layout == "NHWC", form.bgr
+        self._probabilities, self._integers = form.output == "probs", "int" in form.dtype
+
+    def to_input(self, x: Tensor) -> Tensor:
+        """Float pixels in 0..1 as the graph takes them."""
+        if self._bgr:
+            x = x.flip(1)
+        x = (x - self.mean) / self.std
+        if self._integers:  # levels are whole numbers already; so are those of a search's steps
+            x = x + (x.round() - x).detach()
+        if self._nhwc:
+            x = x.permute(0, 2, 3, 1)
+        return x
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Float pixels (N, C, H, W), RGB, in 0..1 to logits (N, K)."""
+        logits: Tensor = self.graph(self.to_input(x)).flatten(1)
+        return logits.clamp_min(LEAST).log() if self._probabilities else logits
+
+
+@dataclass(frozen=True)
+class Saturation:
+    """What saturates in one layer."""
+
+    layer: str
+    kind: str  # operator
+    risky: float  # share of neighbouring weights whose products can exceed 16 bits
+    changed: float  # share of sums that came out otherwise on these images
+    worst: float  # largest difference, in parts of the largest exact sum
+
+
+def saturation_by_layer(runtime: FileRuntime, images: Tensor) -> tuple[Saturation, ...]:
+    """Exact against saturating sums, layer by layer, on the emulated file.
+
+    Args:
+        runtime: an ONNX file.
+        images: uint8 (N, C, H, W).
+
+    Raises:
+        CompdError: as :func:`saturating`.
+    """
+    from compd.onnx import read_onnx
+    from compd.onnx.saturation import observed, risks
+
+    module = as_module(runtime, saturate=True)
+    seen = observed(module.graph, module.to_input(to_input(images)))
+    return tuple(
+        Saturation(risk.node, risk.kind, risk.risky / max(1, risk.pairs), changed, worst)
+        for risk, (changed, worst) in zip(risks(read_onnx(runtime.path)), seen, strict=True)
+    )

@@ -1,0 +1,298 @@
+"""The loop: seeds in groups, proposals judged, findings handed out as they come."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Generator, Iterator
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from compd.clock import Clock
+from compd.compress import Given
+from compd.data import Split
+from compd.errors import CompdError
+from compd.images import check_batch
+from compd.models.inputs import fitting
+from compd.pair import Pair
+from compd.progress import Progress, Report, silent
+from compd.search.bounds import Bound
+from compd.search.findings import Finding, Summary, Tally
+from compd.search.group import Group
+from compd.search.judge import Judge, Judgement, Verdict
+from compd.search.seeds import agreeing, flip_labels
+from compd.search.settings import Settings
+from compd.search.strategies import STRATEGIES, Blackbox, Proposal, Task
+
+__all__ = ["Campaign", "fuzz"]
+
+# Seeds that are searched together: while some finish early, model calls stay full. The boundary
+# walk keeps up to two dozen float copies of them (measured on photographs: 0.4 GB).
+_TOGETHER = 256
+_VALUES = 1 << 22  # in all their images, at most: 27 of 3 x 224 x 224
+# What takes over where there is no gradient; most of what it finds comes early.
+_RESCUE = Blackbox(queries=400)
+
+
+def fuzz(
+    pair: Pair,
+    seeds: Split,
+    *,
+    stop: threading.Event | None = None,
+    report: Report = silent,
+    **settings: Any,
+) -> Campaign:
+    """Search for inputs on which the deployed model leaves the original's answer.
+
+    Nothing runs until the result is iterated; each iteration step hands out one finding, and
+    ``summary()`` gives the numbers at any time.
+
+    Args:
+        pair: what to test.
+        seeds: clean images to start from; those on which the pair disagrees are set aside.
+        stop: set it from another thread, or a signal handler, to end after the current step.
+        report: told of progress after each step.
+        settings: the fields of :class:`Settings`.
+
+    Raises:
+        CompdError: if a setting makes no sense or the seeds do not fit the pair.
+    """
+    return Campaign(pair, seeds, Settings(**settings), stop=stop, report=report)
+
+
+class Campaign:
+    """A running or finished campaign; iterate it for the findings."""
+
+    def __init__(
+        self,
+        pair: Pair,
+        seeds: Split,
+        settings: Settings,
+        *,
+        stop: threading.Event | None = None,
+        report: Report = silent,
+    ) -> None:
+        check_batch(seeds.images, "seeds")
+        pair.check_input(seeds.images, "seeds")
+        if not len(seeds):
+            raise CompdError("expected at least one seed image, got an empty split")
+        self.pair = pair
+        self.notes = list(pair.notes)  # of the pair, and what the campaign decided by itself
+        name = STRATEGIES.name_of(settings.strategy)
+        if STRATEGIES[name].gradients and not pair.has_shadow:
+            self.notes.append(
+                f"blackbox instead of {name}: the pair has no shadow to differentiate"
+            )
+            settings = replace(settings, strategy=Blackbox())
+        self.settings = settings
+        usual = 64 if pair.device.type == "cpu" else 512
+        self.batch = settings.batch or fitting(usual, seeds.images)
+        self._home, self._rival = flip_labels(settings.flip, pair.classes)
+        # Where another model's gradients stand in for the deployed one's, they may lead nowhere.
+        made = pair.spec.compress
+        self._rough = isinstance(made, Given) and made.shadow in ("quantised", "original")
+        self.data = seeds.data
+        self._split = seeds
+        self._stop = stop or threading.Event()
+        self._report = report
+        self._tally = Tally()
+        self._running = False
+        self._set_aside = 0
+        # seeds with a deviation that waits for its proof, and the best severity of these
+        self._unproved = 0, 0.0
+        self._stopped = "interrupted"  # until it ends by itself
+        self._begun = self._ended = time.perf_counter()
+        self._clock = Clock()
+        self._shared: dict[str, Any] = {}
+
+    def __iter__(self) -> Iterator[Finding]:
+        for findings in self.steps():
+            yield from findings
+
+    def steps(self) -> Iterator[list[Finding]]:
+        """The findings of each step of each batch, as soon as they are judged."""
+        if self._running:
+            raise CompdError("expected a campaign to be run once, got a second run; make a new one")
+        self._running = True
+        self._begun = time.perf_counter()
+        judge = Judge(self.pair, self._clock, rival=self._rival, batch=self.batch)
+        seeds = agreeing(
+            judge, self._split, limit=self.settings.limit, label=self._home, stop=self._stop
+        )
+        chosen, labels, self._set_aside = seeds.rows, seeds.labels, seeds.set_aside
+        self._tick()
+        together = max(self.batch, fitting(_TOGETHER, self._split.images, values=_VALUES))
+        if self._stop.is_set():
+            return
+        for start in range(0, len(chosen), together):
+            span = slice(start, start + together)
+            yield from self._search(judge, chosen[span], labels[span], len(chosen))
+            if self._ended_early():
+                self._stopped = "interrupted" if self._stop.is_set() else "time"
+                return
+        self._stopped = "done"
+
+    def summary(self) -> Summary:
+        """The campaign in numbers, so far."""
+        notes = list(self.notes)
+        if self._tally.blind:
+            name = STRATEGIES.name_of(self.settings.strategy)
+            taken = "blackbox took over" if STRATEGIES[name].rescued else "nothing was found there"
+            why = "a zero or non-finite gradient in"
+            if self._rough:
+                why = "no deviation by the gradients of a stand-in with"
+            notes.append(f"{self._tally.blind} seeds had {why} {name}; {taken}")
+        return self._tally.summary(
+            set_aside=self._set_aside,
+            seconds=self._ended - self._begun,
+            model_seconds=self._clock.seconds,
+            stopped=self._stopped,
+            notes=tuple(notes),
+        )
+
+    def _search(
+        self, judge: Judge, chosen: Tensor, labels: Tensor, total: int
+    ) -> Iterator[list[Finding]]:
+        """Search from one group of seeds; ``chosen`` are rows of the split."""
+        before = self._tally.seeds
+        self._tally.seeds += len(chosen)
+        strategy = self.settings.strategy
+        blind = yield from self._run(strategy, judge, chosen, labels, (before, total))
+        if STRATEGIES.of(strategy).gradients:
+            self._tally.blind += int(blind.sum())
+        if blind.any() and STRATEGIES.of(strategy).rescued and not self._ended_early():
+            seeing = before + int((~blind).sum())
+            yield from self._run(_RESCUE, judge, chosen[blind], labels[blind], (seeing, total))
+        if not self._ended_early():
+            self._report_progress(before + len(chosen), total)
+
+    def _run(
+        self, strategy: Any, judge: Judge, chosen: Tensor, labels: Tensor, progress: tuple[int, int]
+    ) -> Generator[list[Finding], None, Tensor]:
+        """Run one strategy on some seeds.
+
+        Returns:
+            (N,) which of them it had no gradient for, or only that of a rough stand-in, and found
+            nothing.
+        """
+        settings, tally = self.settings, self._tally
+        images = self._split.images[chosen]
+        group = Group(chosen, labels, images)
+        task = Task(
+            self.pair,
+            images,
+            labels,
+            Bound(settings.eps, settings.norm),
+            keys=group.keys,
+            random_seed=settings.random_seed,
+            rival=self._rival,
+            goal=settings.goal,
+            batch=self.batch,
+            clock=self._clock,
+            shared=self._shared,
+        )
+        search = STRATEGIES.of(strategy).search(strategy, task)
+        judgement: Judgement | None = None
+        while True:
+            try:
+                proposal = next(search) if judgement is None else search.send(judgement)
+            except StopIteration:
+                break
+            candidates = task.clip(proposal.images, proposal.seeds)
+            check_batch(candidates, "candidates")
+            proposal = Proposal(candidates, proposal.seeds)
+            judgement = judge.look(candidates, labels[proposal.seeds])
+            # An untouched image is never a finding.
+            changed = (candidates != images[proposal.seeds]).flatten(1).any(1)
+            judgement = judgement.only(changed)
+            tally.look(judgement)
+            tally.gradients += task.gradients
+            task.gradients = 0
+            findings: list[Finding] = []
+            if settings.goal == "severe":
+                group.remember(proposal, judgement)
+            else:
+                findings, judgement = self._keep(judge, group, proposal, judgement)
+            group.found[proposal.seeds[judgement.effective]] = True
+            if settings.goal == "severe":
+                self._unproved = int(group.found.sum()), group.severity
+            group.asked += torch.bincount(proposal.seeds, minlength=len(chosen))
+            self._tick()
+            share = task.share
+            if share is None:
+                share = group.share_done(strategy, task.steps)
+            self._report_progress(progress[0] + int(share * len(chosen)), progress[1])
+            yield findings
+            if self._ended_early():
+                search.close()
+                self.notes.append(f"cut short among the last {len(chosen)} seeds")
+                break
+        best = group.best()
+        self._unproved = 0, 0.0
+        if len(best.seeds):  # only with goal "severe" is there something left to prove
+            findings, _ = self._prove(judge, group, best, [Verdict.EFFECTIVE] * len(best.seeds))
+            self._tick()
+            self._report_progress(progress[0] + len(chosen), progress[1])
+            yield findings
+        return (task.blind | self._rough) & ~group.found
+
+    def _keep(
+        self, judge: Judge, group: Group, proposal: Proposal, judgement: Judgement
+    ) -> tuple[list[Finding], Judgement]:
+        """Prove what is worth it; nothing else in the judgement stays effective."""
+        wanted = judgement.effective
+        if self.settings.keep == "valid":
+            wanted = wanted | judgement.valid
+        rows = wanted.nonzero()[:, 0]
+        seen = [judgement.verdict(i) for i in rows.tolist()]
+        worth = Proposal(proposal.images[rows], proposal.seeds[rows])
+        findings, proved = self._prove(judge, group, worth, seen)
+        confirmed = torch.zeros_like(wanted)
+        confirmed[rows] = proved
+        return findings, judgement.only(confirmed)
+
+    def _prove(
+        self, judge: Judge, group: Group, proposal: Proposal, seen: list[Verdict]
+    ) -> tuple[list[Finding], Tensor]:
+        """Judge what is to be kept again, from a PNG; count it and build findings of it.
+
+        Args:
+            judge: of the pair.
+            group: what the proposal's seeds are of.
+            proposal: what is to be kept.
+            seen: the verdict on each candidate so far.
+
+        Returns:
+            The findings, and which candidates (N,) were proved: those with the same verdict again.
+        """
+        proved = torch.zeros(len(seen), dtype=torch.bool)
+        findings: list[Finding] = []
+        if not seen:
+            return findings, proved
+        judgement = judge(proposal.images, group.labels[proposal.seeds])
+        for i, seed in enumerate(proposal.seeds.tolist()):
+            if judgement.verdict(i) is not seen[i]:
+                continue
+            proved[i] = True
+            finding = group.finding(judgement, i, seed, self._split, self.pair.classes)
+            if finding.verdict is Verdict.EFFECTIVE:
+                self._tally.add(finding)
+            findings.append(finding)
+        return findings, proved
+
+    def _tick(self) -> None:
+        self._ended = time.perf_counter()
+
+    def _ended_early(self) -> bool:
+        return self._stop.is_set() or self._out_of_time()
+
+    def _out_of_time(self) -> bool:
+        budget = self.settings.seconds
+        return budget is not None and time.perf_counter() - self._begun >= budget
+
+    def _report_progress(self, done: int, total: int) -> None:
+        facts = self._tally.facts(self._ended - self._begun, *self._unproved)
+        self._report(Progress("searching", done, total, facts))

@@ -1,0 +1,112 @@
+"""Whether a finding holds outside of the batch and the settings that it was found in."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from compd.clock import Clock
+from compd.models.inputs import predict
+from compd.pair import Pair
+from compd.runtimes import FileRuntime, FloatRuntime, Runtime
+from compd.search.findings import Finding, Trust
+from compd.search.judge import Verdict, answers_of
+
+__all__ = ["Confirm"]
+
+_REPLAYS = 3
+
+
+class Confirm:
+    """Replays findings: three times, on their own, without optimisation, and on other engines.
+
+    A finding holds if the original still gives the seed's label and the deployed model another one.
+    The first of the things that it does not survive names it.
+
+    Args:
+        pair: whose findings they are.
+        batch: images a call, as in the campaign.
+        others: further runtimes of the same deployed model, by name.
+        clock: adds up the time inside model calls.
+    """
+
+    def __init__(
+        self,
+        pair: Pair,
+        *,
+        batch: int,
+        others: Mapping[str, Runtime] | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        self._reference, self._deployed = pair.reference, pair.deployed
+        self._plain = [
+            runtime.plain() if isinstance(runtime, FileRuntime) and runtime.can_be_plain else None
+            for runtime in (pair.reference, pair.deployed)
+        ]
+        self._others = dict(others or {})
+        self._batch = batch
+        self._clock = clock or Clock()
+        self.counts: Counter[str] = Counter()
+
+    def __call__(self, findings: Sequence[Finding]) -> list[Finding]:
+        """The findings, those that deviate with their trust."""
+        rows = [i for i, one in enumerate(findings) if one.verdict is Verdict.EFFECTIVE]
+        done = list(findings)
+        if not rows:
+            return done
+        trusts = self.trusts(
+            torch.stack([findings[i].image for i in rows]),
+            torch.tensor([findings[i].seed_label for i in rows]),
+        )
+        self.counts.update(str(trust) for trust in trusts)
+        for i, trust in zip(rows, trusts, strict=True):
+            done[i] = replace(findings[i], trust=trust)
+        return done
+
+    def trusts(self, images: Tensor, labels: Tensor) -> list[Trust]:
+        """What each deviation depends on.
+
+        Args:
+            images: uint8 (N, C, H, W).
+            labels: int64 (N,), the original's labels for their seeds.
+        """
+        trusts = [Trust.STABLE] * len(images)
+        with self._clock.running():
+            for trust, held in self._replays(images, labels):
+                for i in (~held).nonzero()[:, 0].tolist():
+                    if trusts[i] is Trust.STABLE:
+                        trusts[i] = trust
+        return trusts
+
+    def _replays(self, images: Tensor, labels: Tensor) -> Iterator[tuple[Trust, Tensor]]:
+        """What is tried, and which findings (N,) held."""
+        said = torch.ones(len(images), dtype=torch.bool)
+        for _ in range(_REPLAYS):
+            said = said & self._keeps(self._reference, images, labels, self._batch)
+            yield Trust.FLAKY, said & self._leaves(self._deployed, images, labels, self._batch)
+        # A float module answers an image the same in any batch (compd.models.inputs.steady).
+        alone = self._reference
+        if not isinstance(alone, FloatRuntime):
+            said = said & self._keeps(alone, images, labels, 1)
+        yield Trust.BATCH, said & self._leaves(self._deployed, images, labels, 1)
+        reference, deployed = self._plain
+        if reference is not None or deployed is not None:
+            said = self._keeps(reference or self._reference, images, labels, self._batch)
+            yield (
+                Trust.OPTIMISATION,
+                said & self._leaves(deployed or self._deployed, images, labels, self._batch),
+            )
+        for runtime in self._others.values():
+            yield Trust.ENGINE, self._leaves(runtime, images, labels, self._batch)
+
+    @staticmethod
+    def _keeps(runtime: Runtime, images: Tensor, labels: Tensor, batch: int) -> Tensor:
+        return answers_of(predict(runtime.run, images, batch=batch)).label == labels
+
+    @staticmethod
+    def _leaves(runtime: Runtime, images: Tensor, labels: Tensor, batch: int) -> Tensor:
+        return answers_of(predict(runtime.run, images, batch=batch), labels).label != labels

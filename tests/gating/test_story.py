@@ -1,0 +1,112 @@
+"""The life of a baseline, as a team lives it in the shell."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+POLICY = """
+[tool.compd.gating]
+min-severity = 0.25
+seeds = 40
+goal = "severe"
+eps = 16
+"""
+# A layer of the int8 model loses some of its channels: what a slip in a pruning script does.
+PRUNE = """
+import torch
+from pathlib import Path
+from compd import Pair
+
+pair = Pair.load("pair")
+shadow = pair.shadow
+with torch.no_grad():
+    shadow.net.conv2.weight[:9] = 0
+Pair(pair.spec, pair.original, shadow, device=pair.device).save(Path("pruned"))
+"""
+MODEL = "--model lenet5 --epochs 8 --compress ptq --threads 1"
+
+
+@pytest.mark.slow
+def test_fuzz_accept_change_gate_repair_prune(tmp_path: Path) -> None:
+    environment = {
+        **os.environ,
+        "COMPD_CACHE": str(tmp_path / "cache"),
+        "COLUMNS": "160",
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+    }
+
+    def shell(line: str, code: int) -> str:
+        done = subprocess.run(
+            line, shell=True, cwd=tmp_path, env=environment, capture_output=True, text=True
+        )
+        assert done.returncode == code, f"$ {line}\n{done.stdout}\n{done.stderr}"
+        return done.stdout
+
+    shell(f"compd compress {MODEL} --out pair", 0)
+    shell(f"compd compress {MODEL} --activation-bits 8 --out recalibrated", 0)
+    seeds = 2
+    while True:  # two deviations, whatever this machine's training came to
+        shell(f"compd fuzz --pair pair --corpus deviations --seeds {seeds} --threads 1", 0)
+        found = sorted(path.stem for path in (tmp_path / "deviations/images").rglob("*.png"))
+        if len(found) >= 2:
+            break
+        seeds += 1
+    gate = "compd gate --corpus deviations"
+    search = f"--seeds {seeds}"
+
+    # what nobody has accepted fails, and a reason is needed to accept
+    printed = shell(f"{gate} --pair pair {search}", 1)
+    assert f"{len(found)} new" in printed
+    shell(f"compd baseline accept {found[0][:12]} --corpus deviations", 2)
+    for number, name in enumerate(found):
+        shell(
+            f"compd baseline accept {name[:12]} --reason 'seen, number {number}' "
+            "--corpus deviations",
+            0,
+        )
+    printed = shell(f"{gate} --pair pair {search}", 0)
+    assert f"{len(found)} accepted" in printed
+
+    # another calibration of the same network: other deviations from the same seeds, by name
+    printed = shell(f"{gate} --pair recalibrated {search} --out recalibrated-new", 1)
+    stored = [path.stem[:12] for path in (tmp_path / "recalibrated-new/images").rglob("*.png")]
+    assert any(f"{name}  new" in printed for name in stored)
+
+    # the team decides that mild ones may be; a layer that lost channels is another matter
+    (tmp_path / "pyproject.toml").write_text(POLICY)
+    (tmp_path / "prune.py").write_text(PRUNE)
+    shell("python prune.py", 0)
+    printed = shell(
+        f"{gate} --pair pruned --json gate.json --junit gate.xml --sarif gate.sarif "
+        "--summary gate.md --out slipped",
+        1,
+    )
+    result = json.loads((tmp_path / "gate.json").read_text())
+    named = [one for one in result["deviations"] if one["status"] == "new"]
+    assert {one["found"] for one in named} <= {"corpus", "search"}
+    assert all(one["severity"] >= 0.25 for one in named)
+    assert named[0]["sha256"][:12] in printed
+    picture = next((tmp_path / "slipped" / "images").rglob("*.png"))
+    assert "deviates" in shell(f"compd replay {picture} --pair pruned --threads 1", 1)
+
+    # repaired, it passes, and what no longer deviates leaves the baseline
+    shell(
+        "compd repair --pair pruned --corpus slipped --out repaired --rounds 1 --steps 100 "
+        "--seeds 10 --threads 1",
+        0,
+    )
+    printed = shell(f"{gate} --pair repaired", 0)
+    counts = next(line for line in printed.splitlines() if line.startswith("deviations"))
+    before = (tmp_path / "deviations" / "baseline.txt").read_text().splitlines()
+    shell("compd baseline prune --corpus deviations --pair repaired", 0)
+    after = (tmp_path / "deviations" / "baseline.txt").read_text().splitlines()
+    assert set(after) <= set(before)
+    gone = sorted(set(before) - set(after))
+    assert (f"{len(gone)} stale" in counts) == bool(gone)
+    assert all(line[:12] in printed for line in gone[:20])

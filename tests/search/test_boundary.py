@@ -1,0 +1,321 @@
+"""The boundary walk, on linear models where both leads are known, and on a tiny network."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tiny import CPU, tiny_original, tiny_pair, tiny_spec, tiny_splits
+from torch import nn
+
+from compd.compress import Prune, Ptq
+from compd.corpus import Corpus, collect
+from compd.errors import CompdError
+from compd.images import pixel_hash
+from compd.pair import Pair
+from compd.rng import seed_key
+from compd.runtimes import FloatRuntime
+from compd.search import Bound, Boundary, Judge, fuzz
+from compd.search.feedback import KINDS
+from compd.search.strategies import Task
+from compd.search.strategies.boundary import search_boundary
+from compd.search.strategies.walk import Walk
+
+COARSE = Ptq(weight_bits=4)
+SHAPE = (3, 8, 8)
+DRAWN = torch.Generator().manual_seed(5)
+WEIGHT = torch.randn(3, 3 * 8 * 8, generator=DRAWN)
+OTHER = WEIGHT + 0.1 * torch.randn(WEIGHT.shape, generator=DRAWN)
+# Noise, and in it twice each class, about twenty levels from both others.
+SEEDS = torch.randint(90, 160, (6, *SHAPE), generator=DRAWN)
+SEEDS += (
+    20
+    * (WEIGHT - WEIGHT.roll(1, 0) / 2 - WEIGHT.roll(2, 0) / 2)
+    .sign()
+    .view(3, *SHAPE)
+    .repeat(2, 1, 1, 1)
+    .long()
+)
+SEEDS = SEEDS.to(torch.uint8)
+BOUNDS = st.one_of(
+    st.integers(1, 30).map(Bound), st.integers(20, 300).map(lambda eps: Bound(eps, "l2"))
+)
+
+
+class Linear(nn.Module):
+    def __init__(self, weight):
+        super().__init__()
+        self.weight = nn.Parameter(weight)
+
+    def forward(self, x):
+        return (x.flatten(1) - 0.5) @ self.weight.T
+
+
+@pytest.mark.parametrize("coverage", ["none", "neuron"])
+@pytest.mark.parametrize("goal", ["first", "severe"])
+def test_progress_is_of_the_whole_walk(goal: str, coverage: str) -> None:
+    told: list[float] = []
+    config = Boundary(steps=8, climbs=4, coverage=coverage)
+    campaign = fuzz(
+        tiny_pair(COARSE),
+        tiny_splits().seeds,
+        limit=20,
+        batch=20,
+        eps=24,
+        goal=goal,
+        strategy=config,
+        report=lambda progress: told.append(progress.done / progress.total),
+    )
+    looks = sum(1 for _ in campaign.steps())
+    assert told == sorted(told)
+    assert told[-1] == 1
+    if goal == "severe":  # neither there long before the end, nor nowhere
+        assert told[looks // 2] < 0.9
+        assert 0.5 < told[looks - 6] < 1
+
+
+def linear_task(shadow=WEIGHT, *, bound=Bound(), random_seed=0, **how):  # noqa: B008
+    """Six seeds of noise, and two linear models."""
+    pair = Pair(tiny_spec(Prune()), Linear(WEIGHT.clone()), Linear(shadow.clone()), device=CPU)
+    keys = [seed_key(pixel_hash(image)) for image in SEEDS]
+    labels = pair.reference.run(SEEDS).argmax(1)
+    return Task(pair, SEEDS, labels, bound, keys, random_seed, **how)
+
+
+def rounds(config, task):
+    """Each proposal of the walk with its judgement."""
+    judge = Judge(task.pair, rival=task.rival)
+    search = search_boundary(config, task)
+    seen = []
+    judgement = None
+    while True:
+        try:
+            proposal = next(search) if judgement is None else search.send(judgement)
+        except StopIteration:
+            return seen
+        judgement = judge.look(proposal.images, task.labels[proposal.seeds])
+        seen.append((proposal, judgement))
+
+
+def nearest(task, seen):
+    """The least ``|o + d|`` of each seed's candidates, as a share of what it had to begin with."""
+    judgement = Judge(task.pair, rival=task.rival).look(task.images, task.labels)
+    start = judgement.original_lead + judgement.deployed_lead
+    least = torch.full((len(task.images),), float("inf"))
+    for proposal, judgement in seen:
+        value = (judgement.original_lead + judgement.deployed_lead).abs()
+        least = least.scatter_reduce(0, proposal.seeds, value, "amin")
+    return least / start
+
+
+def test_it_reaches_where_both_models_are_undecided():
+    task = linear_task()  # identical models: nothing to find, so the walk goes on
+    seen = rounds(Boundary(steps=4), task)
+    assert (nearest(task, seen) < 0.01).all()
+
+
+@pytest.mark.parametrize("rival", [0, 1, 2])
+def test_with_a_flip_it_goes_to_the_boundary_with_that_class(rival):
+    task = linear_task(rival=rival)
+    others = (task.labels != rival).nonzero()[:, 0]
+    seen = rounds(Boundary(steps=4), task)
+    assert len(others)
+    assert (nearest(task, seen)[others] < 0.01).all()
+
+
+def test_models_that_part_are_told_apart_for_every_seed():
+    task = linear_task(OTHER)
+    seen = rounds(Boundary(), task)
+    found = torch.cat([proposal.seeds[j.effective] for proposal, j in seen])
+    assert sorted(found.tolist()) == list(range(6))  # each once: a seed that deviates is left alone
+
+
+@given(BOUNDS, st.integers(0, 2**63 - 1), st.sampled_from(["first", "severe"]))
+@settings(max_examples=20)
+def test_proposals_are_in_the_bound_before_anyone_clips_them(bound, random_seed, goal):
+    task = linear_task(OTHER, bound=bound, random_seed=random_seed, goal=goal)
+    for proposal, _ in rounds(Boundary(steps=3, climbs=2), task):
+        assert proposal.images.dtype == torch.uint8
+        assert torch.equal(task.clip(proposal.images, proposal.seeds), proposal.images)
+
+
+@pytest.mark.parametrize("patience", [1, 4])
+def test_a_seed_that_comes_no_nearer_is_given_up(patience):
+    task = linear_task(bound=Bound(1))  # the corner of the box, one step away, is far from 0
+    rounds(Boundary(steps=20, patience=patience), task)
+    assert (task.steps <= patience + 3).all()
+    assert (task.steps > patience).all()
+
+
+def test_each_trial_rounds_otherwise_and_right_on_average():
+    walk = Walk(linear_task(), reach=3, patience=8, coverage="none")
+    seeds = torch.arange(6)
+    places = SEEDS.flatten(1).float() + 0.3
+    drawn = torch.stack([walk._dithered(places, seeds).flatten(1) for _ in range(100)])
+    change = drawn.float() - SEEDS.flatten(1)  # (100, 6, D)
+    assert set(change.flatten().tolist()) == {0.0, 1.0}
+    assert (change.mean(0) - 0.3).abs().max() < 0.05  # each value, not only on average
+    for trial in range(1, 100):
+        assert not torch.equal(change[trial], change[0])
+    assert not torch.equal(change[0, 0], change[0, 1])  # seeds do not share their dithers
+
+
+def test_same_random_seed_same_proposals():
+    runs = [rounds(Boundary(steps=3), linear_task(OTHER, random_seed=seed)) for seed in (7, 7, 8)]
+    images = [[pixel_hash(i) for proposal, _ in seen for i in proposal.images] for seen in runs]
+    assert images[0] == images[1]
+    assert images[0] != images[2]
+
+
+@pytest.mark.parametrize("goal", ["first", "severe"])
+def test_the_size_of_a_batch_changes_nothing(goal):
+    found = [
+        {
+            (f.seed_row, f.step, f.sha256, f.severity)
+            for f in fuzz(
+                tiny_pair(COARSE),
+                tiny_splits().seeds,
+                strategy=Boundary(steps=4, climbs=2),
+                goal=goal,
+                eps=8,
+                batch=batch,
+                limit=10,
+            )
+        }
+        for batch in (1, 7, 64)
+    ]
+    assert found[0] == found[1] == found[2]
+    assert found[0]
+
+
+@pytest.mark.parametrize("random_seed", [1, 2, 3])
+def test_severe_finds_no_less_and_nothing_milder(random_seed):
+    first, severe = (
+        {
+            f.seed_row: f
+            for f in fuzz(
+                tiny_pair(COARSE),
+                tiny_splits().seeds,
+                strategy=Boundary(steps=5, climbs=3),
+                goal=goal,
+                eps=8,
+                limit=12,
+                random_seed=random_seed,
+            )
+        }
+        for goal in ("first", "severe")
+    )
+    assert first
+    assert severe.keys() == first.keys()
+    assert all(severe[row].severity >= finding.severity for row, finding in first.items())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_coverage_runs_and_shares_out_no_more_steps_than_there_are(kind):
+    """What ships never deviates here, whatever the shadow says, so every step is taken."""
+    splits, steps = tiny_splits(), 5
+    images = splits.seeds.images[:8]
+    pair = Pair(
+        tiny_spec(Prune()),
+        tiny_original(),
+        tiny_pair(COARSE).shadow,
+        device=CPU,
+        deployed=FloatRuntime(tiny_original().requires_grad_(False), CPU),
+    )
+    task = Task(
+        pair,
+        images,
+        pair.reference.run(images).argmax(1),
+        Bound(),
+        [seed_key(pixel_hash(image)) for image in images],
+        random_seed=0,
+    )
+    config = Boundary(steps=steps, patience=99, coverage=kind)
+    seen = rounds(config, task)
+    assert task.steps.sum() == len(images) * steps == task.gradients
+    assert (task.steps >= (steps + 1) // 2).all()
+    trials = torch.bincount(torch.cat([proposal.seeds for proposal, _ in seen]))
+    assert torch.equal(trials, task.steps * config.trials)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_with_coverage_a_campaign_is_still_the_same_each_time(kind):
+    found = [
+        [
+            (f.seed_row, f.sha256)
+            for f in fuzz(
+                tiny_pair(COARSE),
+                tiny_splits().seeds,
+                limit=12,
+                eps=6,
+                batch=batch,
+                strategy=Boundary(steps=4, coverage=kind),
+            )
+        ]
+        for batch in (64, 64, 7)
+    ]
+    assert found[0] == found[1] == found[2]
+    assert found[0]
+
+
+class Broken(nn.Module):
+    """A model that answers nothing but NaN."""
+
+    def forward(self, x):
+        return x.flatten(1)[:, :3] * float("nan")
+
+
+def test_a_shadow_that_answers_nan_leads_nowhere():
+    """Its candidates stay where the seeds are, but for the dither; blackbox is told."""
+    task = linear_task()
+    task.pair._shadow = Broken()
+    for proposal, _ in rounds(Boundary(steps=2), task):
+        change = proposal.images.short() - task.images[proposal.seeds].short()
+        assert change.abs().max() <= 1
+    assert task.blind.all()
+
+
+class SometimesNothing:
+    """A deployed model that answers NaN where an image has changed."""
+
+    engine = "nan"
+    content_hash = "0" * 64
+
+    def __init__(self, honest, known):
+        self._honest, self._known = honest, {pixel_hash(image) for image in known}
+
+    def run(self, images):
+        logits = self._honest.run(images).clone()
+        logits[[pixel_hash(image) not in self._known for image in images]] = float("nan")
+        return logits
+
+
+@pytest.mark.parametrize("goal", ["first", "severe"])
+def test_no_answer_is_a_deviation_of_no_severity(tmp_path, goal):
+    tiny, seeds = tiny_pair(), tiny_splits().seeds
+    deployed = SometimesNothing(tiny.reference, seeds.images)
+    pair = Pair(tiny_spec(Ptq()), tiny_original(), tiny.shadow, device=CPU, deployed=deployed)
+    campaign = fuzz(pair, seeds, strategy=Boundary(steps=1), limit=8, goal=goal, eps=1)
+    corpus = Corpus(tmp_path / "corpus", create=True)
+    assert sum(collect(campaign, corpus)) > 0
+    assert {record.severity for record in corpus} == {0.0}
+    assert campaign.summary().severity_max == 0
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"steps": 0},
+        {"trials": 0},
+        {"patience": 0},
+        {"climbs": 0},
+        {"stride": 0.0},
+        {"reach": -1.0},
+        {"climb_stride": float("nan")},
+        {"coverage": "neurons"},
+    ],
+)
+def test_senseless_settings_are_refused(changes):
+    with pytest.raises(CompdError, match="expected"):
+        replace(Boundary(), **changes)

@@ -1,0 +1,88 @@
+"""What a finding depends on: each kind planted in a runtime, and named."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import pytest
+import torch
+from tiny import tiny_pair, tiny_splits
+from torch import Tensor
+
+from compd.pair import Pair
+from compd.search import Confirm, Finding, Trust, Verdict, fuzz
+
+
+@dataclass
+class Planted:
+    """Leaves the original's answer only where ``leaves`` says so."""
+
+    leaves: Callable[[int, int], bool]  # (size of the batch, number of the call) -> bool
+    pair: Pair
+    engine: str = "planted"
+    content_hash: str = "0" * 64
+    calls: list[int] = field(default_factory=list)
+
+    def run(self, images: Tensor) -> Tensor:
+        self.calls.append(len(images))
+        run = (
+            self.pair.deployed if self.leaves(len(images), len(self.calls)) else self.pair.reference
+        )
+        return run.run(images)
+
+
+@pytest.fixture(scope="module")
+def found() -> tuple[Pair, list[Finding]]:
+    pair = tiny_pair()
+    findings = list(fuzz(pair, tiny_splits().seeds, limit=12))
+    assert len(findings) >= 5
+    return pair, findings
+
+
+def planted(pair: Pair, leaves: Callable[[int, int], bool]) -> Pair:
+    return Pair(
+        pair.spec, pair.original, pair.shadow, device=pair.device, deployed=Planted(leaves, pair)
+    )
+
+
+def test_real_findings_are_stable(found: tuple[Pair, list[Finding]]) -> None:
+    pair, findings = found
+    confirm = Confirm(pair, batch=64)
+    done = confirm(findings)
+    assert [f.trust for f in done] == [Trust.STABLE] * len(findings)
+    assert confirm.counts == {"stable": len(findings)}
+    assert [f.sha256 for f in done] == [f.sha256 for f in findings]
+
+
+@pytest.mark.parametrize(
+    ("leaves", "want"),
+    [
+        (lambda n, call: call != 2, Trust.FLAKY),
+        (lambda n, call: n > 1, Trust.BATCH),
+    ],
+)
+def test_planted_dependence(
+    found: tuple[Pair, list[Finding]], leaves: Callable[[int, int], bool], want: Trust
+) -> None:
+    pair, findings = found
+    done = Confirm(planted(pair, leaves), batch=64)(findings)
+    assert {f.trust for f in done} == {want}
+
+
+def test_dependence_on_an_engine(found: tuple[Pair, list[Finding]]) -> None:
+    pair, findings = found
+    others = {"same": pair.deployed, "exact": pair.reference}
+    done = Confirm(pair, batch=64, others=others)(findings)
+    assert {f.trust for f in done} == {Trust.ENGINE}
+    assert {f.trust for f in Confirm(pair, batch=64, others={"same": pair.deployed})(findings)} == {
+        Trust.STABLE
+    }
+
+
+def test_valid_findings_are_not_replayed(found: tuple[Pair, list[Finding]]) -> None:
+    pair, _ = found
+    findings = list(fuzz(pair, tiny_splits().seeds, limit=3, keep="valid"))
+    done = Confirm(pair, batch=64)(findings)
+    valid = [f for f in done if f.verdict is Verdict.VALID]
+    assert valid
+    assert all(f.trust is None for f in valid)
+    assert torch.equal(done[0].image, findings[0].image)
