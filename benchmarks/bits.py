@@ -12,7 +12,7 @@ import setup as bench
 
 from compd.compress import Compression, Ptq
 from compd.models.inputs import predict
-from compd.pair.evaluation import divergence, strays
+from compd.pair.evaluation import disagrees, divergence
 from compd.search import Boundary, Diva, fuzz
 
 PAIRS: dict[str, Compression] = {
@@ -35,7 +35,7 @@ def main() -> None:
         kl = divergence(deployed, original)
         row = [
             name,
-            f"{float(strays(deployed, original.argmax(1)).double().mean()):.2%}",
+            f"{float(disagrees(deployed, original.argmax(1)).double().mean()):.2%}",
             f"{float(kl):.5f}",
         ]
         searches = [("severe", Boundary(), eps) for eps in (1, 2, 8)] + [("first", Diva(), 8)]

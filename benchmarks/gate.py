@@ -30,7 +30,7 @@ from compd.images import decode_png
 from compd.models.inputs import to_input
 from compd.pair import Pair
 from compd.pair.build import build_pair
-from compd.search import Campaign, Judge, Settings, Verdict
+from compd.search import Campaign, Judge, SearchSettings, Verdict
 from compd.search.group import Group
 from compd.training import TrainConfig
 
@@ -40,7 +40,7 @@ REPLAY = Policy(only_replay=True, max_new=10**6)
 def fill(corpus: Corpus, pair: Pair, splits: Splits, entries: int) -> None:
     """Store noisy training images on which the pair deviates."""
     judge, split = Judge(pair), splits.train
-    to_record = records_by(Campaign(pair, split, Settings()))
+    to_record = records_by(Campaign(pair, split, SearchSettings()))
     draw = torch.Generator().manual_seed(0)
     rows = torch.arange(len(split))
     labels, _ = judge.untouched(split.images)
@@ -48,7 +48,7 @@ def fill(corpus: Corpus, pair: Pair, splits: Splits, entries: int) -> None:
     for _ in range(20):
         noise = torch.randint(-8, 9, split.images.shape, generator=draw)
         noisy = (split.images.short() + noise).clamp(0, 255).to(torch.uint8)
-        judgement = judge(noisy, labels)
+        judgement = judge.confirm(noisy, labels)
         found = [
             group.finding(judgement, i, i, split, pair.classes)
             for i in judgement.effective.nonzero()[: entries - len(corpus), 0].tolist()

@@ -15,8 +15,17 @@ from pathlib import Path
 import setup as bench
 
 from compd.cli.display import live
-from compd.corpus import Corpus, Effort, collect, distil, minimise, rows_used, stats, verify
-from compd.search import Campaign, Settings
+from compd.corpus import (
+    Corpus,
+    MinimiseSettings,
+    collect,
+    minimise,
+    rows_used,
+    select_subset,
+    stats,
+    verify,
+)
+from compd.search import Campaign, SearchSettings
 
 COLUMNS = (
     "bound",
@@ -47,7 +56,7 @@ def main() -> None:
         found = Corpus(options.corpus or home / "found", create=True)
         if not len(found):
             # the walk stops at a seed's first deviation, and a few seeds have none
-            settings = Settings(eps=options.eps, limit=int(1.02 * options.findings) + 1)
+            settings = SearchSettings(eps=options.eps, limit=int(1.02 * options.findings) + 1)
             for _ in collect(Campaign(pair, splits.seeds, settings), found):
                 pass
         first = Corpus(home / "first", create=True)
@@ -58,7 +67,7 @@ def main() -> None:
         rows = []
         for name, eps in ((f"{options.eps}/255", options.eps), ("Linf of the entry", 1)):
             small = Corpus(home / f"small-{eps}", create=True)
-            effort = Effort(trials=options.trials, eps=eps)
+            effort = MinimiseSettings(trials=options.trials, eps=eps)
             with live() as report:
                 done = minimise(first, small, pair, effort, batch=options.batch, report=report)
             held = sum(replayed.holds for replayed in verify(small, pair, batch=options.batch))
@@ -90,7 +99,7 @@ def main() -> None:
         subsets = []
         for what, corpus in (("as found", first), ("minimised", small)):
             for keep in ("kinds", "distinct"):
-                chosen = distil(corpus, pair, keep=keep, batch=options.batch)
+                chosen = select_subset(corpus, pair, keep=keep, batch=options.batch)
                 flips = {(kind.original, kind.deployed) for kind in chosen.kinds}
                 subsets.append(
                     (what, keep, len(corpus), len(chosen.chosen), len(chosen.kinds), len(flips))

@@ -22,16 +22,16 @@ from compd.data import Splits
 from compd.pair import Pair
 from compd.pair.from_files import pair_of_files
 from compd.pair.preflight import check
-from compd.runtimes import Wish
+from compd.runtimes import Overrides
 
-MISTAKES: dict[str, Wish] = {
-    "none": Wish(),
-    "BGR": Wish(bgr=True),
-    "0..255": Wish(range=(0.0, 255.0)),
-    "-1..1": Wish(range=(-1.0, 1.0)),
-    "no normalisation": Wish(mean=(0.0,), std=(1.0,)),
-    "no normalisation, 0..255": Wish(mean=(0.0,), std=(1.0,), range=(0.0, 255.0)),
-    "ImageNet's": Wish(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225)),
+MISTAKES: dict[str, Overrides] = {
+    "none": Overrides(),
+    "BGR": Overrides(bgr=True),
+    "0..255": Overrides(range=(0.0, 255.0)),
+    "-1..1": Overrides(range=(-1.0, 1.0)),
+    "no normalisation": Overrides(mean=(0.0,), std=(1.0,)),
+    "no normalisation, 0..255": Overrides(mean=(0.0,), std=(1.0,), range=(0.0, 255.0)),
+    "ImageNet's": Overrides(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225)),
 }
 
 
@@ -46,7 +46,7 @@ class Batches(CalibrationDataReader):
         return None if part is None else {"x": part.numpy()}
 
 
-def files(pair: Pair, splits: Splits, folder: Path) -> tuple[Path, Path, Wish]:
+def files(pair: Pair, splits: Splits, folder: Path) -> tuple[Path, Path, Overrides]:
     """The bare network as two files, and how they are to be read."""
     spec = pair.spec.model
     assert spec.mean is not None
@@ -66,7 +66,7 @@ def files(pair: Pair, splits: Splits, folder: Path) -> tuple[Path, Path, Wish]:
         )
     x = (splits.calibration.images[:256].float() / 255 - mean) / std
     quantize_static(original, deployed, Batches(x), per_channel=True)
-    return original, deployed, Wish(mean=spec.mean, std=spec.std)
+    return original, deployed, Overrides(mean=spec.mean, std=spec.std)
 
 
 def main() -> None:
@@ -87,10 +87,14 @@ def main() -> None:
         for mistake, wrong in MISTAKES.items():
             for who in ("both", "deployed"):
                 for kind, data in photos.items():
-                    wish = wrong.over(right) if who == "both" else right
+                    overrides = wrong.over(right) if who == "both" else right
                     other = wrong.over(right) if who == "deployed" else None
                     given, images = pair_of_files(
-                        original, deployed, data=str(data), wish=wish, deployed_wish=other
+                        original,
+                        deployed,
+                        data=str(data),
+                        overrides=overrides,
+                        deployed_overrides=other,
                     )
                     look = check(given, images)
                     text = look.faults[0] if look.faults else "no fault"

@@ -23,8 +23,8 @@ from compd.models.inputs import predict
 from compd.pair import Pair
 from compd.pair.from_files import deployed_as, pair_of_files
 from compd.pair.preflight import check
-from compd.runtimes import Wish
-from compd.search import Confirm, fuzz
+from compd.runtimes import Overrides
+from compd.search import StabilityCheck, fuzz
 
 # name, file, target, settings of the export
 ROWS: tuple[tuple[str, str, str, dict[str, object]], ...] = (
@@ -54,7 +54,7 @@ def pair_with(own: Pair, original: Path, file: Path, data: str) -> Pair:
     """The pair of the original's file and this one."""
     if "qat" in file.name:
         return deployed_as(own, file)
-    return pair_of_files(original, file, data=data, deployed_wish=Wish(trust=True))[0]
+    return pair_of_files(original, file, data=data, deployed_overrides=Overrides(trust=True))[0]
 
 
 def main() -> None:
@@ -101,7 +101,7 @@ def main() -> None:
         findings = list(campaign)
         seconds = time.perf_counter() - begun
         summary = campaign.summary()
-        confirm = Confirm(pair, batch=campaign.batch)
+        confirm = StabilityCheck(pair, batch=campaign.batch)
         confirm(findings)
         followed = look.shadow_disagreement
         rows.append(

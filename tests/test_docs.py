@@ -114,7 +114,7 @@ def test_the_strategy_of_the_architecture_page_runs(capsys: pytest.CaptureFixtur
     task = Task(pair, images, labels, Bound(), keys=range(4), random_seed=0)
     search = names["search_noise"](names["Noise"](), task)  # type: ignore[operator]
     proposal = next(search)
-    search.send(Judge(pair)(proposal.images, labels))
+    search.send(Judge(pair).confirm(proposal.images, labels))
     assert "deviate" in capsys.readouterr().out
 
 

@@ -72,7 +72,7 @@ def compare(
             split = splits.seeds
             count = min(len(split), 1000 if seeds is None else seeds)
             images, names = split.images[:count], [split.row(i) for i in range(count)]
-        opened = runtimes_of(pair, runtimes, request.wish())
+        opened = runtimes_of(pair, runtimes, request.overrides())
         result = library.compare(
             opened, images, names, labels=labels, batch=batch or 64, report=report
         )

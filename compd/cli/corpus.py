@@ -190,10 +190,10 @@ def show_stats(directory: o.CorpusDir = None, json: o.JsonFile = None) -> int:
     store = Corpus(find_corpus(directory))
     numbers = stats(store)
     if json is not None:
-        write_json(json, {"corpus": str(store.directory), **asdict(numbers)})
+        write_json(json, {"corpus": str(store.directory), **numbers.to_json()})
     flips = _counted(numbers.flips)
-    trusts = "  ".join(
-        f"{name or 'not replayed'}: {count}" for name, count in numbers.trusts.items()
+    stabilities = "  ".join(
+        f"{name or 'not replayed'}: {count}" for name, count in numbers.stabilities.items()
     )
     print_facts(
         "",
@@ -220,7 +220,7 @@ def show_stats(directory: o.CorpusDir = None, json: o.JsonFile = None) -> int:
                 else f"Linf at most {numbers.linf_max}/255, L2 per pixel {numbers.l2_mean}",
             ),
             ("flips", flips or "–"),
-            ("trust", trusts or "–"),
+            ("trust", stabilities or "–"),
             *_minimised(numbers.cut),
             ("strategies", _counted(numbers.strategies) or "–"),
         ],

@@ -102,7 +102,7 @@ def fuzz(
     check_outputs(json=json)
     if accuracy not in _ACCURACY:
         raise unknown("accuracy", accuracy, _ACCURACY)
-    settings = search.Settings(
+    settings = search.SearchSettings(
         strategy=search.strategy(strategy, steps=steps, queries=queries, coverage=coverage),
         limit=200 if seeds is None else seeds,
         eps=eps,
@@ -130,8 +130,10 @@ def fuzz(
         stop = threading.Event()
         campaign = search.Campaign(built, splits.seeds, settings, stop=stop, report=report)
         replays = (
-            search.Confirm(
-                built, batch=campaign.batch, others=runtimes_of(built, confirm_on, request.wish())
+            search.StabilityCheck(
+                built,
+                batch=campaign.batch,
+                others=runtimes_of(built, confirm_on, request.overrides()),
             )
             if confirm
             else None
@@ -147,7 +149,7 @@ def fuzz(
         rows=used,
         corpus=str(where),
         stored=stored,
-        trust=replays.counts if replays is not None else None,
+        stability=replays.counts if replays is not None else None,
     )
     warn_if_untrained(agreement.original_accuracy, len(built.classes))
     print_campaign(result, _next_steps(where, result.seeds_effective, result.settings["strategy"]))

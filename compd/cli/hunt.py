@@ -65,7 +65,7 @@ def hunt(
     from compd.cli.display import live
     from compd.cli.files import check_outputs, find_corpus, write_json
     from compd.cli.render.tables import print_facts
-    from compd.corpus import Corpus, Effort
+    from compd.corpus import Corpus, MinimiseSettings
     from compd.errors import CompdError
 
     prepare(threads)
@@ -88,7 +88,7 @@ def hunt(
         raise CompdError(f"expected at least one image a batch, got batch={batch}")
     if (rounds is not None and rounds < 1) or (time is not None and not time > 0):
         raise CompdError(f"expected rounds >= 1 and time > 0, got rounds={rounds}, time={time}")
-    effort = Effort(trials)
+    effort = MinimiseSettings(trials)
     stop = threading.Event()
     with live() as report:
         pair, splits = open_with_data(store, request, report, changed=True)

@@ -70,7 +70,7 @@ def minimise(
     from compd.cli.display import live
     from compd.cli.files import check_folder, check_outputs, find_corpus, write_json
     from compd.cli.render.tables import print_facts
-    from compd.corpus import Corpus, Effort, Minimisation, distil, rows_used, stats
+    from compd.corpus import Corpus, Minimisation, MinimiseSettings, rows_used, select_subset, stats
     from compd.corpus import minimise as run
     from compd.corpus.subset import KEEP
     from compd.errors import CompdError, unknown
@@ -78,7 +78,7 @@ def minimise(
     prepare(threads)
     check_outputs(json=json)
     check_folder(out)
-    effort = Effort(trials, eps, random_seed)
+    effort = MinimiseSettings(trials, eps, random_seed)
     if keep not in (None, *KEEP):
         raise unknown("keep", str(keep), KEEP)
     if keep is not None and subset is None:
@@ -101,7 +101,7 @@ def minimise(
                 done = run(store, target, built, effort, batch=images, stop=stop, report=report)
         if fewer is not None and not stop.is_set():
             whole = store if target is None else target
-            chosen = distil(whole, built, keep=keep, batch=images, report=report)
+            chosen = select_subset(whole, built, keep=keep, batch=images, report=report)
             _fill(fewer, whole, chosen)
     left_out = done.left_out | ({} if chosen is None else dict(chosen.left_out))
     rows = [("corpus", str(store.directory)), ("entries", str(len(store)))]

@@ -108,7 +108,7 @@ def repair(
         "force": force,
     }
     settings = {key: value for key, value in given.items() if value is not None}
-    library.Settings(**settings)  # now, not after minutes of training
+    library.RepairSettings(**settings)  # now, not after minutes of training
     store = None if corpus is None else Corpus(corpus)
     with live() as report:
         built, splits = request.open(report)

@@ -89,8 +89,8 @@ def replay(
     }
     if record is not None:
         changes = fingerprint_changes(record, pair.fingerprint(batch=1))
-        trust = "" if record.trust is None else f", {record.trust}"
-        stored = f"{record.flip}, severity {record.severity:.3f}{trust}, from {record.seed_row}"
+        stability = "" if record.stability is None else f", {record.stability}"
+        stored = f"{record.flip}, severity {record.severity:.3f}{stability}, from {record.seed_row}"
         rows.append(("stored", stored))
         rows += [(f"  {key}", f"{then} → {now}"[:200]) for key, (then, now) in changes.items()]
         content |= {

@@ -10,12 +10,12 @@ import torch
 from torch import Tensor
 
 from compd.corpus.shrink import Steps
-from compd.corpus.trials import Answer, Ask, Outcome, Pixels, Slopes
+from compd.corpus.trials import Ask, Outcome, Pixels, Reply, Slopes
 from compd.models.inputs import steady, to_input
 from compd.pair import Pair
 from compd.search.judge import answers_of
 
-__all__ = ["Job", "Models", "in_lockstep"]
+__all__ = ["Job", "Models", "batched"]
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ class Models:
         return [Slopes(slopes[i], slopes[count + i], mean[i]) for i in range(count)]
 
 
-def in_lockstep(
+def batched(
     jobs: Iterator[Job], models: Models, *, batch: int
 ) -> Iterator[tuple[Job, Pixels | None] | None]:
     """Run jobs side by side; a new one starts when one ends, so that batches stay full.
@@ -118,14 +118,14 @@ def in_lockstep(
         images = torch.from_numpy(np.stack([ask.image for _, ask in called]))
         labels = torch.tensor([(job.original, job.deployed) for job, _ in called])
         answer = models.slopes if queue is slopes else models.outcomes
-        answers: Sequence[Answer] = answer(images, labels[:, 0], labels[:, 1])
+        answers: Sequence[Reply] = answer(images, labels[:, 0], labels[:, 1])
         for (job, _), said in zip(called, answers, strict=True):
             yield from _advance(job, said, waiting)
         yield None
 
 
 def _advance(
-    job: Job, said: Answer | None, waiting: dict[bool, list[tuple[Job, Ask]]]
+    job: Job, said: Reply | None, waiting: dict[bool, list[tuple[Job, Ask]]]
 ) -> Iterator[tuple[Job, Pixels | None]]:
     """Let a job go on until it asks again, or ends."""
     try:

@@ -10,7 +10,7 @@ from compd.corpus.records import Record
 from compd.corpus.store import Corpus
 from compd.search.campaign import Campaign
 from compd.search.findings import Finding
-from compd.search.stability import Confirm
+from compd.search.stability import StabilityCheck
 from compd.search.strategies import STRATEGIES
 
 __all__ = ["collect", "records_by"]
@@ -45,7 +45,9 @@ def records_by(campaign: Campaign) -> Callable[[Finding], Record]:
     return record
 
 
-def collect(campaign: Campaign, corpus: Corpus, *, confirm: Confirm | None = None) -> Iterator[int]:
+def collect(
+    campaign: Campaign, corpus: Corpus, *, confirm: StabilityCheck | None = None
+) -> Iterator[int]:
     """Run a campaign and store what it finds, about once a second, and at its end however it ends.
 
     Args:

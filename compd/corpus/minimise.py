@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 
-from compd.corpus.batching import Job, Models, in_lockstep
+from compd.corpus.batching import Job, Models, batched
 from compd.corpus.entries import Entry, read_entry
 from compd.corpus.minimised import records_of
 from compd.corpus.records import Record
@@ -24,13 +24,13 @@ from compd.progress import Progress, Report, silent
 from compd.rng import draws_at, seed_key
 from compd.search.judge import Verdict
 
-__all__ = ["Effort", "Minimisation", "minimise"]
+__all__ = ["Minimisation", "MinimiseSettings", "minimise"]
 
 _EVERY = 1.0  # seconds between writes, each of which waits for the disk
 
 
 @dataclass(frozen=True)
-class Effort:
+class MinimiseSettings:
     """How hard, and within which bounds, entries are made smaller.
 
     Raises:
@@ -78,7 +78,7 @@ def minimise(
     source: Corpus,
     target: Corpus,
     pair: Pair,
-    effort: Effort | None = None,
+    effort: MinimiseSettings | None = None,
     *,
     batch: int = 64,
     stop: threading.Event | None = None,
@@ -102,7 +102,7 @@ def minimise(
     Raises:
         CompdError: if ``target`` holds anything but results of this pair and this effort.
     """
-    effort = effort or Effort()
+    effort = effort or MinimiseSettings()
     if batch < 1:
         raise CompdError(f"expected at least one image a batch, got batch={batch}")
     settings = asdict(effort)
@@ -158,7 +158,7 @@ def minimise(
 
     begun = time.perf_counter()
     due = begun + _EVERY
-    for end in in_lockstep(jobs(), models, batch=batch):
+    for end in batched(jobs(), models, batch=batch):
         if end is not None:
             job, pixels = end
             ended[job.number] = open_.pop(job.number), pixels

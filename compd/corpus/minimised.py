@@ -42,7 +42,7 @@ def records_of(
     found: list[tuple[Record, Tensor, Tensor] | None] = []
     for start in range(0, len(entries), batch):
         chunk = entries[start : start + batch]
-        judgement = judge(
+        judgement = judge.confirm(
             torch.stack([torch.from_numpy(pixels) for _, pixels in chunk]),
             torch.tensor([entry.record.seed_label for entry, _ in chunk]),
         )

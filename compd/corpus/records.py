@@ -21,7 +21,7 @@ from compd.corpus.fields import (
 )
 from compd.corpus.shared import Shared
 from compd.errors import CompdError
-from compd.search.findings import Answer, Finding, Trust
+from compd.search.findings import Answer, Finding, Stability
 from compd.search.judge import Verdict
 
 __all__ = ["Minimised", "Record", "image_file", "seed_file"]
@@ -74,7 +74,7 @@ class Record:
     fingerprint: Mapping[str, Any]
     pair: Mapping[str, Any] = field(default_factory=dict)  # how to build the models again
     minimised: Minimised | None = None  # set by minimisation
-    trust: Trust | None = None  # what it depends on; None: it was not replayed
+    stability: Stability | None = None  # what it depends on; None: it was not replayed
 
     @property
     def flip(self) -> str:
@@ -116,7 +116,7 @@ class Record:
             random_seed=random_seed,
             fingerprint=fingerprint,
             pair=pair,
-            trust=finding.trust,
+            stability=finding.stability,
         )
 
     def to_line(self) -> str:
@@ -145,8 +145,8 @@ class Record:
             "pair": dict(self.pair),
             "fingerprint": dict(self.fingerprint),
         }
-        if self.trust is not None:
-            content["trust"] = str(self.trust)
+        if self.stability is not None:
+            content["trust"] = str(self.stability)
         if self.minimised is not None:
             content["minimised"] = _minimised_json(self.minimised)
         return json.dumps(content, separators=(", ", ": "), allow_nan=False)
@@ -194,7 +194,7 @@ class Record:
                 fingerprint=shared.mapping(content["fingerprint"]),
                 pair=shared.mapping(content["pair"]),
                 minimised=_minimised(content.get("minimised")),
-                trust=None if content.get("trust") is None else Trust(content["trust"]),
+                stability=None if content.get("trust") is None else Stability(content["trust"]),
             )
             classes = len(record.original.top) + len(record.deployed.top)
             shared.record(classes, minimised=record.minimised is not None)

@@ -87,7 +87,7 @@ def replay(corpus: Corpus, records: Sequence[Record], judge: Judge) -> list[Repl
             results[record.sha256] = Replayed(record, None, problem=str(error))
     if entries:
         labels = torch.tensor([entry.record.seed_label for entry in entries])
-        judgement = judge(torch.stack([entry.image for entry in entries]), labels)
+        judgement = judge.confirm(torch.stack([entry.image for entry in entries]), labels)
         for i, entry in enumerate(entries):
             results[entry.record.sha256] = Replayed(
                 entry.record,

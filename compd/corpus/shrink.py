@@ -19,7 +19,7 @@ from collections.abc import Callable, Generator
 import numpy as np
 from numpy.typing import NDArray
 
-from compd.corpus.trials import Answer, Ask, Floats, Levels, Outcome, Pixels, Slopes, change
+from compd.corpus.trials import Ask, Floats, Levels, Outcome, Pixels, Reply, Slopes, change
 
 __all__ = ["Steps", "shrink"]
 
@@ -31,9 +31,9 @@ PARTS = 8  # chunks that the changed pixels are cut into at first
 LEAST_EXCHANGED, LEAST_REVERTED = 0.05, 0.1
 
 
-Steps = Generator[Ask, Answer, Pixels | None]
-Pass = Generator[Ask, Answer, None]
-Trying = Generator[Ask, Answer, bool]  # whether it led to a smaller image
+Steps = Generator[Ask, Reply, Pixels | None]
+Pass = Generator[Ask, Reply, None]
+Trying = Generator[Ask, Reply, bool]  # whether it led to a smaller image
 
 
 def shrink(
@@ -102,7 +102,7 @@ class _Shrinking:
     def _delta(self) -> Levels:
         return self.image.astype(np.int16) - self._seed
 
-    def _consider(self, delta: Levels) -> Generator[Ask, Answer, Outcome]:
+    def _consider(self, delta: Levels) -> Generator[Ask, Reply, Outcome]:
         """The gate: every change is tried here, and is taken if it is smaller and keeps the flip.
 
         Raises:
@@ -129,7 +129,7 @@ class _Shrinking:
             self.image, self._size = image, size
         return outcome
 
-    def _slopes(self) -> Generator[Ask, Answer, Slopes]:
+    def _slopes(self) -> Generator[Ask, Reply, Slopes]:
         slopes = yield Ask(self.image, slopes=True)
         assert isinstance(slopes, Slopes)
         return slopes

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -73,9 +74,16 @@ class CorpusStats:
     flips: dict[str, int]  # most frequent first
     strategies: dict[str, int]
     pairs: int  # different deployed models
-    trusts: dict[str, int] = field(default_factory=dict)  # of the effective ones; "": not replayed
+    stabilities: dict[str, int] = field(
+        default_factory=dict
+    )  # of the effective ones; "": not replayed
     rows: tuple[RowsUsed, ...] = ()  # of all entries' seeds
     cut: Cut | None = None  # None: nothing here was minimised
+
+    def to_json(self) -> dict[str, Any]:
+        """As a JSON object; keys are those of the class, but ``trusts`` for ``stabilities``."""
+        content = asdict(self)
+        return {"trusts" if key == "stabilities" else key: one for key, one in content.items()}
 
 
 def stats(records: Iterable[Record]) -> CorpusStats:
@@ -97,7 +105,7 @@ def stats(records: Iterable[Record]) -> CorpusStats:
         flips=dict(Counter(record.flip for record in effective).most_common()),
         strategies=dict(Counter(str(r.strategy.get("name")) for r in entries).most_common()),
         pairs=len({str(record.fingerprint.get("deployed_sha256")) for record in entries}),
-        trusts=dict(Counter(str(r.trust or "") for r in effective).most_common()),
+        stabilities=dict(Counter(str(r.stability or "") for r in effective).most_common()),
         rows=rows_used(entries),
         cut=cut_of(entries),
     )

@@ -25,7 +25,7 @@ from compd.progress import Progress, Report, silent
 from compd.search.coverage import instrument_pair
 from compd.search.judge import Verdict
 
-__all__ = ["KEEP", "Kind", "Subset", "distil"]
+__all__ = ["KEEP", "Kind", "Subset", "select_subset"]
 
 KEEP = ("kinds", "distinct")
 
@@ -50,7 +50,7 @@ class Subset:
     left_out: Mapping[str, str]  # hash -> why
 
 
-def distil(
+def select_subset(
     corpus: Corpus, pair: Pair, *, keep: str = "kinds", batch: int = 64, report: Report = silent
 ) -> Subset:
     """Choose effective entries that stand for all of them; of several, the most severe.

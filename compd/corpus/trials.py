@@ -8,7 +8,7 @@ from enum import IntEnum
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Answer", "Ask", "Floats", "Levels", "Outcome", "Pixels", "Slopes", "change"]
+__all__ = ["Ask", "Floats", "Levels", "Outcome", "Pixels", "Reply", "Slopes", "change"]
 
 Pixels = NDArray[np.uint8]  # (C, H, W)
 Levels = NDArray[np.int16]  # (C, H, W), a difference of images
@@ -40,7 +40,7 @@ class Ask:
     slopes: bool = False
 
 
-Answer = Outcome | Slopes
+Reply = Outcome | Slopes
 
 
 def change(image: Pixels, seed: Pixels) -> tuple[int, int, int]:

@@ -12,7 +12,7 @@ from compd.errors import CompdError
 from compd.gating.policy import Policy
 from compd.models.inputs import fitting
 from compd.pair import Pair
-from compd.pair.evaluation import strays
+from compd.pair.evaluation import disagrees
 from compd.search import Judge
 from compd.statistics import upper_bound
 
@@ -52,7 +52,7 @@ def clean_of(pair: Pair, splits: Splits, *, batch: int, clock: Clock | None = No
     pair.check_input(test.images, "test images")
     original, deployed = Judge(pair, clock, batch=fitting(batch, test.images)).logits(test.images)
     labels = original.argmax(1)
-    disagree = int(strays(deployed, labels).sum())
+    disagree = int(disagrees(deployed, labels).sum())
     right = labels == test.labels
     shipped = deployed.argmax(1) == test.labels
     drops = {}

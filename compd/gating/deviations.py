@@ -10,7 +10,7 @@ from typing import Any
 from compd.corpus import Record, fingerprint_changes
 from compd.gating.baseline import Accepted
 from compd.gating.policy import Policy
-from compd.search import Trust
+from compd.search import Stability
 
 __all__ = ["Deviation", "Status", "machine_changes", "status_of"]
 
@@ -66,7 +66,7 @@ class Deviation:
             "l2": record.l2,
             "seed_row": record.seed_row,
             "seed_sha256": record.seed_sha256,
-            "trust": None if record.trust is None else str(record.trust),
+            "trust": None if record.stability is None else str(record.stability),
         }
 
 
@@ -117,10 +117,14 @@ def status_of(
         if accepted is not None:
             return Status.STALE, f"accepted ({accepted.reason}); {gone}"
         unlike = "; ".join(f"{key} {then} → {now}" for key, (then, now) in elsewhere.items())
-        if unlike and record.severity >= policy.min_severity and record.trust is not Trust.FLAKY:
+        if (
+            unlike
+            and record.severity >= policy.min_severity
+            and record.stability is not Stability.FLAKY
+        ):
             return Status.UNCONFIRMED, f"{gone}; stored where {unlike:.300}"
         return Status.FIXED, gone
-    if record.trust is Trust.FLAKY:
+    if record.stability is Stability.FLAKY:
         return Status.FLAKY, "does not deviate each time"
     why = "not in the baseline"
     if accepted is not None:

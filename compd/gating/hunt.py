@@ -15,13 +15,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from compd.corpus import Corpus, Effort, Record, collect, minimise
+from compd.corpus import Corpus, MinimiseSettings, Record, collect, minimise
 from compd.data import Split
 from compd.errors import CompdError
 from compd.files.storage import disk_errors, locked_folder, write_atomic
 from compd.pair import Pair
 from compd.progress import Report, silent
-from compd.search import Campaign, Confirm, Settings, Trust, Verdict
+from compd.search import Campaign, SearchSettings, Stability, StabilityCheck, Verdict
 
 __all__ = ["Hunted", "hunt"]
 
@@ -50,13 +50,13 @@ def hunt(
     pair: Pair,
     seeds: Split,
     corpus: Corpus,
-    settings: Sequence[Settings],
+    settings: Sequence[SearchSettings],
     *,
     seconds: float | None = None,
     rounds: int | None = None,
     random_seed: int | None = None,
     min_severity: float = 0.0,
-    effort: Effort | None = None,
+    effort: MinimiseSettings | None = None,
     batch: int = 64,
     stop: threading.Event | None = None,
     report: Report = silent,
@@ -88,7 +88,7 @@ def hunt(
         raise CompdError("expected settings, and a budget of time or rounds, got none")
     stop = stop or threading.Event()
     corpus.add([])  # raises if it cannot be written: now, and not after the search
-    intake = _Intake(pair, corpus, min_severity, effort or Effort(), batch, stop, report)
+    intake = _Intake(pair, corpus, min_severity, effort or MinimiseSettings(), batch, stop, report)
     with intake.alone():
         return _hunt(pair, seeds, intake, settings, seconds, rounds, random_seed, stop, report)
 
@@ -97,7 +97,7 @@ def _hunt(
     pair: Pair,
     seeds: Split,
     intake: _Intake,
-    settings: Sequence[Settings],
+    settings: Sequence[SearchSettings],
     seconds: float | None,
     rounds: int | None,
     random_seed: int | None,
@@ -123,7 +123,7 @@ def _hunt(
         place = intake.place(number)
         raw = Corpus(place / _FOUND, create=True)
         campaign = Campaign(pair, seeds, one, stop=stop, report=report)
-        for _ in collect(campaign, raw, confirm=Confirm(pair, batch=campaign.batch)):
+        for _ in collect(campaign, raw, confirm=StabilityCheck(pair, batch=campaign.batch)):
             pass
         summary = campaign.summary()
         searched += summary.seeds
@@ -155,7 +155,7 @@ class _Intake:
         pair: Pair,
         corpus: Corpus,
         min_severity: float,
-        effort: Effort,
+        effort: MinimiseSettings,
         batch: int,
         stop: threading.Event,
         report: Report,
@@ -240,7 +240,7 @@ class _Intake:
         known = {_key(record) for record in self.corpus if self._counts(record)}
         best: dict[tuple[str, int], Record] = {}
         for record in sorted(raw, key=lambda record: (-record.severity, record.sha256)):
-            if self._counts(record) and record.trust is not Trust.FLAKY:
+            if self._counts(record) and record.stability is not Stability.FLAKY:
                 best.setdefault(_key(record), record)
         return [record for key, record in best.items() if key not in known]
 

@@ -16,7 +16,7 @@ from compd.gating.known import Known
 from compd.gating.policy import Policy
 from compd.pair import Pair
 from compd.progress import Progress, Report
-from compd.search import Confirm, Verdict
+from compd.search import StabilityCheck, Verdict
 
 __all__ = ["as_judged", "replayed"]
 
@@ -65,21 +65,21 @@ def replayed(
         for i, record in enumerate(judged)
         if deviates[i]
         and status_of(
-            replace(record, trust=None), known.line(record), policy, deviates=True, elsewhere={}
+            replace(record, stability=None), known.line(record), policy, deviates=True, elsewhere={}
         )[0]
         is Status.NEW
-        and (record.trust is None or unlike[i] or not _same_models(replays[i].record, now))
+        and (record.stability is None or unlike[i] or not _same_models(replays[i].record, now))
     ]
-    confirm = Confirm(pair, batch=batch, clock=clock)
+    confirm = StabilityCheck(pair, batch=batch, clock=clock)
     for start in range(0, len(doubtful), batch):
         rows = doubtful[start : start + batch]
         report(Progress("replaying in other ways", start, len(doubtful)))
-        trusts = confirm.trusts(
+        stabilities = confirm.stabilities(
             torch.stack([corpus.image(judged[i]) for i in rows]),
             torch.tensor([judged[i].seed_label for i in rows]),
         )
-        for i, trust in zip(rows, trusts, strict=True):
-            judged[i] = replace(judged[i], trust=trust)
+        for i, stability in zip(rows, stabilities, strict=True):
+            judged[i] = replace(judged[i], stability=stability)
     if doubtful:
         report(Progress("replaying in other ways", len(doubtful), len(doubtful)))
     done = []

@@ -13,7 +13,7 @@ from compd.data import Split
 from compd.gating.policy import Policy
 from compd.pair import Pair
 from compd.progress import Report, silent
-from compd.search import Campaign, Confirm, Finding, Settings, Summary, strategy
+from compd.search import Campaign, Finding, SearchSettings, StabilityCheck, Summary, strategy
 from compd.search.settings import GOALS
 from compd.search.strategies import STRATEGIES
 
@@ -30,7 +30,7 @@ class Searched:
     rows: str
 
 
-def settings_for(policy: Policy, corpus: Iterable[Record]) -> Settings:
+def settings_for(policy: Policy, corpus: Iterable[Record]) -> SearchSettings:
     """The settings of a gate's search: the policy's, else what all entries were found with.
 
     Raises:
@@ -43,7 +43,7 @@ def settings_for(policy: Policy, corpus: Iterable[Record]) -> Settings:
     own_norm, own_eps = _common((r.norm, r.eps) for r in records) or ("linf", None)
     norm = policy.norm or own_norm
     eps = own_eps if policy.eps is None and norm == own_norm else policy.eps
-    return Settings(
+    return SearchSettings(
         strategy=strategy(policy.strategy or (name if name in STRATEGIES else "boundary")),
         limit=policy.seeds,
         eps=eps,
@@ -57,7 +57,7 @@ def settings_for(policy: Policy, corpus: Iterable[Record]) -> Settings:
 def search(
     pair: Pair,
     seeds: Split,
-    settings: Settings,
+    settings: SearchSettings,
     *,
     clock: Clock | None = None,
     stop: threading.Event | None = None,
@@ -75,7 +75,7 @@ def search(
     """
     campaign = Campaign(pair, seeds, settings, stop=stop, report=report)
     findings = [one for step in campaign.steps() for one in step]
-    findings = Confirm(pair, batch=campaign.batch, clock=clock)(findings)
+    findings = StabilityCheck(pair, batch=campaign.batch, clock=clock)(findings)
     to_record = records_by(campaign)
     summary = campaign.summary()
     if clock is not None:

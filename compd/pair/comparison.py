@@ -12,7 +12,7 @@ from torch import Tensor
 from compd.errors import CompdError
 from compd.images import pixel_hash
 from compd.models.inputs import predict
-from compd.pair.evaluation import strays
+from compd.pair.evaluation import disagrees
 from compd.progress import Progress, Report, silent
 from compd.runtimes import Runtime
 
@@ -94,14 +94,14 @@ def compare(
         hashes=tuple(runtime.content_hash for runtime in runtimes.values()),
         images=len(images),
         apart=tuple(
-            tuple(int(strays(other, one.argmax(1)).sum()) for other in logits) for one in logits
+            tuple(int(disagrees(other, one.argmax(1)).sum()) for other in logits) for one in logits
         ),
         logits_apart=tuple(
             tuple(float((_centred(one) - _centred(other)).abs().mean()) for other in logits)
             for one in logits
         ),
         deviates=(
-            None if labels is None else tuple(int(strays(one, labels).sum()) for one in logits)
+            None if labels is None else tuple(int(disagrees(one, labels).sum()) for one in logits)
         ),
         partings=tuple(_partings(logits, said, images, names)),
     )
@@ -117,7 +117,9 @@ def _partings(
     least = torch.stack(margins).amin(0)
     # a tie is no answer of its own: who ties with what another says does not part from it
     rows = (
-        torch.stack([strays(one, other) for one in logits for other in said]).any(0).nonzero()[:, 0]
+        torch.stack([disagrees(one, other) for one in logits for other in said])
+        .any(0)
+        .nonzero()[:, 0]
     )
     found = [
         Parting(

@@ -13,7 +13,7 @@ from compd.files.storage import cache_dir, config_hash, disk_errors, write_atomi
 from compd.pair.pair import Pair
 from compd.progress import Progress, Report, silent
 
-__all__ = ["SHADOW_ROWS", "Agreement", "divergence", "divergences", "evaluate", "strays"]
+__all__ = ["SHADOW_ROWS", "Agreement", "disagrees", "divergence", "divergences", "evaluate"]
 
 # On which a shadow is compared in a look that is bounded: it takes several times as long as the
 # model that it stands in for.
@@ -52,7 +52,7 @@ def divergences(logits: Tensor, answers: Tensor) -> Tensor:
     return apart.sum(1)
 
 
-def strays(logits: Tensor, labels: Tensor) -> Tensor:
+def disagrees(logits: Tensor, labels: Tensor) -> Tensor:
     """Where a model's answer is another than the given labels; a tie with the label is none.
 
     Args:
@@ -119,10 +119,10 @@ def evaluate(
         original_accuracy=accuracy(original),
         shadow_accuracy=accuracy(shadow),
         deployed_accuracy=accuracy(deployed),
-        natural_disagreement=share(strays(answers[1], original)),
+        natural_disagreement=share(disagrees(answers[1], original)),
         shadow_images=0 if shadow is None else len(shadow),
         shadow_deployed_disagreement=(
-            None if shadow is None else share(strays(answers[1][: len(shadow)], shadow))
+            None if shadow is None else share(disagrees(answers[1][: len(shadow)], shadow))
         ),
     )
     with disk_errors(path):

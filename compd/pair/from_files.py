@@ -19,8 +19,8 @@ from compd.pair.evaluation import divergence
 from compd.pair.pair import Pair, choose_device, own_copy
 from compd.pair.spec import ModelSpec, PairSpec
 from compd.progress import Progress, Report, silent
-from compd.runtimes import FileRuntime, FloatRuntime, Runtime, Wish, open_file
-from compd.runtimes.converted import AsFile, as_module, on_our_grid
+from compd.runtimes import FileRuntime, FloatRuntime, Overrides, Runtime, open_file
+from compd.runtimes.converted import ConvertedFile, converted_file, quantised_here
 
 __all__ = ["deployed_as", "pair_of_files"]
 
@@ -35,8 +35,8 @@ def pair_of_files(
     *,
     data: str,
     labels: Path | None = None,
-    wish: Wish | None = None,
-    deployed_wish: Wish | None = None,
+    overrides: Overrides | None = None,
+    deployed_overrides: Overrides | None = None,
     size: int | None = None,
     device: str = "auto",
     report: Report = silent,
@@ -52,8 +52,8 @@ def pair_of_files(
         deployed: what ships: .onnx, .tflite, .xml, .pt2, or .jsonl of recorded outputs.
         data: images, as :func:`compd.data.load_data` takes them; labels are not needed.
         labels: a text file with one class name a line; None: the data's, or numbers.
-        wish: what the files do not say of their inputs and outputs.
-        deployed_wish: the same for the deployed file alone, before ``wish``.
+        overrides: what the files do not say of their inputs and outputs.
+        deployed_overrides: the same for the deployed file alone, before ``overrides``.
         size: height and width where the files leave them open.
         device: where gradients are computed.
         report: told of progress.
@@ -64,11 +64,13 @@ def pair_of_files(
     Raises:
         CompdError: if a file cannot be run, or both do not take the same images.
     """
-    where, wish = choose_device(device), wish or Wish()
+    where, overrides = choose_device(device), overrides or Overrides()
     report(Progress("opening files", 0, 3))
-    reference = open_file(original, wish, size=size)
+    reference = open_file(original, overrides, size=size)
     form = reference.format
-    shipped = open_file(deployed, (deployed_wish or Wish()).over(wish), size=form.height)
+    shipped = open_file(
+        deployed, (deployed_overrides or Overrides()).over(overrides), size=form.height
+    )
     _check_alike(reference, shipped)
     report(Progress("opening files", 1, 3))
     dataset = named_for(
@@ -107,14 +109,14 @@ def pair_of_files(
     return pair, splits
 
 
-def deployed_as(pair: Pair, file: Path | str, wish: Wish | None = None) -> Pair:
+def deployed_as(pair: Pair, file: Path | str, overrides: Overrides | None = None) -> Pair:
     """The pair with a file as its deployed model: what was exported, or recorded elsewhere.
 
     Raises:
         CompdError: if the file cannot be run, or takes other images than the pair.
     """
     model = pair.spec.model
-    shipped = open_file(file, wish, size=model.size)
+    shipped = open_file(file, overrides, size=model.size)
     form = shipped.format
     if form.height and (form.channels, form.height) != (model.channels, model.size):
         raise CompdError(
@@ -157,8 +159,8 @@ def _check_alike(reference: FileRuntime, shipped: FileRuntime) -> None:
 class _Gradients:
     """Where a pair's gradients come from."""
 
-    model: AsFile | None
-    shadow: AsFile | None
+    model: ConvertedFile | None
+    shadow: ConvertedFile | None
     kind: str  # what the shadow is: see Given
     notes: tuple[str, ...] = ()
     run: FloatRuntime | None = None  # the shadow, as its answers were compared with the file's
@@ -174,7 +176,7 @@ def _gradients(
     """The original and the shadow as modules, what the shadow is, and why."""
     notes: list[str] = []
     with ThreadPoolExecutor(1) as pool:  # beside what follows: decoding images, and the comparisons
-        conversions = [pool.submit(as_module, file) for file in (reference, shipped)]
+        conversions = [pool.submit(converted_file, file) for file in (reference, shipped)]
         images = splits.seeds.images[:_LOOK]
         try:
             model = conversions[0].result()
@@ -202,10 +204,10 @@ def _gradients(
     return _Gradients(model, shadow, kind, tuple(notes))
 
 
-def _stand_ins(model: AsFile, images: Tensor) -> Iterator[tuple[str, AsFile]]:
+def _stand_ins(model: ConvertedFile, images: Tensor) -> Iterator[tuple[str, ConvertedFile]]:
     """What may stand in for a deployed file that cannot be converted."""
     yield "original", model
-    yield "quantised", on_our_grid(model, images)
+    yield "quantised", quantised_here(model, images)
 
 
 def _running(module: nn.Module, device: torch.device) -> FloatRuntime:

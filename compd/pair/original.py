@@ -44,8 +44,8 @@ def prepare_original(
 ) -> tuple[ModelSpec, nn.Module, Mapping[str, str]]:
     """Return an original, what it takes to build its architecture, and the rows it trained on.
 
-    Args are those of :func:`compd.pair.build.build_pair`; ``always_train`` trains a factory's model and
-    one with weights, too.
+    Args are those of :func:`compd.pair.build.build_pair`; ``always_train`` trains a factory's model
+    and one with weights, too.
     """
     dataset = splits.dataset
     factory = ":" in model

@@ -12,7 +12,7 @@ from torch import Tensor
 from compd.compress import Given
 from compd.data import Splits
 from compd.errors import CompdError
-from compd.pair.evaluation import SHADOW_ROWS, strays
+from compd.pair.evaluation import SHADOW_ROWS, disagrees
 from compd.pair.pair import Pair
 from compd.pair.readings import Reading, better_reading, other_order
 from compd.progress import Progress, Report, silent
@@ -106,7 +106,7 @@ def check(
     report(Progress("looking at the pair", len(runs), len(runs)))
     original, deployed = logits[:2]
     answers = original.argmax(1)
-    apart = float(strays(deployed, answers).double().mean())
+    apart = float(disagrees(deployed, answers).double().mean())
     faults: list[str] = []
     warnings: list[str] = []
     renamed = None if labels is None else _renamed(labels, answers)
@@ -174,7 +174,9 @@ def check(
         shadow=pair.spec.compress.shadow if isinstance(pair.spec.compress, Given) else "own",
         shadow_images=0 if error is None else len(shadowed),
         shadow_disagreement=(
-            None if error is None else float(strays(shadowed, logits[2].argmax(1)).double().mean())
+            None
+            if error is None
+            else float(disagrees(shadowed, logits[2].argmax(1)).double().mean())
         ),
         shadow_error=error,
         faults=tuple(faults),
@@ -256,7 +258,7 @@ def _hint(role: str, runtime: FileRuntime, found: Reading, options: str) -> _Hin
         worth = f"{found.measure} {found.after:.1%} instead of {found.before:.1%}"
     other = " (or --labels, if the classes are in another order)"
     other = other if found.measure == "accuracy" else ""
-    name, changed = runtime.path.name, runtime.changed_by(found.wish)
+    name, changed = runtime.path.name, runtime.changed_by(found.overrides)
     said = sorted({f"{who}: {field}" for field in changed if (who := runtime.said_by(field))})
     if found.measure != "nats" and not said:
         return _Hint(

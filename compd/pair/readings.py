@@ -13,12 +13,12 @@ from torch import Tensor
 
 from compd.errors import CompdError
 from compd.models.inputs import predict
-from compd.runtimes import FileRuntime, Format, Wish
+from compd.runtimes import FileRuntime, InputFormat, Overrides
 from compd.statistics import mcnemar
 
 __all__ = ["Reading", "better_reading", "information", "other_order"]
 
-_IMAGENET = Wish(
+_IMAGENET = Overrides(
     range=(0.0, 1.0), mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225)
 )  # of torchvision's models
 # By which a less plain reading has to be better than a plainer one.
@@ -40,7 +40,7 @@ class Reading:
 
     name: str  # for people: "BGR"
     options: str  # what to pass: "--bgr"
-    wish: Wish  # the same as it is read
+    overrides: Overrides  # the same as it is read
     before: float  # accuracy, agreement or nats as the file is read now
     after: float  # and as it would be
     measure: str  # which of them
@@ -53,7 +53,7 @@ def better_reading(
     labels: Tensor | None,
     answers: Tensor | None = None,
     now: Tensor | None = None,
-    like: Format | None = None,
+    like: InputFormat | None = None,
 ) -> Reading | None:
     """The reading that a model does clearly better with, if there is one.
 
@@ -71,8 +71,8 @@ def better_reading(
     truth = labels if answers is None else answers
     measure = "agreement" if answers is not None else "accuracy" if labels is not None else "nats"
     best: Reading | None = None
-    for name, options, wish in _others(runtime, images, like):
-        other = runtime.read_as(wish)
+    for name, options, overrides in _others(runtime, images, like):
+        other = runtime.read_as(overrides)
         try:
             then = _answers(other, images, now, truth)
         except CompdError:
@@ -82,7 +82,9 @@ def better_reading(
         if truth is None:
             before, after = information(now), information(then)
             better = after > before + _NATS
-            if wish == Wish(bgr=not runtime.format.bgr):  # contrast is the same: surer is better
+            if overrides == Overrides(
+                bgr=not runtime.format.bgr
+            ):  # contrast is the same: surer is better
                 surer = _confidence(then) > _confidence(now)
                 gained, lost = int(surer.sum()), int((~surer).sum())
                 better = after > before + _MORE and _beyond_chance(gained, lost)
@@ -96,7 +98,7 @@ def better_reading(
                 better = better and after >= _EXPLAINS
         # of two that do as well, the plainer, which comes first
         if better and (best is None or after > best.after + _PLAINER[measure]):
-            best = Reading(name, options, wish, before, after, measure)
+            best = Reading(name, options, overrides, before, after, measure)
     return best
 
 
@@ -158,50 +160,56 @@ def _beyond_chance(gained: int, lost: int) -> bool:
 
 
 def _others(
-    runtime: FileRuntime, images: Tensor, like: Format | None
-) -> Iterator[tuple[str, str, Wish]]:
+    runtime: FileRuntime, images: Tensor, like: InputFormat | None
+) -> Iterator[tuple[str, str, Overrides]]:
     """Readings by name, with what to pass for each."""
     form = runtime.format
     if like is not None and _reading(like) != _reading(form):
-        wish = Wish(
+        overrides = Overrides(
             range=like.range, mean=like.mean or (0.0,), std=like.std or (1.0,), bgr=like.bgr
         )
         order = "" if like.bgr == form.bgr else " --bgr" if like.bgr else " --bgr=no"
-        yield "the original's reading", _options(wish) + order, wish
-    plain = Wish(range=(0.0, 1.0), mean=(0.0,), std=(1.0,))
+        yield "the original's reading", _options(overrides) + order, overrides
+    plain = Overrides(range=(0.0, 1.0), mean=(0.0,), std=(1.0,))
     if form.channels == 3:
         yield (
-            ("RGB", "without --bgr", Wish(bgr=False))
+            ("RGB", "without --bgr", Overrides(bgr=False))
             if form.bgr
             else (
                 "BGR",
                 "--bgr",
-                Wish(bgr=True),
+                Overrides(bgr=True),
             )
         )
     ways = [("pixels in 0..1", plain)]
     ways += [
-        ("pixels in 0..255", Wish(range=(0.0, 255.0), mean=(0.0,), std=(1.0,))),
-        ("pixels in -1..1", Wish(range=(-1.0, 1.0), mean=(0.0,), std=(1.0,))),
-        ("pixels in -128..127", Wish(range=(-128.0, 127.0), mean=(0.0,), std=(1.0,))),
+        ("pixels in 0..255", Overrides(range=(0.0, 255.0), mean=(0.0,), std=(1.0,))),
+        ("pixels in -1..1", Overrides(range=(-1.0, 1.0), mean=(0.0,), std=(1.0,))),
+        ("pixels in -128..127", Overrides(range=(-128.0, 127.0), mean=(0.0,), std=(1.0,))),
     ]
     if form.channels == 3:
         ways.append(("ImageNet's normalisation", _IMAGENET))
     pixels = images.float().div(255)
     mean = tuple(round(float(v), 3) for v in pixels.mean((0, 2, 3)))
     std = tuple(round(max(float(v), 0.01), 3) for v in pixels.std((0, 2, 3)))
-    ways.append(("the data's own normalisation", Wish(range=(0.0, 1.0), mean=mean, std=std)))
+    ways.append(("the data's own normalisation", Overrides(range=(0.0, 1.0), mean=mean, std=std)))
     now = (form.range, _or(form.mean, 0.0), _or(form.std, 1.0))
-    for name, wish in ways:
-        if (wish.range, _or(wish.mean, 0.0), _or(wish.std, 1.0)) != now:
-            yield name, _options(wish), wish
+    for name, overrides in ways:
+        if (overrides.range, _or(overrides.mean, 0.0), _or(overrides.std, 1.0)) != now:
+            yield name, _options(overrides), overrides
             if form.channels == 3:
-                bgr = Wish(range=wish.range, mean=wish.mean, std=wish.std, bgr=not form.bgr)
+                bgr = Overrides(
+                    range=overrides.range, mean=overrides.mean, std=overrides.std, bgr=not form.bgr
+                )
                 order = "RGB" if form.bgr else "BGR"
-                yield f"{name}, {order}", f"{_options(wish)} {'' if form.bgr else '--bgr'}", bgr
+                yield (
+                    f"{name}, {order}",
+                    f"{_options(overrides)} {'' if form.bgr else '--bgr'}",
+                    bgr,
+                )
 
 
-def _reading(form: Format) -> tuple[object, ...]:
+def _reading(form: InputFormat) -> tuple[object, ...]:
     return form.range, _or(form.mean, 0.0), _or(form.std, 1.0), form.bgr
 
 
@@ -213,9 +221,9 @@ def _or(values: tuple[float, ...] | None, default: float) -> tuple[float, ...]:
     return values if values and any(value != default for value in values) else (default,)
 
 
-def _options(wish: Wish) -> str:
-    text = "" if wish.range is None else f"--range {_numbers(wish.range)}"
-    for name, values, default in (("mean", wish.mean, 0.0), ("std", wish.std, 1.0)):
+def _options(overrides: Overrides) -> str:
+    text = "" if overrides.range is None else f"--range {_numbers(overrides.range)}"
+    for name, values, default in (("mean", overrides.mean, 0.0), ("std", overrides.std, 1.0)):
         if values is not None and _or(values, default) != (default,):
             text += f" --{name} {_numbers(values)}"
     return text

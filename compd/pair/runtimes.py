@@ -12,8 +12,8 @@ from compd.runtimes import (
     FileRuntime,
     FloatRuntime,
     Int8Runtime,
+    Overrides,
     Runtime,
-    Wish,
     check_engine,
 )
 from compd.runtimes.converted import saturating
@@ -23,7 +23,9 @@ __all__ = ["runtimes_of"]
 _OWN = ("original", "deployed", "shadow", "plain", "saturating")
 
 
-def runtimes_of(pair: Pair, names: str | None, wish: Wish | None = None) -> dict[str, Runtime]:
+def runtimes_of(
+    pair: Pair, names: str | None, overrides: Overrides | None = None
+) -> dict[str, Runtime]:
     """Open runtimes by name.
 
     Args:
@@ -31,15 +33,15 @@ def runtimes_of(pair: Pair, names: str | None, wish: Wish | None = None) -> dict
         names: with commas; ``original``, ``deployed``, ``shadow``, ``plain`` (the deployed file
             without its runtime's optimisation), ``saturating`` (the same as CPUs without VNNI would
             add), an int8 engine of PyTorch, or a file.
-        wish: what files do not say of their inputs and outputs.
+        overrides: what files do not say of their inputs and outputs.
 
     Raises:
         CompdError: if a name is unknown, or the pair has nothing of that kind.
     """
-    return {name: _open(pair, name, wish) for name in (names or "").split(",") if name}
+    return {name: _open(pair, name, overrides) for name in (names or "").split(",") if name}
 
 
-def _open(pair: Pair, name: str, wish: Wish | None) -> Runtime:
+def _open(pair: Pair, name: str, overrides: Overrides | None) -> Runtime:
     if name == "original":
         return pair.reference
     if name == "deployed":
@@ -64,5 +66,5 @@ def _open(pair: Pair, name: str, wish: Wish | None) -> Runtime:
         check_engine(pair.spec.compress, name)
         return Int8Runtime(pair.shadow, name)
     if Path(name).suffix:
-        return deployed_as(pair, name, wish).deployed
+        return deployed_as(pair, name, overrides).deployed
     raise CompdError(f"expected {', '.join((*_OWN, *ENGINES))} or a file, got runtime={name!r}")

@@ -3,7 +3,7 @@
 from compd.repairing.methods import METHODS, Distil, Paper, Walk, method
 from compd.repairing.result import RepairResult
 from compd.repairing.run import Plan, plan, repair
-from compd.repairing.settings import Settings
+from compd.repairing.settings import RepairSettings
 
 __all__ = [
     "METHODS",
@@ -11,7 +11,7 @@ __all__ = [
     "Paper",
     "Plan",
     "RepairResult",
-    "Settings",
+    "RepairSettings",
     "Walk",
     "method",
     "plan",

@@ -10,7 +10,7 @@ from torch import Tensor
 from compd.data import Split
 from compd.models.inputs import predict
 from compd.pair import Pair
-from compd.pair.evaluation import divergence, strays
+from compd.pair.evaluation import disagrees, divergence
 from compd.statistics import Share, mcnemar
 
 __all__ = ["Clean", "measure_clean"]
@@ -56,7 +56,7 @@ def measure_clean(before: Pair, after: Pair, heldout: Split) -> Clean:
             accuracies = [float(right[who][of_class].mean()) for who in logits]
             by_class[name] = (accuracies[0], accuracies[1], accuracies[2])
     original = logits["original"].argmax(1)
-    differed, differs = (strays(logits[who], original) for who in ("before", "after"))
+    differed, differs = (disagrees(logits[who], original) for who in ("before", "after"))
 
     def share(where: Tensor) -> Share:
         return Share.count_of(int(where.sum()), n)

@@ -13,11 +13,20 @@ from compd.data import Split
 from compd.errors import CompdError
 from compd.models.inputs import predict
 from compd.pair import Pair
-from compd.pair.evaluation import strays
+from compd.pair.evaluation import disagrees
 from compd.progress import Report
-from compd.repairing.settings import Settings
-from compd.search import Blackbox, Boundary, Campaign, Compd, Dflare, Diva, Finding, Pgd
-from compd.search import Settings as Search
+from compd.repairing.settings import RepairSettings
+from compd.search import (
+    Blackbox,
+    Boundary,
+    Campaign,
+    Compd,
+    Dflare,
+    Diva,
+    Finding,
+    Pgd,
+    SearchSettings,
+)
 from compd.statistics import Share
 
 __all__ = ["Fresh", "agreed_seeds", "compare", "search", "searches_of"]
@@ -38,9 +47,9 @@ class Fresh:
     severity_shares_after: Mapping[str, float]
 
 
-def searches_of(settings: Settings) -> dict[str, Search]:
+def searches_of(settings: RepairSettings) -> dict[str, SearchSettings]:
     """The searches of a verdict by name."""
-    common = Search(
+    common = SearchSettings(
         eps=settings.eps, limit=settings.verdict_seeds, random_seed=settings.random_seed + 101
     )
     known: dict[str, dict[str, Any]] = {
@@ -56,7 +65,7 @@ def searches_of(settings: Settings) -> dict[str, Search]:
 
 
 def search(
-    pair: Pair, seeds: Split, how: Search, stop: threading.Event | None, report: Report
+    pair: Pair, seeds: Split, how: SearchSettings, stop: threading.Event | None, report: Report
 ) -> tuple[Campaign, list[Finding]]:
     """Run one search to its end."""
     campaign = Campaign(pair, seeds, how, stop=stop, report=report)
@@ -89,7 +98,7 @@ def agreed_seeds(heldout: Split, *pairs: Pair) -> Split:
     original = predict(pairs[0].reference.run, images).argmax(1)
     agree = torch.ones_like(original, dtype=torch.bool)
     for pair in pairs:
-        agree &= ~strays(predict(pair.deployed.run, images), original)
+        agree &= ~disagrees(predict(pair.deployed.run, images), original)
     rows = agree.nonzero()[:, 0]
     if not len(rows):
         raise CompdError(

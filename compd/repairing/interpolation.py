@@ -17,7 +17,7 @@ from compd.compress.tuning import tuning_of
 from compd.pair import Pair
 from compd.repairing.selection import Untouched, Watch
 
-__all__ = ["Blend", "blended", "with_shadow"]
+__all__ = ["Interpolation", "interpolated", "with_shadow"]
 
 _BACK = (0.75, 0.5, 0.25)  # shares of the trained weights to try, in turn
 _FORTH = (0.25, 0.5, 0.75)  # the same of a sparing repair: no further than needed
@@ -25,7 +25,7 @@ _LEFT = 0.1  # share of the start's deviations that a sparing repair leaves at m
 
 
 @dataclass(frozen=True)
-class Blend:
+class Interpolation:
     """A pair somewhere between two."""
 
     pair: Pair
@@ -33,7 +33,7 @@ class Blend:
     share: float  # of the trained weights
 
 
-def blended(
+def interpolated(
     pair: Pair,
     before: Mapping[str, Tensor],
     trained: nn.Module,
@@ -41,7 +41,7 @@ def blended(
     *,
     keeps: Callable[[Untouched], bool],
     left: Callable[[Pair], float],
-) -> Blend:
+) -> Interpolation:
     """Go back towards what the round started from until accuracy and agreement are kept.
 
     A sparing repair first goes from there to here, until most of the start's deviations are gone.
@@ -59,7 +59,7 @@ def blended(
     """
     tuning = tuning_of(pair.spec.compress, pair.shadow)
 
-    def blends(shares: Sequence[float]) -> Iterator[Blend]:
+    def blends(shares: Sequence[float]) -> Iterator[Interpolation]:
         for share in shares:
             blend = copy.deepcopy(trained)
             mixed = {
@@ -71,13 +71,13 @@ def blended(
             blend.load_state_dict(mixed)
             tuning.finish_(blend)  # ranges follow the weights
             made = with_shadow(pair, blend)
-            yield Blend(made, watch.untouched(made), share)
+            yield Interpolation(made, watch.untouched(made), share)
 
     for blend in blends(_FORTH if tuning.sparing else ()):
         if keeps(blend.untouched) and left(blend.pair) <= _LEFT:
             return blend
     made = with_shadow(pair, trained)
-    whole = Blend(made, watch.untouched(made), 1.0)
+    whole = Interpolation(made, watch.untouched(made), 1.0)
     if keeps(whole.untouched):
         return whole
     return next((blend for blend in blends(_BACK) if keeps(blend.untouched)), whole)

@@ -9,7 +9,7 @@ from typing import Any
 from compd.repairing.clean import Clean
 from compd.repairing.fresh import Fresh
 from compd.repairing.selection import Seen
-from compd.repairing.verdict import Robust, Verdict
+from compd.repairing.verdict import RepairVerdict, Robust
 from compd.statistics import Share
 
 __all__ = ["RepairResult"]
@@ -57,7 +57,7 @@ class RepairResult:
     notes: tuple[str, ...]
 
     @classmethod
-    def of(cls, verdict: Verdict, **how: Any) -> RepairResult:
+    def of(cls, verdict: RepairVerdict, **how: Any) -> RepairResult:
         """Build it from the verdict, and from what is known of the rounds."""
         clean, worst = verdict.clean, verdict.fresh[0]
         return cls(

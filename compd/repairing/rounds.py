@@ -18,7 +18,7 @@ from compd.compress.tuning import Tuning, tuning_of
 from compd.data import Split
 from compd.pair import Pair
 from compd.progress import Progress, Report, silent
-from compd.repairing.interpolation import Blend, blended, with_shadow
+from compd.repairing.interpolation import Interpolation, interpolated, with_shadow
 from compd.repairing.methods import Bench, Schedule, loss_of
 from compd.repairing.selection import (
     Deviations,
@@ -29,7 +29,7 @@ from compd.repairing.selection import (
     look_at,
     mean_severity,
 )
-from compd.repairing.settings import Settings
+from compd.repairing.settings import RepairSettings
 from compd.repairing.state import State, save_state
 
 __all__ = ["Rounds", "shortened", "step_seconds", "steps_within"]
@@ -51,7 +51,7 @@ class Rounds:
     others: Sequence[Pair]  # that training may start from, too
     bench: Bench  # its shadow is replaced each round
     selection: Split
-    settings: Settings
+    settings: RepairSettings
     state: State
     checkpoint: Path
     stop: threading.Event = field(default_factory=threading.Event)
@@ -145,11 +145,11 @@ class Rounds:
         shadow.requires_grad_(False)
         return True
 
-    def _blended(self, trained: nn.Module) -> Blend:
+    def _blended(self, trained: nn.Module) -> Interpolation:
         state = self.state
         if self.settings.keep == "last":
             pair = with_shadow(self.pair, trained)
-            return Blend(pair, self._watch.untouched(pair), 1.0)
+            return Interpolation(pair, self._watch.untouched(pair), 1.0)
 
         def keeps(untouched: Untouched) -> bool:
             self._check_stop()
@@ -158,7 +158,7 @@ class Rounds:
         def left(pair: Pair) -> float:
             return self._deviations.left(pair)
 
-        return blended(self.pair, state.best, trained, self._watch, keeps=keeps, left=left)
+        return interpolated(self.pair, state.best, trained, self._watch, keeps=keeps, left=left)
 
     @cached_property
     def _deviations(self) -> Deviations:
@@ -254,7 +254,7 @@ class Rounds:
         self.report(Progress(stage, state.step, state.steps, facts))
 
 
-def steps_within(seconds: float, pair: Pair, bench: Bench, settings: Settings) -> int:
+def steps_within(seconds: float, pair: Pair, bench: Bench, settings: RepairSettings) -> int:
     """Steps of a round that has so long: those that fit, but no more than the method asks for."""
     method = settings.method
     steps = int(seconds / step_seconds(pair, bench, settings))
@@ -276,7 +276,7 @@ def shortened(step: int, steps: int, left: float, pace: float) -> int:
     return min(steps, step + max(1, int(left / pace)))
 
 
-def step_seconds(pair: Pair, bench: Bench, settings: Settings) -> float:
+def step_seconds(pair: Pair, bench: Bench, settings: RepairSettings) -> float:
     """How long one training step takes, by trying some on a copy of the shadow."""
     shadow: nn.Module = copy.deepcopy(pair.shadow)
     _on_bench_(bench, pair, shadow, settings.method)
@@ -304,7 +304,7 @@ def _on_bench_(bench: Bench, pair: Pair, shadow: nn.Module, config: Schedule) ->
     return tuning
 
 
-def _draw(settings: Settings, number: int, step: int) -> torch.Generator:
+def _draw(settings: RepairSettings, number: int, step: int) -> torch.Generator:
     """All draws of a step depend on these numbers alone: a resumed run draws the same."""
     seed = (settings.random_seed * 1_000_003 + number) * 1_000_003 + step
     return torch.Generator().manual_seed(seed % 2**63)

@@ -25,9 +25,9 @@ from compd.repairing.methods import Bench
 from compd.repairing.result import RepairResult
 from compd.repairing.rounds import Rounds, step_seconds, steps_within
 from compd.repairing.selection import best_of
-from compd.repairing.settings import Settings
+from compd.repairing.settings import RepairSettings
 from compd.repairing.state import load_state
-from compd.repairing.training_set import Material, material_of
+from compd.repairing.training_set import TrainingSet, training_set_of
 from compd.repairing.verdict import verdict_on
 from compd.runtimes import FileRuntime
 
@@ -58,8 +58,8 @@ def plan(pair: Pair, corpus: Corpus, *, splits: Splits | None = None, **settings
     Raises:
         CompdError: as :func:`repair`.
     """
-    splits, material, how = _checked(pair, corpus, splits, Settings(**settings))
-    bench = _bench(pair, splits, material, how)
+    splits, training_set, how = _checked(pair, corpus, splits, RepairSettings(**settings))
+    bench = _bench(pair, splits, training_set, how)
 
     if how.seconds is None:
         steps = how.method.steps_for(len(splits.train))
@@ -69,13 +69,13 @@ def plan(pair: Pair, corpus: Corpus, *, splits: Splits | None = None, **settings
         seconds = how.seconds
         steps = steps_within(seconds / how.rounds, pair, bench, how)
     return Plan(
-        len(material.records),
+        len(training_set.records),
         len(splits.train),
         how.rounds,
         steps,
         how.method.batch,
         round(seconds, 1),
-        material.notes,
+        training_set.notes,
     )
 
 
@@ -102,7 +102,7 @@ def repair(
         splits: the data; the pair's own if None.
         stop: set it from another thread, or a signal handler, to save and end.
         report: told of progress.
-        settings: the fields of :class:`Settings`.
+        settings: the fields of :class:`RepairSettings`.
 
     Returns:
         The verdict; ``Pair.load(result.pair)`` gives the repaired pair.
@@ -113,10 +113,10 @@ def repair(
         KeyboardInterrupt: if ``stop`` was set. All training is saved by then; a search or a verdict
             that was under way is done again.
     """
-    asked = Settings(**settings)
+    asked = RepairSettings(**settings)
     check_pair_target(out)
-    splits, material, how = _checked(pair, corpus, splits, asked)
-    key = _key(pair, splits, material, how)
+    splits, training_set, how = _checked(pair, corpus, splits, asked)
+    key = _key(pair, splits, training_set, how)
     checkpoint = cache_dir() / "repairs" / f"{key}.state"
     _check_space(pair, out, checkpoint)
     state = load_state(checkpoint, key)
@@ -124,7 +124,7 @@ def repair(
     rounds = Rounds(
         pair,
         _nearer(pair, splits, how),
-        _bench(pair, splits, material, how),
+        _bench(pair, splits, training_set, how),
         splits.selection,
         how,
         state,
@@ -147,14 +147,21 @@ def repair(
             "--steps, or a corpus of more severe deviations"
         )
     rows = {
-        "repair training": f"{splits.train.rows} and {len(material.records)} corpus entries",
+        "repair training": f"{splits.train.rows} and {len(training_set.records)} corpus entries",
         "repair selection": splits.selection.rows,
     }
     if best:
         fixed.spec = replace(fixed.spec, rows={**pair.spec.rows, **rows})
     fixed.save(out)
     verdict = verdict_on(
-        pair, fixed, material.pictures, material.labels, splits, how, stop=stop, report=report
+        pair,
+        fixed,
+        training_set.pictures,
+        training_set.labels,
+        splits,
+        how,
+        stop=stop,
+        report=report,
     )
     checkpoint.unlink(missing_ok=True)
     return RepairResult.of(
@@ -165,16 +172,16 @@ def repair(
         pair=str(out),
         fingerprint=fixed.fingerprint(batch=256),
         settings=how.to_json(),
-        entries=len(material.records),
+        entries=len(training_set.records),
         rows={**pair.spec.rows, **rows, "verdict": splits.heldout.rows},
         seen=tuple(state.seen),
-        notes=(*material.notes, *state.notes, *notes),
+        notes=(*training_set.notes, *state.notes, *notes),
     )
 
 
 def _checked(
-    pair: Pair, corpus: Corpus, splits: Splits | None, settings: Settings
-) -> tuple[Splits, Material, Settings]:
+    pair: Pair, corpus: Corpus, splits: Splits | None, settings: RepairSettings
+) -> tuple[Splits, TrainingSet, RepairSettings]:
     if not pair.has_shadow:
         raise CompdError(
             "expected a pair with a shadow to train, got one without; a deployed model alone "
@@ -190,13 +197,13 @@ def _checked(
         model = pair.spec.model
         splits = Splits(load_data(pair.spec.data, channels=model.channels, size=model.size))
     pair.check_input(splits.heldout.images, "held-out images")
-    material = material_of(corpus, pair, splits, settings)
+    training_set = training_set_of(corpus, pair, splits, settings)
     if splits.dataset.identity != pair.spec.data_identity:
-        material = replace(material, notes=(*material.notes, _OTHER_DATA))
-    return splits, material, replace(settings, eps=settings.eps or material.bound)
+        training_set = replace(training_set, notes=(*training_set.notes, _OTHER_DATA))
+    return splits, training_set, replace(settings, eps=settings.eps or training_set.bound)
 
 
-def _nearer(pair: Pair, splits: Splits, settings: Settings) -> list[Pair]:
+def _nearer(pair: Pair, splits: Splits, settings: RepairSettings) -> list[Pair]:
     """What training may start from instead of a pair: all that is nearer to the original.
 
     How near is measured on the calibration rows.
@@ -217,21 +224,23 @@ def _nearer(pair: Pair, splits: Splits, settings: Settings) -> list[Pair]:
     return [one for one in others if distance(one) < most]
 
 
-def _bench(pair: Pair, splits: Splits, material: Material, settings: Settings) -> Bench:
+def _bench(
+    pair: Pair, splits: Splits, training_set: TrainingSet, settings: RepairSettings
+) -> Bench:
     dataset = splits.dataset
     return Bench(
         original=pair.original,
         shadow=pair.shadow,
         images=splits.train.images,
-        stored=material.images,
+        stored=training_set.images,
         device=pair.device,
         pad=dataset.size // 16 * (1 + dataset.mirror),
         mirror=dataset.mirror,
-        eps=settings.eps or material.bound,
+        eps=settings.eps or training_set.bound,
     )
 
 
-def _key(pair: Pair, splits: Splits, material: Material, settings: Settings) -> str:
+def _key(pair: Pair, splits: Splits, training_set: TrainingSet, settings: RepairSettings) -> str:
     """Hash of all that determines a repair."""
     return config_hash(
         {
@@ -239,7 +248,7 @@ def _key(pair: Pair, splits: Splits, material: Material, settings: Settings) -> 
             "pair": pair.hashes,
             "engine": pair.deployed.engine,
             "data": splits.dataset.identity,
-            "corpus": [record.sha256 for record in material.records],
+            "corpus": [record.sha256 for record in training_set.records],
             "made_with": [RECIPE, torch_version(), pair.device.type],
         }
     )

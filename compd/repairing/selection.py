@@ -12,9 +12,9 @@ from torch import Tensor
 from compd.data import Split
 from compd.models.inputs import predict
 from compd.pair import Pair
-from compd.pair.evaluation import strays
+from compd.pair.evaluation import disagrees
 from compd.progress import Report, silent
-from compd.repairing.settings import Settings
+from compd.repairing.settings import RepairSettings
 from compd.search import Boundary, Campaign, fuzz
 from compd.statistics import mcnemar
 
@@ -43,7 +43,7 @@ class Untouched:
     fixed: int  # of these images: differed at the start, agree now
     new: int  # agreed at the start, differ now
 
-    def keeps(self, start: Untouched, settings: Settings) -> bool:
+    def keeps(self, start: Untouched, settings: RepairSettings) -> bool:
         """Whether accuracy and natural agreement are what they were at the start.
 
         Agreement is, unless new disagreements outnumber the fixed ones by more than chance
@@ -78,13 +78,13 @@ class Watch:
     def of(cls, start: Pair, selection: Split) -> Watch:
         """Ask the original and the start."""
         answers = predict(start.reference.run, selection.images).argmax(1)
-        differed = strays(predict(start.deployed.run, selection.images), answers)
+        differed = disagrees(predict(start.deployed.run, selection.images), answers)
         return cls(selection, answers, differed)
 
     def untouched(self, pair: Pair) -> Untouched:
         """Measure a pair on these images as they are."""
         deployed = predict(pair.deployed.run, self.selection.images)
-        differs = strays(deployed, self.answers)
+        differs = disagrees(deployed, self.answers)
         return Untouched(
             accuracy=float((deployed.argmax(1) == self.selection.labels).double().mean()),
             natural=float(differs.double().mean()),
@@ -105,7 +105,7 @@ class Deviations:
         cls,
         start: Pair,
         selection: Split,
-        settings: Settings,
+        settings: RepairSettings,
         eps: int | None,
         stop: threading.Event | None = None,
         report: Report = silent,
@@ -120,14 +120,16 @@ class Deviations:
         """Share of them on which a pair still leaves the original's answer."""
         if not len(self.images):
             return 0.0
-        return float(strays(predict(pair.deployed.run, self.images), self.labels).double().mean())
+        return float(
+            disagrees(predict(pair.deployed.run, self.images), self.labels).double().mean()
+        )
 
 
 def look_at(
     pair: Pair,
     untouched: Untouched,
     selection: Split,
-    settings: Settings,
+    settings: RepairSettings,
     number: int,
     *,
     eps: int | None,
@@ -161,7 +163,7 @@ def look_at(
 def mean_severity(
     pair: Pair,
     selection: Split,
-    settings: Settings,
+    settings: RepairSettings,
     *,
     eps: int | None,
     stop: threading.Event | None = None,
@@ -184,7 +186,7 @@ def _worst_of(campaign: Campaign) -> dict[str, float]:
 def _search(
     pair: Pair,
     selection: Split,
-    settings: Settings,
+    settings: RepairSettings,
     eps: int | None,
     stop: threading.Event | None,
     report: Report,
@@ -214,7 +216,7 @@ def bound_of_looks(seen: Seen, eps: int | None) -> int | None:
     return max(1, min(eps or _WIDEST, _WIDEST) // 2)
 
 
-def best_of(seen: Sequence[Seen], settings: Settings) -> int:
+def best_of(seen: Sequence[Seen], settings: RepairSettings) -> int:
     """The round to keep: the mildest of those that keep accuracy and natural agreement.
 
     It has to be milder than the start by more than the draws of a search are worth. A round that

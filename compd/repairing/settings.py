@@ -9,7 +9,7 @@ from typing import Any
 from compd.errors import CompdError, unknown
 from compd.repairing.methods import METHODS, Schedule, Walk
 
-__all__ = ["KEEP", "SEARCHES", "Settings"]
+__all__ = ["KEEP", "SEARCHES", "RepairSettings"]
 
 SEARCHES = ("boundary, severe", "boundary, first", "diva", "pgd", "compd", "blackbox", "dflare")
 
@@ -17,7 +17,7 @@ KEEP = ("best", "last")
 
 
 @dataclass(frozen=True)
-class Settings:
+class RepairSettings:
     """All of a repair but its pair and its corpus.
 
     Raises:

@@ -14,14 +14,14 @@ from compd.errors import CompdError, unknown
 from compd.images import pixel_hash
 from compd.models.inputs import predict
 from compd.pair import Pair
-from compd.repairing.settings import Settings
+from compd.repairing.settings import RepairSettings
 from compd.search import Verdict
 
-__all__ = ["Material", "material_of"]
+__all__ = ["TrainingSet", "training_set_of"]
 
 
 @dataclass(frozen=True)
-class Material:
+class TrainingSet:
     """Entries of a corpus to train on, and all of them to judge."""
 
     records: tuple[Record, ...]  # to train on
@@ -32,7 +32,9 @@ class Material:
     notes: tuple[str, ...]  # what was left out, and why
 
 
-def material_of(corpus: Corpus, pair: Pair, splits: Splits, settings: Settings) -> Material:
+def training_set_of(
+    corpus: Corpus, pair: Pair, splits: Splits, settings: RepairSettings
+) -> TrainingSet:
     """Choose the entries to train on: effective and valid ones of this pair.
 
     Entries whose seed is a selection or held-out image are left out, whatever row they claim: seeds
@@ -92,7 +94,7 @@ def material_of(corpus: Corpus, pair: Pair, splits: Splits, settings: Settings) 
         bound = max(record.linf for record in kept)
         if settings.eps is None:
             notes += (f"bounded by Linf {bound} of 255 from here, the largest of the entries",)
-    return Material(
+    return TrainingSet(
         records=kept,
         images=torch.stack([entry.image for entry in chosen]),
         pictures=torch.stack([entry.image for entry in entries]),

@@ -16,11 +16,10 @@ from compd.progress import Progress, Report, silent
 from compd.repairing.attacks import fgsm, pgd
 from compd.repairing.clean import Clean, measure_clean
 from compd.repairing.fresh import Fresh, agreed_seeds, compare, search, searches_of
-from compd.repairing.settings import Settings
-from compd.search import Campaign, Finding, Judge
-from compd.search import Settings as Search
+from compd.repairing.settings import RepairSettings
+from compd.search import Campaign, Finding, Judge, SearchSettings
 
-__all__ = ["Robust", "Verdict", "verdict_on"]
+__all__ = ["RepairVerdict", "Robust", "verdict_on"]
 
 FGSM_LEVELS = (2, 8, 16)  # of 255, as in the paper's Table 4
 PGD_LEVELS = 8
@@ -40,7 +39,7 @@ class Robust:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class RepairVerdict:
     """All that is measured of a repair."""
 
     clean: Clean
@@ -58,11 +57,11 @@ def verdict_on(
     pictures: Tensor,
     labels: Tensor,
     splits: Splits,
-    settings: Settings,
+    settings: RepairSettings,
     *,
     stop: threading.Event | None = None,
     report: Report = silent,
-) -> Verdict:
+) -> RepairVerdict:
     """Measure both pairs on held-out rows, and on the corpus.
 
     Args:
@@ -88,14 +87,14 @@ def verdict_on(
         done += 1
         report(Progress("verdict", done, total))
 
-    def searched(pair: Pair, seeds: Split, how: Search) -> tuple[Campaign, list[Finding]]:
+    def searched(pair: Pair, seeds: Split, how: SearchSettings) -> tuple[Campaign, list[Finding]]:
         campaign, findings = search(pair, seeds, how, stop, report)
         tick()
         return campaign, findings
 
     clean = measure_clean(before, after, heldout)
     tick()
-    first = Search(eps=settings.eps, limit=settings.verdict_seeds)
+    first = SearchSettings(eps=settings.eps, limit=settings.verdict_seeds)
     _, found = searched(before, agreed_seeds(heldout, before), first)
     seeds = agreed_seeds(heldout, before, after)
     fresh = [
@@ -106,7 +105,7 @@ def verdict_on(
     heldout_labels = torch.tensor([f.seed_label for f in found], dtype=torch.int64)
     robust = _robust(before, after, heldout, _PGD_IMAGES * settings.verdict_seeds, stop, report)
     tick()
-    return Verdict(
+    return RepairVerdict(
         clean=clean,
         corpus_effective_before=_effective(before, pictures, labels),
         corpus_effective_after=_effective(after, pictures, labels),
@@ -123,7 +122,7 @@ def _effective(pair: Pair, images: Tensor, labels: Tensor) -> int:
         return 0
     judge = Judge(pair)
     return sum(
-        int(judge(images[i : i + 256], labels[i : i + 256]).effective.sum())
+        int(judge.confirm(images[i : i + 256], labels[i : i + 256]).effective.sum())
         for i in range(0, len(images), 256)
     )
 

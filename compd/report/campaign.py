@@ -48,15 +48,16 @@ class CampaignReport:
     stopped: str
     notes: tuple[str, ...]
     stored: int
-    trust: Mapping[str, int]  # what was found depends on: "stable" -> how many
+    stability: Mapping[str, int]  # what was found depends on: "stable" -> how many
     corpus: str
     settings: Mapping[str, Any]
     rows: Mapping[str, str]
     fingerprint: Mapping[str, Any]
 
     def to_json(self) -> dict[str, Any]:
-        """As a JSON object; keys are those of the class."""
-        return asdict(self)
+        """As a JSON object; keys are those of the class, but ``trust`` for ``stability``."""
+        content = asdict(self)
+        return {"trust" if key == "stability" else key: value for key, value in content.items()}
 
 
 def campaign_report(
@@ -66,7 +67,7 @@ def campaign_report(
     rows: Mapping[str, str],
     corpus: str,
     stored: int,
-    trust: Mapping[str, int] | None = None,
+    stability: Mapping[str, int] | None = None,
 ) -> CampaignReport:
     """Put together what a campaign did.
 
@@ -76,7 +77,7 @@ def campaign_report(
         rows: split name -> rows used, for all splits that took part.
         corpus: where the findings lie.
         stored: how many entries the campaign added there.
-        trust: how many findings depend on what; None if they were not replayed.
+        stability: how many findings depend on what; None if they were not replayed.
     """
     spec, settings, summary = campaign.pair.spec, campaign.settings, campaign.summary()
     return CampaignReport(
@@ -94,7 +95,7 @@ def campaign_report(
         shadow_images=agreement.shadow_images,
         **asdict(summary),
         stored=stored,
-        trust=dict(trust or {}),
+        stability=dict(stability or {}),
         corpus=corpus,
         settings={
             "width": spec.model.width,

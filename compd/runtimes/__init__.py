@@ -3,16 +3,16 @@
 from compd.runtimes.base import Runtime
 from compd.runtimes.deploy import check_engine, deploy
 from compd.runtimes.files import FileRuntime, open_file
-from compd.runtimes.formats import Format, Wish
+from compd.runtimes.formats import InputFormat, Overrides
 from compd.runtimes.torch_runtimes import FloatRuntime, Int8Runtime
 
 __all__ = [
     "FileRuntime",
     "FloatRuntime",
-    "Format",
+    "InputFormat",
     "Int8Runtime",
+    "Overrides",
     "Runtime",
-    "Wish",
     "check_engine",
     "deploy",
     "open_file",

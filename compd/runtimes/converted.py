@@ -11,13 +11,20 @@ from torch import Tensor, fx, nn
 from compd.errors import CompdError
 from compd.models.inputs import FEWEST, to_input
 from compd.runtimes.files import FileRuntime
-from compd.runtimes.formats import LEAST, Format
+from compd.runtimes.formats import LEAST, InputFormat
 from compd.runtimes.torch_runtimes import FloatRuntime
 
-__all__ = ["AsFile", "Saturation", "as_module", "on_our_grid", "saturating", "saturation_by_layer"]
+__all__ = [
+    "ConvertedFile",
+    "Saturation",
+    "converted_file",
+    "quantised_here",
+    "saturating",
+    "saturation_by_layer",
+]
 
 
-def as_module(runtime: FileRuntime, *, saturate: bool = False) -> AsFile:
+def converted_file(runtime: FileRuntime, *, saturate: bool = False) -> ConvertedFile:
     """Convert a file to torch.
 
     Args:
@@ -41,14 +48,14 @@ def as_module(runtime: FileRuntime, *, saturate: bool = False) -> AsFile:
 
     form, model = runtime.format, read_onnx(runtime.path)
     graph = to_module(saturated(model) if saturate else model, shape=form.shape[1:])
-    return AsFile(graph, form).eval()
+    return ConvertedFile(graph, form).eval()
 
 
-def on_our_grid(module: AsFile, images: Tensor) -> AsFile:
+def quantised_here(module: ConvertedFile, images: Tensor) -> ConvertedFile:
     """A converted float file, rounded to 8 bits here.
 
     Args:
-        module: from :func:`as_module`; not changed.
+        module: from :func:`converted_file`; not changed.
         images: uint8 (N, C, H, W) to set ranges with.
     """
     from compd.onnx.quantise import quantised
@@ -75,12 +82,12 @@ def saturating(runtime: FileRuntime) -> FloatRuntime:
             f"expected int8 layers whose sums can saturate, got none in {runtime.path.name!r}: "
             "its weights have 7 bits, or it is not QDQ"
         )
-    module = as_module(runtime, saturate=True)
+    module = converted_file(runtime, saturate=True)
     return FloatRuntime(module, torch.device("cpu"), "emulated, 16-bit sums")
 
 
-class AsFile(nn.Module):
-    """What :meth:`Format.encode` and :meth:`Format.decode` do, around a graph, with gradients."""
+class ConvertedFile(nn.Module):
+    """What :class:`InputFormat` does before and after a file runs, with gradients."""
 
     steady_from = FEWEST  # images; its matrix products do not depend on their rows
     mean: Tensor
@@ -88,7 +95,7 @@ class AsFile(nn.Module):
 
     graph: fx.GraphModule
 
-    def __init__(self, graph: fx.GraphModule, form: Format) -> None:
+    def __init__(self, graph: fx.GraphModule, form: InputFormat) -> None:
         super().__init__()
         self.graph = graph
         low, high = form.range
@@ -140,7 +147,7 @@ def saturation_by_layer(runtime: FileRuntime, images: Tensor) -> tuple[Saturatio
     from compd.onnx import read_onnx
     from compd.onnx.saturation import observed, risks
 
-    module = as_module(runtime, saturate=True)
+    module = converted_file(runtime, saturate=True)
     seen = observed(module.graph, module.to_input(to_input(images)))
     return tuple(
         Saturation(risk.node, risk.kind, risk.risky / max(1, risk.pairs), changed, worst)

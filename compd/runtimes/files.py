@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from compd.errors import CompdError
-from compd.runtimes.formats import Format, Wish
+from compd.runtimes.formats import InputFormat, Overrides
 
 __all__ = [
     "OPENERS",
@@ -40,13 +40,13 @@ class Opened:
     """What an opener knows of a file."""
 
     engine: str  # the runtime and where it runs: "onnxruntime-cpu"
-    format: Format
+    format: InputFormat
     call: Callable[[NDArray[Any]], NDArray[Any]]  # the file's input -> its output, a batch each
     content_hash: str
     facts: Mapping[str, Any]  # what else can change an answer: version, threads, optimisation
     census: Census
     class_names: tuple[str, ...] = ()  # if the file has them
-    said: Wish = field(default_factory=Wish)  # what the file itself says of its input
+    said: Overrides = field(default_factory=Overrides)  # what the file itself says of its input
     # Whether the runtime can be told to leave the graph as it is.
     can_be_plain: bool = True
 
@@ -56,17 +56,22 @@ class FileRuntime:
 
     Args:
         path: where it lies.
-        wish: what the user said of its input and output.
+        overrides: what the user said of its input and output.
         size: height and width where the file leaves them open.
         optimise: whether the runtime may rewrite the graph, as it does by default.
     """
 
     def __init__(
-        self, path: Path, wish: Wish, *, size: int | None = None, optimise: bool = True
+        self,
+        path: Path,
+        overrides: Overrides,
+        *,
+        size: int | None = None,
+        optimise: bool = True,
     ) -> None:
-        check_file(path, wish)
-        self.path, self.wish, self._size = path, wish, size
-        self._opened = _opener(path)(path, wish, size, optimise)
+        check_file(path, overrides)
+        self.path, self.overrides, self._size = path, overrides, size
+        self._opened = _opener(path)(path, overrides, size, optimise)
         self.engine = self._opened.engine + ("" if optimise else "-plain")
         self.content_hash = self._opened.content_hash
         self.format = self._opened.format
@@ -88,21 +93,21 @@ class FileRuntime:
         """Who says how images are read.
 
         Args:
-            name: of a field of :class:`~compd.runtimes.formats.Wish`.
+            name: of a field of :class:`~compd.runtimes.formats.Overrides`.
 
         Returns:
             ``you``, ``the file``, or None where it is a default.
         """
-        if getattr(self.wish, name) is not None:
+        if getattr(self.overrides, name) is not None:
             return "you"
         told = getattr(self._opened.said, name) is not None
         # integers have a scale, and that a range
-        told |= name == "range" and self.format.grid is not None
+        told |= name == "range" and self.format.qparams is not None
         return "the file" if told else None
 
-    def changed_by(self, wish: Wish) -> list[str]:
+    def changed_by(self, overrides: Overrides) -> list[str]:
         """The fields that another reading would change."""
-        said = {one.name: getattr(wish, one.name) for one in fields(wish)}
+        said = {one.name: getattr(overrides, one.name) for one in fields(overrides)}
         return [
             name
             for name, value in said.items()
@@ -111,18 +116,21 @@ class FileRuntime:
             and _set(name, value) != _set(name, getattr(self.format, name))
         ]
 
-    def read_as(self, wish: Wish) -> FileRuntime:
+    def read_as(self, overrides: Overrides) -> FileRuntime:
         """The same file, with what is said here of its input instead of what was said before.
 
         It is not opened again: that takes seconds for some.
         """
         other = copy.copy(self)
-        other.wish, other.format = wish.over(self.wish), self.format.read_as(wish)
+        other.overrides, other.format = (
+            overrides.over(self.overrides),
+            self.format.read_as(overrides),
+        )
         return other
 
     def plain(self) -> FileRuntime:
         """The same file with the runtime's optimisation off."""
-        return FileRuntime(self.path, self.wish, size=self._size, optimise=False)
+        return FileRuntime(self.path, self.overrides, size=self._size, optimise=False)
 
     def run(self, images: Tensor) -> Tensor:
         """uint8 (N, C, H, W) -> float32 logits (N, K).
@@ -174,24 +182,24 @@ _RUN_CODE = frozenset({".pt2"})
 
 
 def open_file(
-    path: Path | str, wish: Wish | None = None, *, size: int | None = None
+    path: Path | str, overrides: Overrides | None = None, *, size: int | None = None
 ) -> FileRuntime:
     """Open a model's file in the runtime that it is made for, told by its suffix.
 
     Args:
         path: .onnx, .tflite, .xml (OpenVINO), .pt2 (torchao), or .jsonl (outputs that were recorded
             elsewhere).
-        wish: what the file does not say of its input and output, and whether it is trusted.
+        overrides: what the file does not say of its input and output, and whether it is trusted.
         size: height and width of images where the file leaves them open.
 
     Raises:
         CompdError: if it is missing, broken, unsafe, not trusted or no image classifier, or if its
             runtime is not installed.
     """
-    return FileRuntime(Path(path), wish or Wish(), size=size)
+    return FileRuntime(Path(path), overrides or Overrides(), size=size)
 
 
-def check_file(path: Path, wish: Wish) -> None:
+def check_file(path: Path, overrides: Overrides) -> None:
     """Raise unless there is a file of a sensible size that some runtime knows and may open.
 
     Raises:
@@ -206,7 +214,7 @@ def check_file(path: Path, wish: Wish) -> None:
             f"expected a model's file of 1 byte to {MAX_BYTES >> 30} GiB, got {str(path)!r} with "
             f"{size} bytes"
         )
-    if path.suffix.lower() in _RUN_CODE and not wish.trust:
+    if path.suffix.lower() in _RUN_CODE and not overrides.trust:
         raise CompdError(
             f"expected --trust for {str(path)!r}, since loading it can run code; pass it if you "
             "know who made the file"
@@ -222,7 +230,9 @@ def sha256_of(*paths: Path) -> str:
     return hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest()
 
 
-def with_classes(form: Format, call: Callable[[NDArray[Any]], NDArray[Any]], name: str) -> Format:
+def with_classes(
+    form: InputFormat, call: Callable[[NDArray[Any]], NDArray[Any]], name: str
+) -> InputFormat:
     """Ask a file about an image, and learn the number of classes from its answer.
 
     Args:
@@ -249,13 +259,13 @@ def with_classes(form: Format, call: Callable[[NDArray[Any]], NDArray[Any]], nam
     return replace(form, classes=int(answer[0].size))
 
 
-def _opener(path: Path) -> Callable[[Path, Wish, int | None, bool], Opened]:
+def _opener(path: Path) -> Callable[[Path, Overrides, int | None, bool], Opened]:
     suffix = path.suffix.lower()
     if suffix not in OPENERS:
         raise CompdError(
             f"expected a model's file ({', '.join(sorted(OPENERS))}), got {str(path)!r}"
         )
-    opener: Callable[[Path, Wish, int | None, bool], Opened] = import_module(
+    opener: Callable[[Path, Overrides, int | None, bool], Opened] = import_module(
         OPENERS[suffix]
     ).open_model
     return opener

@@ -16,7 +16,16 @@ from torch import Tensor
 
 from compd.errors import CompdError, unknown
 
-__all__ = ["LAYOUTS", "OUTPUTS", "Format", "Grid", "Wish", "format_of", "image_shape", "range_of"]
+__all__ = [
+    "LAYOUTS",
+    "OUTPUTS",
+    "InputFormat",
+    "Overrides",
+    "QParams",
+    "format_of",
+    "image_shape",
+    "range_of",
+]
 
 LAYOUTS = ("NCHW", "NHWC")
 OUTPUTS = ("logits", "probs")
@@ -25,11 +34,13 @@ _INTEGERS = {"uint8": (0, 255), "int8": (-128, 127)}
 _FLOATS = ("float32", "float16", "float64")
 # Ranges of pixels that quantised inputs are usually made for.
 _USUAL_RANGES = ((0.0, 1.0), (-1.0, 1.0), (0.0, 255.0))
+# Keys of a format in fingerprints.
+_KEYS = {"qparams": "grid", "output_qparams": "output_grid"}
 LEAST = 1e-12  # probability that a printed 0 counts as
 
 
 @dataclass(frozen=True)
-class Grid:
+class QParams:
     """What the integers of a quantised tensor stand for: ``scale * (q - zero_point)``."""
 
     scale: float
@@ -37,7 +48,7 @@ class Grid:
 
 
 @dataclass(frozen=True)
-class Wish:
+class Overrides:
     """What the user says of a file's input and output; None where the file is to say it.
 
     Raises:
@@ -62,14 +73,14 @@ class Wish:
         if self.std is not None and not all(value > 0 for value in self.std):
             raise CompdError(f"expected positive numbers, got std={self.std}")
 
-    def over(self, other: Wish) -> Wish:
-        """This wish, and where it says nothing the other one."""
+    def over(self, other: Overrides) -> Overrides:
+        """This overrides, and where it says nothing the other one."""
         mine = {f.name: getattr(self, f.name) for f in fields(self)}
         return replace(other, **{key: value for key, value in mine.items() if value is not None})
 
 
 @dataclass(frozen=True)
-class Format:
+class InputFormat:
     """How an artifact takes images and answers.
 
     Raises:
@@ -82,14 +93,14 @@ class Format:
     classes: int
     layout: str = "NCHW"
     dtype: str = "float32"  # of the input tensor
-    grid: Grid | None = None  # of an integer input; None: the numbers themselves
+    qparams: QParams | None = None  # of an integer input; None: the numbers themselves
     range: tuple[float, float] = (0.0, 1.0)
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
     bgr: bool = False
     batch: int | None = None  # images a call if the file fixes that
     output: str = "logits"
-    output_grid: Grid | None = None
+    output_qparams: QParams | None = None
 
     def __post_init__(self) -> None:
         if self.dtype not in (*_INTEGERS, *_FLOATS):
@@ -107,18 +118,19 @@ class Format:
             )
 
     def to_json(self) -> dict[str, Any]:
-        """As a JSON object."""
-        return asdict(self)
+        """As a JSON object; its keys are older than the names here."""
+        content = asdict(self)
+        return {_KEYS.get(key, key): value for key, value in content.items()}
 
-    def read_as(self, wish: Wish) -> Format:
+    def read_as(self, overrides: Overrides) -> InputFormat:
         """The same file, with what is said here instead of what was said before."""
         said = {
-            "layout": wish.layout,
-            "range": wish.range,
-            "mean": wish.mean,
-            "std": wish.std,
-            "bgr": wish.bgr,
-            "output": wish.output,
+            "layout": overrides.layout,
+            "range": overrides.range,
+            "mean": overrides.mean,
+            "std": overrides.std,
+            "bgr": overrides.bgr,
+            "output": overrides.output,
         }
         return replace(self, **{key: value for key, value in said.items() if value is not None})  # type: ignore[arg-type]
 
@@ -149,8 +161,8 @@ class Format:
             values = getattr(self, name)
             if values is not None:
                 parts.append(f"{name} {','.join(f'{v:g}' for v in values)}")
-        if self.grid is not None:
-            parts.append(f"scale {self.grid.scale:g}, zero point {self.grid.zero_point}")
+        if self.qparams is not None:
+            parts.append(f"scale {self.qparams.scale:g}, zero point {self.qparams.zero_point}")
         size = f"{self.channels} x {self.height} x {self.width}"
         batch = "" if self.batch is None else f", batch {self.batch}"
         return f"{size}, {', '.join(parts)}{batch} -> {self.classes} {self.output}"
@@ -168,9 +180,9 @@ class Format:
             mean, std = (np.array(v, np.float32).reshape(1, -1, 1, 1) for v in self.normalisation)
             x = (x - mean) / std
         if self.dtype in _INTEGERS:
-            grid = self.grid or Grid(1.0, 0)
+            qparams = self.qparams or QParams(1.0, 0)
             # as the runtimes' own quantisers: half to even, then cut off
-            x = np.rint(x / np.float32(grid.scale)) + grid.zero_point
+            x = np.rint(x / np.float32(qparams.scale)) + qparams.zero_point
             x = np.clip(x, *_INTEGERS[self.dtype])
         return np.ascontiguousarray(self._laid_out(x).astype(self.dtype))
 
@@ -186,16 +198,18 @@ class Format:
                 f"expected an output of {self.classes} classes an image, got shape {answers.shape}"
             )
         values = torch.from_numpy(np.ascontiguousarray(flat).astype(np.float32))
-        if self.output_grid is not None:
-            values = (values - self.output_grid.zero_point) * self.output_grid.scale
+        if self.output_qparams is not None:
+            values = (values - self.output_qparams.zero_point) * self.output_qparams.scale
         if self.output == "probs":
             values = values.clamp_min(LEAST).log()
         return values
 
     def _takes_levels(self) -> bool:
         """Whether the integers of the input are the 256 levels themselves."""
-        (low, high), grid = self.range, self.grid or Grid(1.0, 0)
-        exact = abs((high - low) / 255 / grid.scale - 1) < 1e-4 and low == 0 == grid.zero_point
+        (low, high), qparams = self.range, self.qparams or QParams(1.0, 0)
+        exact = (
+            abs((high - low) / 255 / qparams.scale - 1) < 1e-4 and low == 0 == qparams.zero_point
+        )
         return exact and self.mean is None and self.std is None
 
     def _laid_out(self, x: NDArray[Any]) -> NDArray[Any]:
@@ -205,45 +219,45 @@ class Format:
 def format_of(
     shape: tuple[int | None, ...],
     dtype: str,
-    wish: Wish,
+    overrides: Overrides,
     *,
     size: int | None,
     name: str,
     output: str,
-    grid: Grid | None = None,
-    output_grid: Grid | None = None,
-) -> Format:
+    qparams: QParams | None = None,
+    output_qparams: QParams | None = None,
+) -> InputFormat:
     """How a file takes images and answers; the number of classes is not known yet.
 
     Args:
         shape: of the input with its batch; None for what the file leaves open.
         dtype: of the input.
-        wish: what the user says, before what the file says.
+        overrides: what the user says, before what the file says.
         size: height and width where the file leaves them open.
         name: of the file, for messages.
         output: ``logits`` or ``probs``, as the file tells.
-        grid: of an integer input.
-        output_grid: of an integer output.
+        qparams: of an integer input.
+        output_qparams: of an integer output.
 
     Raises:
         CompdError: if the input is no image's, or could be either layout.
     """
-    layout, channels, height, width = image_shape(shape, wish.layout, size, name)
-    return Format(
+    layout, channels, height, width = image_shape(shape, overrides.layout, size, name)
+    return InputFormat(
         channels=channels,
         height=height,
         width=width,
         classes=2,
         layout=layout,
         dtype=dtype,
-        grid=grid,
-        range=wish.range or range_of(dtype, grid),
-        mean=wish.mean,
-        std=wish.std,
-        bgr=bool(wish.bgr),
+        qparams=qparams,
+        range=overrides.range or range_of(dtype, qparams),
+        mean=overrides.mean,
+        std=overrides.std,
+        bgr=bool(overrides.bgr),
         batch=shape[0],
-        output=wish.output or output,
-        output_grid=output_grid,
+        output=overrides.output or output,
+        output_qparams=output_qparams,
     )
 
 
@@ -295,17 +309,17 @@ def image_shape(
     return layout, channels, height, width
 
 
-def range_of(dtype: str, grid: Grid | None) -> tuple[float, float]:
-    """The range of pixels that an input is most likely made for, from its type and its grid.
+def range_of(dtype: str, qparams: QParams | None) -> tuple[float, float]:
+    """The range of pixels that an input is most likely made for, from its type and its qparams.
 
-    The usual one that the grid covers best; what the grid says is no more than that.
+    The usual one that the qparams covers best; what the qparams says is no more than that.
     """
     if dtype not in _INTEGERS:
         return (0.0, 1.0)
     low, high = _INTEGERS[dtype]
-    if grid is None:
+    if qparams is None:
         return (float(low), float(high))
-    ends = np.array([(q - grid.zero_point) * grid.scale for q in (low, high)])
+    ends = np.array([(q - qparams.zero_point) * qparams.scale for q in (low, high)])
     apart = [
         float(np.abs(ends - np.array(usual)).max() / (usual[1] - usual[0]))
         for usual in _USUAL_RANGES

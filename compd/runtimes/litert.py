@@ -13,14 +13,14 @@ from numpy.typing import NDArray
 
 from compd.errors import CompdError, require_extra
 from compd.runtimes.files import Census, Opened, sha256_of, with_classes
-from compd.runtimes.formats import Grid, Wish, format_of
+from compd.runtimes.formats import Overrides, QParams, format_of
 
 __all__ = ["open_model"]
 
 _IDENTIFIER = b"TFL3"
 
 
-def open_model(path: Path, wish: Wish, size: int | None, optimise: bool) -> Opened:
+def open_model(path: Path, overrides: Overrides, size: int | None, optimise: bool) -> Opened:
     """Open a .tflite file; without optimisation, without the XNNPACK delegate."""
     litert = require_extra("ai_edge_litert.interpreter", "litert")
     with path.open("rb") as file:
@@ -52,18 +52,18 @@ def open_model(path: Path, wish: Wish, size: int | None, optimise: bool) -> Open
     shape = tuple(None if n < 0 else int(n) for n in signature)
     batches = _Batches(interpreter, into["index"], out["index"])
     kind = "probs" if _last_operator(interpreter) == "SOFTMAX" else "logits"
-    if wish.layout is None:
-        wish = replace(wish, layout=_usual(shape))
+    if overrides.layout is None:
+        overrides = replace(overrides, layout=_usual(shape))
     # A file that fixes its batch can be resized and runs, and what it answers is wrong.
     form = format_of(
         shape,
         np.dtype(into["dtype"]).name,
-        wish,
+        overrides,
         size=size,
         name=path.name,
         output=kind,
-        grid=_grid_of(into),
-        output_grid=_grid_of(out),
+        qparams=_qparams_of(into),
+        output_qparams=_qparams_of(out),
     )
     return Opened(
         engine="litert-cpu",
@@ -99,9 +99,9 @@ def _usual(shape: tuple[int | None, ...]) -> str | None:
     return "NHWC" if len(shape) == 4 and shape[3] in (1, 3) else None
 
 
-def _grid_of(tensor: Any) -> Grid | None:
+def _qparams_of(tensor: Any) -> QParams | None:
     scale, zero_point = tensor["quantization"]
-    return Grid(float(scale), int(zero_point)) if scale else None
+    return QParams(float(scale), int(zero_point)) if scale else None
 
 
 def _last_operator(interpreter: Any) -> str:

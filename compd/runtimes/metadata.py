@@ -6,15 +6,15 @@ import json
 from collections.abc import Mapping
 
 from compd.errors import CompdError
-from compd.runtimes.formats import Wish
+from compd.runtimes.formats import Overrides
 
-__all__ = ["class_names_of", "wish_of"]
+__all__ = ["class_names_of", "overrides_of"]
 
 _NUMBERS = {"range", "mean", "std"}
 _SAID = {"layout", "output", *_NUMBERS}
 
 
-def wish_of(metadata: Mapping[str, str], name: str) -> Wish:
+def overrides_of(metadata: Mapping[str, str], name: str) -> Overrides:
     """What a file's metadata say of its input, as ``compd export`` writes them.
 
     Raises:
@@ -24,7 +24,7 @@ def wish_of(metadata: Mapping[str, str], name: str) -> Wish:
     given = {key: text for key, text in said.items() if text != "none"}
     try:
         tuples = {key: tuple(map(float, given[key].split(","))) for key in _NUMBERS & given.keys()}
-        return Wish(layout=given.get("layout"), output=given.get("output"), **tuples)  # type: ignore[arg-type]
+        return Overrides(layout=given.get("layout"), output=given.get("output"), **tuples)  # type: ignore[arg-type]
     except ValueError as error:
         raise CompdError(
             f"expected numbers in compd's own metadata in {name!r}, got {str(error)[:80]}"

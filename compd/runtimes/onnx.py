@@ -13,8 +13,8 @@ from compd.errors import CompdError, require_extra
 from compd.onnx import describe, read_onnx
 from compd.onnx.external import all_tensors
 from compd.runtimes.files import Opened, sha256_of, with_classes
-from compd.runtimes.formats import Wish, format_of
-from compd.runtimes.metadata import class_names_of, wish_of
+from compd.runtimes.formats import Overrides, format_of
+from compd.runtimes.metadata import class_names_of, overrides_of
 from compd.system.memory import memory_is_kept
 
 __all__ = ["open_model"]
@@ -24,7 +24,7 @@ _SOFTMAX = ("Softmax", "QLinearSoftmax")
 _BEHIND_SOFTMAX = ("Cast", "DequantizeLinear", "Identity", "QuantizeLinear", "Reshape")
 
 
-def open_model(path: Path, wish: Wish, size: int | None, optimise: bool) -> Opened:
+def open_model(path: Path, overrides: Overrides, size: int | None, optimise: bool) -> Opened:
     """Open an ONNX file."""
     ort = require_extra("onnxruntime", "onnx")
     model = read_onnx(path)  # what a stranger's file can do wrong is found here
@@ -34,8 +34,8 @@ def open_model(path: Path, wish: Wish, size: int | None, optimise: bool) -> Open
             f"expected one output in {str(path)!r}, got {len(what.outputs)}; compd tests image "
             "classifiers"
         )
-    said = wish_of(what.metadata, path.name)
-    wish = wish.over(said)
+    said = overrides_of(what.metadata, path.name)
+    overrides = overrides.over(said)
     options = ort.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     options.inter_op_num_threads = 1
@@ -63,7 +63,7 @@ def open_model(path: Path, wish: Wish, size: int | None, optimise: bool) -> Open
     form = format_of(
         what.input.shape,
         what.input.element,
-        wish,
+        overrides,
         size=size,
         name=path.name,
         output=_kind_of_output(model),

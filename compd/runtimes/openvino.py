@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from compd.errors import CompdError, require_extra
 from compd.runtimes.files import Census, Opened, sha256_of, with_classes
-from compd.runtimes.formats import Wish, format_of
+from compd.runtimes.formats import Overrides, format_of
 
 __all__ = ["open_model"]
 
@@ -20,7 +20,7 @@ _TYPES = {"f32": "float32", "f16": "float16", "u8": "uint8", "i8": "int8"}
 _BEHIND_SOFTMAX = ("Result", "Convert", "Reshape", "FakeQuantize")
 
 
-def open_model(path: Path, wish: Wish, size: int | None, optimise: bool) -> Opened:
+def open_model(path: Path, overrides: Overrides, size: int | None, optimise: bool) -> Opened:
     """Open an IR; without optimisation, quantised operators are computed in float32."""
     ov = require_extra("openvino", "openvino")
     weights = path.with_suffix(".bin")
@@ -56,7 +56,9 @@ def open_model(path: Path, wish: Wish, size: int | None, optimise: bool) -> Open
     def call(x: NDArray[Any]) -> NDArray[Any]:
         return np.asarray(compiled(x)[0])
 
-    form = format_of(shape, dtype, wish, size=size, name=path.name, output=_kind_of_output(model))
+    form = format_of(
+        shape, dtype, overrides, size=size, name=path.name, output=_kind_of_output(model)
+    )
     return Opened(
         engine="openvino-cpu",
         format=with_classes(form, call, path.name),

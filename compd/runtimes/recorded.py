@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from compd.errors import CompdError
 from compd.runtimes.files import Opened, sha256_of
-from compd.runtimes.formats import OUTPUTS, Format, Wish
+from compd.runtimes.formats import OUTPUTS, InputFormat, Overrides
 from compd.text import printable
 
 __all__ = ["open_model", "read_table"]
@@ -30,7 +30,7 @@ _MOST_FACTS = 64  # of the first line
 _ROW = 100  # numbers that a line takes the memory of, beside its own
 
 
-def open_model(path: Path, wish: Wish, size: int | None, optimise: bool) -> Opened:
+def open_model(path: Path, overrides: Overrides, size: int | None, optimise: bool) -> Opened:
     """Read a table of recorded outputs."""
     del optimise
     table, header = read_table(path)
@@ -49,14 +49,14 @@ def open_model(path: Path, wish: Wish, size: int | None, optimise: bool) -> Open
 
     return Opened(
         engine=f"recorded-{header['device']}" if "device" in header else "recorded",
-        format=Format(
+        format=InputFormat(
             channels=3,
             height=size or 0,
             width=size or 0,
             classes=classes,
             dtype="uint8",
             range=(0.0, 255.0),
-            output=wish.output or header.get("output", "logits"),
+            output=overrides.output or header.get("output", "logits"),
         ),
         call=look_up,
         content_hash=sha256_of(path),

@@ -14,8 +14,8 @@ from torch.utils import _pytree as pytree
 
 from compd.errors import CompdError, require_extra
 from compd.runtimes.files import Census, Opened, sha256_of, with_classes
-from compd.runtimes.formats import Wish, format_of
-from compd.runtimes.metadata import class_names_of, wish_of
+from compd.runtimes.formats import Overrides, format_of
+from compd.runtimes.metadata import class_names_of, overrides_of
 from compd.system.quiet import quiet
 
 __all__ = ["open_model"]
@@ -52,7 +52,7 @@ _PASSIVE = frozenset(
 )
 
 
-def open_model(path: Path, wish: Wish, size: int | None, optimise: bool) -> Opened:
+def open_model(path: Path, overrides: Overrides, size: int | None, optimise: bool) -> Opened:
     """Open a .pt2 file; without optimisation, quantised operators are computed in float32."""
     with path.open("rb") as file:
         if file.read(2) != b"PK":
@@ -61,13 +61,13 @@ def open_model(path: Path, wish: Wish, size: int | None, optimise: bool) -> Open
         version = require_extra("torchao", "torchao").__version__
         program, metadata = _load(path)
         image = _image_of(program, path)
-        said = wish_of(metadata, path.name)
-        wish = wish.over(said)
+        said = overrides_of(metadata, path.name)
+        overrides = overrides.over(said)
         shape = tuple(n if isinstance(n, int) else None for n in image.shape)
         form = format_of(
             (shape[0] or _BATCH, *shape[1:]),
             _name_of(image.dtype),
-            wish,
+            overrides,
             size=size,
             name=path.name,
             output=_kind_of_output(program),

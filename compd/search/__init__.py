@@ -2,10 +2,10 @@
 
 from compd.search.bounds import Bound
 from compd.search.campaign import Campaign, fuzz
-from compd.search.findings import Answer, Finding, Summary, Trust
+from compd.search.findings import Answer, Finding, Stability, Summary
 from compd.search.judge import Judge, Judgement, Verdict
-from compd.search.settings import Settings
-from compd.search.stability import Confirm
+from compd.search.settings import SearchSettings
+from compd.search.stability import StabilityCheck
 from compd.search.strategies import (
     STRATEGIES,
     Blackbox,
@@ -25,16 +25,16 @@ __all__ = [
     "Boundary",
     "Campaign",
     "Compd",
-    "Confirm",
     "Dflare",
     "Diva",
     "Finding",
     "Judge",
     "Judgement",
     "Pgd",
-    "Settings",
+    "SearchSettings",
+    "Stability",
+    "StabilityCheck",
     "Summary",
-    "Trust",
     "Verdict",
     "fuzz",
     "strategy",

@@ -24,7 +24,7 @@ from compd.search.findings import Finding, Summary, Tally
 from compd.search.group import Group
 from compd.search.judge import Judge, Judgement, Verdict
 from compd.search.seeds import agreeing, flip_labels
-from compd.search.settings import Settings
+from compd.search.settings import SearchSettings
 from compd.search.strategies import STRATEGIES, Blackbox, Proposal, Task
 
 __all__ = ["Campaign", "fuzz"]
@@ -55,12 +55,12 @@ def fuzz(
         seeds: clean images to start from; those on which the pair disagrees are set aside.
         stop: set it from another thread, or a signal handler, to end after the current step.
         report: told of progress after each step.
-        settings: the fields of :class:`Settings`.
+        settings: the fields of :class:`SearchSettings`.
 
     Raises:
         CompdError: if a setting makes no sense or the seeds do not fit the pair.
     """
-    return Campaign(pair, seeds, Settings(**settings), stop=stop, report=report)
+    return Campaign(pair, seeds, SearchSettings(**settings), stop=stop, report=report)
 
 
 class Campaign:
@@ -70,7 +70,7 @@ class Campaign:
         self,
         pair: Pair,
         seeds: Split,
-        settings: Settings,
+        settings: SearchSettings,
         *,
         stop: threading.Event | None = None,
         report: Report = silent,
@@ -90,7 +90,7 @@ class Campaign:
         self.settings = settings
         usual = 64 if pair.device.type == "cpu" else 512
         self.batch = settings.batch or fitting(usual, seeds.images)
-        self._home, self._rival = flip_labels(settings.flip, pair.classes)
+        self._home, self._target = flip_labels(settings.flip, pair.classes)
         # Where another model's gradients stand in for the deployed one's, they may lead nowhere.
         made = pair.spec.compress
         self._rough = isinstance(made, Given) and made.shadow in ("quantised", "original")
@@ -118,7 +118,7 @@ class Campaign:
             raise CompdError("expected a campaign to be run once, got a second run; make a new one")
         self._running = True
         self._begun = time.perf_counter()
-        judge = Judge(self.pair, self._clock, rival=self._rival, batch=self.batch)
+        judge = Judge(self.pair, self._clock, target=self._target, batch=self.batch)
         seeds = agreeing(
             judge, self._split, limit=self.settings.limit, label=self._home, stop=self._stop
         )
@@ -188,7 +188,7 @@ class Campaign:
             Bound(settings.eps, settings.norm),
             keys=group.keys,
             random_seed=settings.random_seed,
-            rival=self._rival,
+            target=self._target,
             goal=settings.goal,
             batch=self.batch,
             clock=self._clock,
@@ -204,7 +204,7 @@ class Campaign:
             candidates = task.clip(proposal.images, proposal.seeds)
             check_batch(candidates, "candidates")
             proposal = Proposal(candidates, proposal.seeds)
-            judgement = judge.look(candidates, labels[proposal.seeds])
+            judgement = judge.evaluate(candidates, labels[proposal.seeds])
             # An untouched image is never a finding.
             changed = (candidates != images[proposal.seeds]).flatten(1).any(1)
             judgement = judgement.only(changed)
@@ -272,7 +272,7 @@ class Campaign:
         findings: list[Finding] = []
         if not seen:
             return findings, proved
-        judgement = judge(proposal.images, group.labels[proposal.seeds])
+        judgement = judge.confirm(proposal.images, group.labels[proposal.seeds])
         for i, seed in enumerate(proposal.seeds.tolist()):
             if judgement.verdict(i) is not seen[i]:
                 continue

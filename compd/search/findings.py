@@ -11,10 +11,10 @@ from torch import Tensor
 from compd.images import distances, pixel_hash
 from compd.search.judge import Answers, Judgement, Verdict
 
-__all__ = ["Answer", "Finding", "Summary", "Tally", "Trust"]
+__all__ = ["Answer", "Finding", "Stability", "Summary", "Tally"]
 
 
-class Trust(StrEnum):
+class Stability(StrEnum):
     """What a finding depends on."""
 
     STABLE = "stable"  # it held in all replays
@@ -69,7 +69,7 @@ class Finding:
     l2: float  # root mean square over pixels and channels, values in 0..1
     psnr: float | None  # decibels; None if nothing changed
     step: int  # candidates of this seed that were judged in earlier proposals
-    trust: Trust | None = None  # None: not replayed
+    stability: Stability | None = None  # None: not replayed
 
     @classmethod
     def of(

@@ -14,7 +14,7 @@ from compd.images import png_round_trip
 from compd.models.inputs import predict
 from compd.pair import Pair
 
-__all__ = ["Answers", "Judge", "Judgement", "Verdict", "answers_of", "leads_of", "verdicts_of"]
+__all__ = ["Answers", "Judge", "Judgement", "Verdict", "answers_of", "logit_margins", "verdicts_of"]
 
 TOP = 3  # answers kept for each model
 
@@ -68,20 +68,20 @@ def answers_of(logits: Tensor, prefer: Tensor | None = None) -> Answers:
     )
 
 
-def leads_of(logits: Tensor, labels: Tensor, rival: int | None = None) -> Tensor:
+def logit_margins(logits: Tensor, labels: Tensor, target: int | None = None) -> Tensor:
     """By how many logits a label leads: negative where it has lost.
 
     Args:
         logits: float (N, K).
         labels: int64 (N,).
-        rival: lead over this class alone; over the best other one if None.
+        target: lead over this class alone; over the best other one if None.
 
     Returns:
         (N,), differentiable.
     """
     own = logits.gather(1, labels[:, None])
-    if rival is not None:
-        return own[:, 0] - logits[:, rival]
+    if target is not None:
+        return own[:, 0] - logits[:, target]
     rest = logits.scatter(1, labels[:, None], float("-inf")).amax(1, keepdim=True)
     return (own - rest)[:, 0]
 
@@ -93,10 +93,10 @@ class Judgement:
     images: Tensor  # uint8 (N, C, H, W), what the models were shown
     original: Answers
     deployed: Answers
-    original_lead: Tensor  # float32 (N,), of the seed's label: see leads_of
-    deployed_lead: Tensor  # float32 (N,)
+    original_logit_margin: Tensor  # float32 (N,), of the seed's label: see logit_margins
+    deployed_logit_margin: Tensor  # float32 (N,)
     kept: Tensor  # bool (N,): the original keeps its label for the seed
-    effective: Tensor  # bool (N,); with a rival, only those that went over to it
+    effective: Tensor  # bool (N,); with a target, only those that went over to it
     valid: Tensor  # bool (N,)
     severity: Tensor  # float32 (N,): min of both margins where effective, else 0
 
@@ -117,7 +117,7 @@ class Judgement:
 
 
 def verdicts_of(
-    images: Tensor, original: Tensor, deployed: Tensor, labels: Tensor, rival: int | None = None
+    images: Tensor, original: Tensor, deployed: Tensor, labels: Tensor, target: int | None = None
 ) -> Judgement:
     """Compare answers with the labels that the original gave for the seeds.
 
@@ -126,18 +126,18 @@ def verdicts_of(
         original: the original's logits, float (N, K).
         deployed: the deployed model's logits, float (N, K).
         labels: int64 (N,), the original's labels for the seeds.
-        rival: the only other label that makes a deviation count; any if None.
+        target: the only other label that makes a deviation count; any if None.
     """
     said, shipped = answers_of(original), answers_of(deployed, labels)
     kept = said.label == labels
-    effective = kept & (shipped.label != labels if rival is None else shipped.label == rival)
+    effective = kept & (shipped.label != labels if target is None else shipped.label == target)
     both = torch.minimum(said.margin, shipped.margin)
     return Judgement(
         images=images,
         original=said,
         deployed=shipped,
-        original_lead=leads_of(original.float(), labels, rival),
-        deployed_lead=leads_of(deployed.float(), labels, rival),
+        original_logit_margin=logit_margins(original.float(), labels, target),
+        deployed_logit_margin=logit_margins(deployed.float(), labels, target),
         kept=kept,
         effective=effective,
         valid=kept & (shipped.label == labels),
@@ -151,7 +151,7 @@ class Judge:
     Args:
         pair: the pair.
         clock: adds up the time inside the two models.
-        rival: the only other label that makes a deviation count; any if None.
+        target: the only other label that makes a deviation count; any if None.
         batch: images a model call; None for 256, and fewer where they are large.
         overlap: whether the deployed model runs beside the original, in a thread of its own. By
             default where they do not share a processor: the original on a GPU, int8 on the CPU.
@@ -162,7 +162,7 @@ class Judge:
         pair: Pair,
         clock: Clock | None = None,
         *,
-        rival: int | None = None,
+        target: int | None = None,
         batch: int | None = None,
         overlap: bool | None = None,
     ) -> None:
@@ -171,7 +171,7 @@ class Judge:
             overlap = pair.device.type != "cpu"
         self._beside = ThreadPoolExecutor(1) if overlap else None
         self._clock = clock or Clock()
-        self._rival = rival
+        self._target = target
         self._batch = batch
 
     def logits(self, images: Tensor) -> tuple[Tensor, Tensor]:
@@ -196,20 +196,20 @@ class Judge:
         labels = answers_of(original).label
         return labels, answers_of(deployed, labels).label == labels
 
-    def look(self, candidates: Tensor, labels: Tensor) -> Judgement:
+    def evaluate(self, candidates: Tensor, labels: Tensor) -> Judgement:
         """Run and compare: what guides a search. Nothing is counted or stored by this alone.
 
         Args:
             candidates: uint8 (N, C, H, W).
             labels: int64 (N,), the original's labels for their seeds.
         """
-        return verdicts_of(candidates, *self.logits(candidates), labels, self._rival)
+        return verdicts_of(candidates, *self.logits(candidates), labels, self._target)
 
-    def __call__(self, candidates: Tensor, labels: Tensor) -> Judgement:
+    def confirm(self, candidates: Tensor, labels: Tensor) -> Judgement:
         """Encode, decode, run and compare: the proof.
 
         Args:
             candidates: uint8 (N, C, H, W).
             labels: int64 (N,), the original's labels for their seeds.
         """
-        return self.look(png_round_trip(candidates), labels)
+        return self.evaluate(png_round_trip(candidates), labels)

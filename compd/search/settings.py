@@ -9,14 +9,14 @@ from compd.errors import CompdError, unknown
 from compd.search.bounds import Bound
 from compd.search.strategies import STRATEGIES, Boundary
 
-__all__ = ["GOALS", "Settings"]
+__all__ = ["GOALS", "SearchSettings"]
 
 GOALS = ("first", "severe")
 _USUAL, _LEAST = 200, 64  # clean images of a look
 
 
 @dataclass(frozen=True)
-class Settings:
+class SearchSettings:
     """All of a campaign but its pair and its seeds.
 
     Raises:

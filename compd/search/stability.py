@@ -13,15 +13,15 @@ from compd.clock import Clock
 from compd.models.inputs import predict
 from compd.pair import Pair
 from compd.runtimes import FileRuntime, FloatRuntime, Runtime
-from compd.search.findings import Finding, Trust
+from compd.search.findings import Finding, Stability
 from compd.search.judge import Verdict, answers_of
 
-__all__ = ["Confirm"]
+__all__ = ["StabilityCheck"]
 
 _REPLAYS = 3
 
 
-class Confirm:
+class StabilityCheck:
     """Replays findings: three times, on their own, without optimisation, and on other engines.
 
     A finding holds if the original still gives the seed's label and the deployed model another one.
@@ -53,55 +53,55 @@ class Confirm:
         self.counts: Counter[str] = Counter()
 
     def __call__(self, findings: Sequence[Finding]) -> list[Finding]:
-        """The findings, those that deviate with their trust."""
+        """The findings, those that deviate with their stability."""
         rows = [i for i, one in enumerate(findings) if one.verdict is Verdict.EFFECTIVE]
         done = list(findings)
         if not rows:
             return done
-        trusts = self.trusts(
+        found = self.stabilities(
             torch.stack([findings[i].image for i in rows]),
             torch.tensor([findings[i].seed_label for i in rows]),
         )
-        self.counts.update(str(trust) for trust in trusts)
-        for i, trust in zip(rows, trusts, strict=True):
-            done[i] = replace(findings[i], trust=trust)
+        self.counts.update(str(stability) for stability in found)
+        for i, stability in zip(rows, found, strict=True):
+            done[i] = replace(findings[i], stability=stability)
         return done
 
-    def trusts(self, images: Tensor, labels: Tensor) -> list[Trust]:
+    def stabilities(self, images: Tensor, labels: Tensor) -> list[Stability]:
         """What each deviation depends on.
 
         Args:
             images: uint8 (N, C, H, W).
             labels: int64 (N,), the original's labels for their seeds.
         """
-        trusts = [Trust.STABLE] * len(images)
+        found = [Stability.STABLE] * len(images)
         with self._clock.running():
-            for trust, held in self._replays(images, labels):
+            for stability, held in self._replays(images, labels):
                 for i in (~held).nonzero()[:, 0].tolist():
-                    if trusts[i] is Trust.STABLE:
-                        trusts[i] = trust
-        return trusts
+                    if found[i] is Stability.STABLE:
+                        found[i] = stability
+        return found
 
-    def _replays(self, images: Tensor, labels: Tensor) -> Iterator[tuple[Trust, Tensor]]:
+    def _replays(self, images: Tensor, labels: Tensor) -> Iterator[tuple[Stability, Tensor]]:
         """What is tried, and which findings (N,) held."""
         said = torch.ones(len(images), dtype=torch.bool)
         for _ in range(_REPLAYS):
             said = said & self._keeps(self._reference, images, labels, self._batch)
-            yield Trust.FLAKY, said & self._leaves(self._deployed, images, labels, self._batch)
+            yield Stability.FLAKY, said & self._leaves(self._deployed, images, labels, self._batch)
         # A float module answers an image the same in any batch (compd.models.inputs.steady).
         alone = self._reference
         if not isinstance(alone, FloatRuntime):
             said = said & self._keeps(alone, images, labels, 1)
-        yield Trust.BATCH, said & self._leaves(self._deployed, images, labels, 1)
+        yield Stability.BATCH, said & self._leaves(self._deployed, images, labels, 1)
         reference, deployed = self._plain
         if reference is not None or deployed is not None:
             said = self._keeps(reference or self._reference, images, labels, self._batch)
             yield (
-                Trust.OPTIMISATION,
+                Stability.OPTIMISATION,
                 said & self._leaves(deployed or self._deployed, images, labels, self._batch),
             )
         for runtime in self._others.values():
-            yield Trust.ENGINE, self._leaves(runtime, images, labels, self._batch)
+            yield Stability.ENGINE, self._leaves(runtime, images, labels, self._batch)
 
     @staticmethod
     def _keeps(runtime: Runtime, images: Tensor, labels: Tensor, batch: int) -> Tensor:

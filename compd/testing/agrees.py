@@ -65,7 +65,12 @@ def assert_agrees(
     labels = answers_of(original).label[1:]  # of the seed
     judgement = verdicts_of(both[:1], original[:1], deployed[:1], labels)
     if currently_in_test_context():
-        _tell(min(float(judgement.original_lead[0]), -float(judgement.deployed_lead[0])))
+        _tell(
+            min(
+                float(judgement.original_logit_margin[0]),
+                -float(judgement.deployed_logit_margin[0]),
+            )
+        )
     if not judgement.effective[0] or float(judgement.severity[0]) < min_margin:
         return
     said, shipped = (

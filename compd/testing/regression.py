@@ -186,7 +186,7 @@ class Deviation(pytest.Item):
 
     def _status(self, replay: Replayed) -> tuple[Status, str]:
         """What the gate would say of it, and why."""
-        record, node = replace(as_judged(replay), trust=None), self.node
+        record, node = replace(as_judged(replay), stability=None), self.node
         return status_of(record, node.known.line(record), node.policy, deviates=True, elsewhere={})
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], *args: Any) -> Any:

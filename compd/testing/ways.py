@@ -2,8 +2,8 @@
 
 With *o* and *d* for the lead of the seed's label in original and shadow, a way goes from the seed
 to where *o* + *d* is 0, and from there through places where it stays 0 and the gap *o* − *d* gets
-wider: the boundary walk (:mod:`compd.search.strategies.boundary`) in a few steps, with the shadow in
-place of the deployed model. Deviations, if there are any, are likely to lie beside it.
+wider: the boundary walk (:mod:`compd.search.strategies.boundary`) in a few steps, with the shadow
+in place of the deployed model. Deviations, if there are any, are likely to lie beside it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from torch import Tensor
 from compd.models.inputs import to_input
 from compd.pair import Pair
 from compd.search.bounds import Bound
-from compd.search.judge import answers_of, leads_of
+from compd.search.judge import answers_of, logit_margins
 from compd.testing.candidates import Candidate
 
 __all__ = ["Way", "Ways"]
@@ -117,7 +117,7 @@ class Ways:
         found = []
         for model in self._models:
             x = to_input(place, self._pair.device).requires_grad_()
-            lead = leads_of(model(x).float(), label.to(x.device))
+            lead = logit_margins(model(x).float(), label.to(x.device))
             (gradient,) = torch.autograd.grad(lead.sum(), x)
             found.append(gradient.cpu().nan_to_num())
         return found[0], found[1]
@@ -150,7 +150,7 @@ class Ways:
         with torch.inference_mode():
             x = to_input(places, self._pair.device)
             labels = label.to(x.device).expand(len(x))
-            both = [leads_of(model(x).float(), labels) for model in self._models]
+            both = [logit_margins(model(x).float(), labels) for model in self._models]
             return (both[0] + both[1]).cpu()
 
 

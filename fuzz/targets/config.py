@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from dataclasses import fields
 from typing import Any
 
-from compd.cli.options.formats import wish_of as wish_of_words
+from compd.cli.options.formats import overrides_of as wish_of_words
 from compd.cli.options.formats import words_of
 from compd.compress import Prune, Ptq, Qat, config_from_json, config_to_json
-from compd.runtimes.metadata import class_names_of, wish_of
-from compd.search.settings import Settings
+from compd.runtimes.metadata import class_names_of, overrides_of
+from compd.search.settings import SearchSettings
 from compd.search.strategies import STRATEGIES
 from targets.contract import Broken, only_compd_errors
 from targets.json_shapes import WORDS as JSON_WORDS
@@ -127,14 +127,14 @@ def _settings(part: Any) -> None:
         "strategy": str,
     }
     if isinstance(part, dict):
-        Settings(**{k: v for k, v in part.items() if k in types and isinstance(v, types[k])})
+        SearchSettings(**{k: v for k, v in part.items() if k in types and isinstance(v, types[k])})
 
 
 def _metadata(part: Any) -> None:
     if isinstance(part, dict):
         said = {key: value for key, value in part.items() if isinstance(value, str)}
         class_names_of(said)
-        wish_of(said, "model.onnx")
+        overrides_of(said, "model.onnx")
 
 
 def _words(part: Any) -> None:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from compd.corpus.records import Minimised, Record
 from compd.images import pixel_hash
-from compd.search.findings import Answer, Trust
+from compd.search.findings import Answer, Stability
 from compd.search.judge import Verdict
 
 __all__ = ["entry_of", "image_of", "record_of"]
@@ -70,7 +70,7 @@ def entry_of(number: int) -> tuple[Record, Tensor, Tensor]:
         },
     )
     if number % 2:
-        record = replace(record, minimised=made, trust=Trust.STABLE, psnr=None, eps=None)
+        record = replace(record, minimised=made, stability=Stability.STABLE, psnr=None, eps=None)
     return record, image, seed
 
 

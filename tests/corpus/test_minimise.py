@@ -20,12 +20,12 @@ import torch
 from tiny import tiny_pair, tiny_splits
 
 from compd.compress import Ptq
-from compd.corpus import Corpus, Effort, Record, collect, minimise, stats, verify
+from compd.corpus import Corpus, MinimiseSettings, Record, collect, minimise, stats, verify
 from compd.pair import Pair
-from compd.search import Boundary, Campaign, Settings, Verdict
+from compd.search import Boundary, Campaign, SearchSettings, Verdict
 
 COARSE = Ptq(weight_bits=4)
-EFFORT = Effort(trials=60)
+EFFORT = MinimiseSettings(trials=60)
 BATCH = 4  # few at a time: some entries have ended before others start
 Refuses = Callable[..., Any]
 
@@ -39,7 +39,7 @@ def pair() -> Pair:
 def source(pair: Pair, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Some deviations, and some valid images between them."""
     folder = tmp_path_factory.mktemp("source") / "corpus"
-    settings = Settings(strategy=Boundary(steps=8), eps=8, keep="valid")
+    settings = SearchSettings(strategy=Boundary(steps=8), eps=8, keep="valid")
     campaign = Campaign(pair, tiny_splits().seeds, settings)
     assert sum(collect(campaign, Corpus(folder, create=True))) > 0
     numbers = stats(Corpus(folder))
@@ -53,7 +53,9 @@ def tree(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
 
-def minimised(source: Path, target: Path, pair: Pair, effort: Effort = EFFORT, **how: Any) -> Any:
+def minimised(
+    source: Path, target: Path, pair: Pair, effort: MinimiseSettings = EFFORT, **how: Any
+) -> Any:
     return minimise(Corpus(source), Corpus(target, create=True), pair, effort, **how)
 
 
@@ -143,7 +145,7 @@ def test_an_interrupted_run_goes_on_and_ends_the_same(
 _KILLED = """
 import os, signal, sys
 import torch
-from compd.corpus import Corpus, Effort, minimise
+from compd.corpus import Corpus, MinimiseSettings, minimise
 from compd.corpus.batching import Models
 from compd.pair import Pair
 
@@ -161,7 +163,7 @@ for number in map(int, fatal):
             return real(self, *arguments)
 
         Models.outcomes = dying
-        effort = Effort(trials=60)
+        effort = MinimiseSettings(trials=60)
         minimise(Corpus(source), Corpus(target, create=True), Pair.load(pair), effort, batch=4)
         os._exit(0)
     status = os.waitpid(child, 0)[1]
@@ -236,7 +238,7 @@ def test_a_target_that_is_something_else_is_refused(
     with refuses("other entries"):
         minimised(result, Path(shutil.copytree(source, tmp_path / "source")), pair)
     with refuses("trials=60"):
-        minimised(source, result, pair, Effort(trials=61))
+        minimised(source, result, pair, MinimiseSettings(trials=61))
     with refuses("expected the pair"):
         minimised(source, result, tiny_pair())
     with refuses("batch=0"):
@@ -248,20 +250,20 @@ def test_a_target_that_is_something_else_is_refused(
 )
 def test_a_senseless_effort_is_refused(values: dict[str, int], refuses: Refuses) -> None:
     with refuses(str(next(iter(values.values())))):
-        Effort(**values)
+        MinimiseSettings(**values)
 
 
 def test_the_bound_is_the_campaigns_or_the_entrys(source: Path) -> None:
     record = dataclasses.replace(next(iter(Corpus(source))), eps=8, linf=5)
-    assert Effort().bound(record) == 8
-    assert Effort(eps=3).bound(record) == 5  # it may stay where it is
-    assert Effort(eps=30).bound(record) == 30
-    assert Effort().bound(dataclasses.replace(record, eps=None)) == 5
-    assert Effort().bound(dataclasses.replace(record, eps=200, norm="l2")) == 5
+    assert MinimiseSettings().bound(record) == 8
+    assert MinimiseSettings(eps=3).bound(record) == 5  # it may stay where it is
+    assert MinimiseSettings(eps=30).bound(record) == 30
+    assert MinimiseSettings().bound(dataclasses.replace(record, eps=None)) == 5
+    assert MinimiseSettings().bound(dataclasses.replace(record, eps=200, norm="l2")) == 5
 
 
 def test_linf_never_rises_where_that_is_asked_for(source: Path, pair: Pair, tmp_path: Path) -> None:
-    minimised(source, tmp_path / "out", pair, Effort(trials=30, eps=1))
+    minimised(source, tmp_path / "out", pair, MinimiseSettings(trials=30, eps=1))
     for record in Corpus(tmp_path / "out"):
         assert record.minimised is not None
         assert record.minimised.linf[1] <= record.minimised.linf[0]

@@ -13,11 +13,11 @@ from tiny import CPU, tiny_original, tiny_pair, tiny_spec, tiny_splits
 from torch import Tensor
 
 from compd.compress import Prune, Ptq
-from compd.corpus import Corpus, Record, Subset, collect, distil
+from compd.corpus import Corpus, Record, Subset, collect, select_subset
 from compd.errors import CompdError
 from compd.images import distances, pixel_hash
 from compd.pair import Pair
-from compd.search import Campaign, Diva, Settings, Verdict
+from compd.search import Campaign, Diva, SearchSettings, Verdict
 
 MakeEntry = Callable[..., tuple[Record, Tensor, Tensor]]
 
@@ -29,8 +29,8 @@ def pair() -> Pair:
 
 @pytest.fixture(scope="module")
 def corpus(pair: Pair, tmp_path_factory: pytest.TempPathFactory) -> Corpus:
-    folder = tmp_path_factory.mktemp("distil") / "corpus"
-    settings = Settings(strategy=Diva(steps=6), eps=8, keep="valid")
+    folder = tmp_path_factory.mktemp("select_subset") / "corpus"
+    settings = SearchSettings(strategy=Diva(steps=6), eps=8, keep="valid")
     store = Corpus(folder, create=True)
     assert sum(collect(Campaign(pair, tiny_splits().seeds, settings), store)) > 0
     return store
@@ -48,13 +48,13 @@ def alone(corpus: Corpus, record: Record, pair: Pair, folder: Path) -> Subset:
     """The same entry in a corpus of its own."""
     one = Corpus(folder / record.sha256, create=True)
     one.add([(record, corpus.image(record), corpus.seed_image(record))])
-    return distil(one, pair)
+    return select_subset(one, pair)
 
 
 def test_one_entry_of_each_kind_is_the_most_severe(
     corpus: Corpus, pair: Pair, tmp_path: Path
 ) -> None:
-    subset = distil(corpus, pair, batch=16)
+    subset = select_subset(corpus, pair, batch=16)
     assert subset.left_out == {}
     assert subset.layers == 2
     entries = effective(corpus)
@@ -78,11 +78,13 @@ def test_one_entry_of_each_kind_is_the_most_severe(
 
 def test_the_subset_is_the_same_in_any_batch(corpus: Corpus, pair: Pair) -> None:
     for keep in ("kinds", "distinct"):
-        assert distil(corpus, pair, keep=keep, batch=5) == distil(corpus, pair, keep=keep)
+        assert select_subset(corpus, pair, keep=keep, batch=5) == select_subset(
+            corpus, pair, keep=keep
+        )
 
 
 def test_distinct_entries_are_far_from_each_other(corpus: Corpus, pair: Pair) -> None:
-    kinds, subset = distil(corpus, pair), distil(corpus, pair, keep="distinct")
+    kinds, subset = select_subset(corpus, pair), select_subset(corpus, pair, keep="distinct")
     assert {r.sha256 for r in kinds.chosen} <= {r.sha256 for r in subset.chosen}
     assert len(kinds.chosen) < len(subset.chosen) < len(effective(corpus))  # steps of one seed
     assert subset.kinds == kinds.kinds
@@ -120,8 +122,8 @@ def test_near_duplicates_are_closer_to_each_other_than_to_their_seed(
     mild = add(0, changed(0, 1, 2, 3), 0.1)
     severe = add(1, changed(0, 1, 2, 4), 0.9)  # shares most of its change with the first
     other = add(2, changed(8, 9, 10, 11), 0.5)  # shares nothing
-    one_kind = len(distil(corpus, pair).kinds) == 1
-    subset = distil(corpus, pair, keep="distinct")
+    one_kind = len(select_subset(corpus, pair).kinds) == 1
+    subset = select_subset(corpus, pair, keep="distinct")
     chosen = {record.sha256 for record in subset.chosen}
     assert other in chosen
     assert severe in chosen
@@ -134,20 +136,20 @@ def test_the_layer_is_the_one_that_was_broken(tmp_path: Path) -> None:
         shadow.net.conv2.weight[3].zero_()  # the first activation's inputs stay as they were
     pair = Pair(tiny_spec(Prune()), tiny_original(), shadow, device=CPU)
     corpus = Corpus(tmp_path / "corpus", create=True)
-    settings = Settings(strategy=Diva(steps=8), eps=8)
+    settings = SearchSettings(strategy=Diva(steps=8), eps=8)
     assert sum(collect(Campaign(pair, tiny_splits().seeds, settings), corpus)) > 0
-    risen = {kind.layer for kind in distil(corpus, pair).kinds}
+    risen = {kind.layer for kind in select_subset(corpus, pair).kinds}
     # an entry on which no share rose counts for the first layer
     assert 1 in risen
-    assert distil(corpus, pair).kinds == dict(
-        sorted(distil(corpus, pair).kinds.items(), key=lambda item: -item[1])
+    assert select_subset(corpus, pair).kinds == dict(
+        sorted(select_subset(corpus, pair).kinds.items(), key=lambda item: -item[1])
     )
 
 
 def test_damaged_entries_are_named(make_entry: MakeEntry, pair: Pair, tmp_path: Path) -> None:
     corpus = Corpus(tmp_path / "corpus", create=True)
     corpus.add([make_entry(0, size=8), make_entry(1, size=16)])
-    subset = distil(corpus, pair)
+    subset = select_subset(corpus, pair)
     assert subset.chosen == ()
     reasons = list(subset.left_out.values())
     assert "--size 16" in reasons[0]
@@ -156,6 +158,6 @@ def test_damaged_entries_are_named(make_entry: MakeEntry, pair: Pair, tmp_path: 
 
 def test_senseless_arguments_are_refused(corpus: Corpus, pair: Pair) -> None:
     with pytest.raises(CompdError, match="did you mean 'kinds'"):
-        distil(corpus, pair, keep="kind")
+        select_subset(corpus, pair, keep="kind")
     with pytest.raises(CompdError, match="batch=0"):
-        distil(corpus, pair, batch=0)
+        select_subset(corpus, pair, batch=0)

@@ -16,7 +16,7 @@ from compd.errors import CompdError
 from compd.gating import Accepted, Baseline, GateResult, Policy, Status, gate, settings_for
 from compd.images import encode_png, pixel_hash
 from compd.pair import Pair
-from compd.search import Campaign, Confirm, Settings, Trust, Verdict
+from compd.search import Campaign, SearchSettings, Stability, StabilityCheck, Verdict
 
 REPLAY = Policy(only_replay=True)
 
@@ -38,9 +38,9 @@ def pair() -> Pair:
 @pytest.fixture
 def corpus(tmp_path: Path, pair: Pair) -> Corpus:
     found = Corpus(tmp_path / "corpus", create=True)
-    settings = Settings(limit=40, eps=8, goal="severe")
+    settings = SearchSettings(limit=40, eps=8, goal="severe")
     campaign = Campaign(pair, tiny_splits().seeds, settings)
-    for _ in collect(campaign, found, confirm=Confirm(pair, batch=campaign.batch)):
+    for _ in collect(campaign, found, confirm=StabilityCheck(pair, batch=campaign.batch)):
         pass
     assert len(found) > 5
     return found
@@ -193,7 +193,7 @@ def test_flaky_ones_never_block(
     theirs = elsewhere(corpus, tmp_path / "theirs", deployed_sha256="other")
     result = gate(other, theirs, Baseline(), REPLAY)
     assert result.of(Status.FLAKY)
-    assert all(one.record.trust is Trust.FLAKY for one in result.of(Status.FLAKY))
+    assert all(one.record.stability is Stability.FLAKY for one in result.of(Status.FLAKY))
     assert not result.of(Status.NEW)
     assert result.exit_code == 0
 
@@ -284,7 +284,7 @@ def test_an_entry_that_did_not_deviate_counts_when_it_does(
     corpus: Corpus, pair: Pair, tmp_path: Path
 ) -> None:
     record = next(iter(corpus))
-    was = replace(record, verdict=Verdict.VALID, severity=0.0, trust=None)
+    was = replace(record, verdict=Verdict.VALID, severity=0.0, stability=None)
     other = Corpus(tmp_path / "other", create=True)
     other.add([(was, corpus.image(record), corpus.seed_image(record))])
     assert counts(gate(pair, other, Baseline(), REPLAY)) == {Status.NEW: 1}
@@ -340,8 +340,8 @@ def test_a_search_needs_images(corpus: Corpus, pair: Pair) -> None:
 def test_int8_pairs_pass_the_same_gate(tmp_path: Path) -> None:
     pair = tiny_pair()
     found = Corpus(tmp_path / "corpus", create=True)
-    campaign = Campaign(pair, tiny_splits().seeds, Settings(limit=20, eps=16))
-    for _ in collect(campaign, found, confirm=Confirm(pair, batch=campaign.batch)):
+    campaign = Campaign(pair, tiny_splits().seeds, SearchSettings(limit=20, eps=16))
+    for _ in collect(campaign, found, confirm=StabilityCheck(pair, batch=campaign.batch)):
         pass
     assert len(found)
     assert gate(pair, found, Baseline(), Policy(seeds=20), splits=tiny_splits()).exit_code == 1

@@ -8,20 +8,20 @@ from pathlib import Path
 import pytest
 from tiny import tiny_pair, tiny_splits
 
-from compd.corpus import Corpus, Effort, verify
+from compd.corpus import Corpus, MinimiseSettings, verify
 from compd.errors import CompdError
 from compd.gating import hunt
 from compd.progress import Progress
-from compd.search import Settings
+from compd.search import SearchSettings
 
 LEFT = {".gitignore", "next-random-seed"}  # beside a corpus when all findings are in it
-SETTINGS = [Settings(limit=30, eps=12), Settings(strategy="pgd", limit=30, eps=12)]
+SETTINGS = [SearchSettings(limit=30, eps=12), SearchSettings(strategy="pgd", limit=30, eps=12)]
 
 
 def test_it_grows_a_corpus_of_smaller_changes_that_still_deviate(tmp_path: Path) -> None:
     pair, corpus = tiny_pair(), Corpus(tmp_path / "corpus", create=True)
     seeds = tiny_splits().seeds
-    first = hunt(pair, seeds, corpus, SETTINGS, rounds=2, effort=Effort(60))
+    first = hunt(pair, seeds, corpus, SETTINGS, rounds=2, effort=MinimiseSettings(60))
     assert (first.rounds, first.first_seed, first.next_seed, first.stopped) == (2, 0, 2, "rounds")
     assert first.stored == len(corpus) > 0
     assert first.smaller > 0
@@ -30,7 +30,7 @@ def test_it_grows_a_corpus_of_smaller_changes_that_still_deviate(tmp_path: Path)
     assert len(set(known)) == len(known)
     # another night goes on with other draws, and keeps what is there
     before = (corpus.directory / "metadata.jsonl").read_bytes()
-    again = hunt(pair, seeds, corpus, SETTINGS, rounds=1, effort=Effort(60))
+    again = hunt(pair, seeds, corpus, SETTINGS, rounds=1, effort=MinimiseSettings(60))
     assert (again.first_seed, again.next_seed) == (2, 3)  # whatever the rounds before stored
     assert (corpus.directory / "metadata.jsonl").read_bytes().startswith(before)
     assert {path.name for path in (tmp_path / "corpus-hunt").iterdir()} == LEFT
@@ -38,9 +38,9 @@ def test_it_grows_a_corpus_of_smaller_changes_that_still_deviate(tmp_path: Path)
 
 def test_no_entry_is_made_milder_than_the_gate_counts(tmp_path: Path) -> None:
     pair = tiny_pair()
-    settings = [Settings(limit=30, eps=24, goal="severe")]
+    settings = [SearchSettings(limit=30, eps=24, goal="severe")]
     plain = Corpus(tmp_path / "plain", create=True)
-    hunt(pair, tiny_splits().seeds, plain, settings, rounds=1, effort=Effort(1))
+    hunt(pair, tiny_splits().seeds, plain, settings, rounds=1, effort=MinimiseSettings(1))
     limit = sorted(record.severity for record in plain)[len(plain) // 2]
     corpus = Corpus(tmp_path / "corpus", create=True)
     hunt(
@@ -50,7 +50,7 @@ def test_no_entry_is_made_milder_than_the_gate_counts(tmp_path: Path) -> None:
         settings,
         rounds=1,
         min_severity=limit,
-        effort=Effort(100),
+        effort=MinimiseSettings(100),
     )
     count = sum(record.severity >= limit for record in plain)
     assert sum(record.severity >= limit for record in corpus) == count > 0
@@ -70,15 +70,15 @@ def test_what_was_interrupted_is_taken_in_by_the_next(tmp_path: Path) -> None:
         corpus,
         SETTINGS,
         rounds=3,
-        effort=Effort(60),
+        effort=MinimiseSettings(60),
         stop=stop,
         report=stop_when_minimising,
     )
     assert (done.stopped, len(corpus)) == ("interrupted", 0)
     assert done.found > 0
-    hunt(pair, tiny_splits().seeds, corpus, SETTINGS[1:], rounds=1, effort=Effort(60))
+    hunt(pair, tiny_splits().seeds, corpus, SETTINGS[1:], rounds=1, effort=MinimiseSettings(60))
     whole = Corpus(tmp_path / "whole", create=True)
-    hunt(pair, tiny_splits().seeds, whole, SETTINGS[:1], rounds=1, effort=Effort(60))
+    hunt(pair, tiny_splits().seeds, whole, SETTINGS[:1], rounds=1, effort=MinimiseSettings(60))
     assert {record.sha256 for record in whole} <= {record.sha256 for record in corpus}
     assert {path.name for path in (tmp_path / "corpus-hunt").iterdir()} == LEFT
 
@@ -91,7 +91,15 @@ def test_two_hunts_on_one_corpus_keep_out_of_each_others_way(tmp_path: Path) -> 
         with pytest.raises(CompdError, match="another process that hunts"):
             hunt(pair, tiny_splits().seeds, Corpus(tmp_path / "corpus"), SETTINGS, rounds=1)
 
-    hunt(pair, tiny_splits().seeds, corpus, SETTINGS, rounds=1, effort=Effort(5), report=hunt_too)
+    hunt(
+        pair,
+        tiny_splits().seeds,
+        corpus,
+        SETTINGS,
+        rounds=1,
+        effort=MinimiseSettings(5),
+        report=hunt_too,
+    )
     assert len(corpus)
 
 

@@ -85,8 +85,8 @@ def test_a_conversion_imports_no_compiler() -> None:
     files = [str(path) for path in onnx_files()]
     run = (
         "import sys; from compd.runtimes import open_file; "
-        "from compd.runtimes.converted import as_module; "
-        "[as_module(open_file(name)) for name in sys.argv[1:]]; "
+        "from compd.runtimes.converted import converted_file; "
+        "[converted_file(open_file(name)) for name in sys.argv[1:]]; "
         "print('torch._dynamo' in sys.modules)"
     )
     done = subprocess.run(

@@ -16,13 +16,13 @@ from tiny_files import MEAN, STD, onnx_files, photos
 from compd.corpus import Corpus, collect, verify
 from compd.models.inputs import predict
 from compd.pair.from_files import deployed_as, pair_of_files
-from compd.runtimes import FloatRuntime, Wish, open_file
-from compd.runtimes.converted import as_module, on_our_grid, saturating
-from compd.search import Confirm, Trust, fuzz
+from compd.runtimes import FloatRuntime, Overrides, open_file
+from compd.runtimes.converted import converted_file, quantised_here, saturating
+from compd.search import Stability, StabilityCheck, fuzz
 
 Refuses = Callable[..., Any]
 
-BARE = Wish(mean=(MEAN,), std=(STD,))
+BARE = Overrides(mean=(MEAN,), std=(STD,))
 
 
 def without_gradient(file: Path, folder: Path) -> Path:
@@ -70,8 +70,8 @@ def test_the_original_and_the_pair_made_of_it_agree() -> None:
 
 def test_normalisation_outside_of_the_files() -> None:
     whole, bare = (
-        pair_of_files(*onnx_files(normalised=n), data=str(photos()), wish=wish)[0]
-        for n, wish in ((True, Wish()), (False, BARE))
+        pair_of_files(*onnx_files(normalised=n), data=str(photos()), overrides=overrides)[0]
+        for n, overrides in ((True, Overrides()), (False, BARE))
     )
     images = tiny_splits().seeds.images
     torch.testing.assert_close(
@@ -114,11 +114,11 @@ def test_unlabelled_images() -> None:
 def test_into_a_corpus_and_back(tmp_path: Path) -> None:
     pair, splits = pair_of_files(*onnx_files(), data=str(photos()))
     corpus = Corpus(tmp_path / "corpus", create=True)
-    confirm = Confirm(pair, batch=64)
+    confirm = StabilityCheck(pair, batch=64)
     count = sum(collect(fuzz(pair, splits.seeds, limit=10), corpus, confirm=confirm))
     assert count == sum(confirm.counts.values()) >= 9
     records = list(Corpus(tmp_path / "corpus"))
-    assert all(isinstance(record.trust, Trust) for record in records)
+    assert all(isinstance(record.stability, Stability) for record in records)
     assert records[0].fingerprint["deployed_optimised"] is True
     assert "onnxruntime" in str(records[0].fingerprint["engine"])
     assert records[0].pair["compress"]["kind"] == "given"
@@ -178,7 +178,7 @@ def test_plain_and_saturating() -> None:
     assert plain.engine == "onnxruntime-cpu-plain"
     assert not plain.facts["optimised"]
     torch.testing.assert_close(plain.run(images), deployed.run(images), atol=0.2, rtol=0.1)
-    exact = predict(FloatRuntime(as_module(deployed), torch.device("cpu")).run, images)
+    exact = predict(FloatRuntime(converted_file(deployed), torch.device("cpu")).run, images)
     emulated = predict(saturating(deployed).run, images)
     assert emulated.shape == exact.shape
     assert not torch.equal(emulated, exact)
@@ -212,9 +212,9 @@ def test_an_original_on_a_grid_of_our_own() -> None:
     """The stand-in of a file without gradients: near the original, off it, differentiable."""
     runtime = open_file(onnx_files()[0])
     splits = tiny_splits()
-    module = as_module(runtime)
+    module = converted_file(runtime)
     before = predict(FloatRuntime(module, CPU).run, splits.seeds.images)
-    grid = on_our_grid(module, splits.calibration.images)
+    grid = quantised_here(module, splits.calibration.images)
     said = predict(FloatRuntime(grid, CPU).run, splits.seeds.images)
     torch.testing.assert_close(
         predict(FloatRuntime(module, CPU).run, splits.seeds.images), before

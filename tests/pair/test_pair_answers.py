@@ -8,7 +8,7 @@ from compd.models.inputs import predict
 from compd.pair.answers import Answers
 from compd.pair.evaluation import SHADOW_ROWS, evaluate
 from compd.pair.preflight import check
-from compd.search import Blackbox, Boundary, Diva, Settings, fuzz
+from compd.search import Blackbox, Boundary, Diva, SearchSettings, fuzz
 
 
 class Counting:
@@ -78,7 +78,7 @@ def test_a_look_a_measurement_and_a_search_share_them(monkeypatch, tmp_path):
             return run(images)
 
         monkeypatch.setattr(runtime, "run", count)
-    rows = Settings(limit=20).clean_rows(len(splits.seeds))
+    rows = SearchSettings(limit=20).clean_rows(len(splits.seeds))
     check(pair, splits, limit=rows)
     evaluate(pair, splits, limit=rows)
     campaign = fuzz(pair, splits.seeds, strategy=Diva(steps=1), limit=20)
@@ -125,4 +125,4 @@ def test_a_bounded_measurement_is_of_the_first_rows(monkeypatch, tmp_path):
     ],
 )
 def test_how_many_images_a_look_takes(strategy, limit, available, rows):
-    assert Settings(strategy=strategy, limit=limit).clean_rows(available) == rows
+    assert SearchSettings(strategy=strategy, limit=limit).clean_rows(available) == rows

@@ -14,11 +14,11 @@ from tiny_files import MEAN, STD, onnx_files, photos
 from compd.pair.from_files import pair_of_files
 from compd.pair.preflight import Preflight, check
 from compd.pair.readings import information
-from compd.runtimes import Wish
+from compd.runtimes import Overrides
 
 Refuses = Callable[..., Any]
 
-BARE = Wish(mean=(MEAN,), std=(STD,))
+BARE = Overrides(mean=(MEAN,), std=(STD,))
 
 
 def look(
@@ -27,11 +27,15 @@ def look(
     *,
     flat: bool = False,
     allow_float: bool = False,
-    deployed_wish: Wish | None = None,
-    wish: Wish | None = None,
+    deployed_overrides: Overrides | None = None,
+    overrides: Overrides | None = None,
 ) -> Preflight:
     pair, splits = pair_of_files(
-        original, deployed, data=str(photos(flat=flat)), wish=wish, deployed_wish=deployed_wish
+        original,
+        deployed,
+        data=str(photos(flat=flat)),
+        overrides=overrides,
+        deployed_overrides=deployed_overrides,
     )
     return check(pair, splits, allow_float=allow_float)
 
@@ -62,46 +66,46 @@ def test_a_pair_of_ours() -> None:
 
 @pytest.mark.parametrize("flat", [False, True])
 @pytest.mark.parametrize(
-    ("wish", "hint"),
+    ("overrides", "hint"),
     [
-        (Wish(mean=(MEAN,), std=(STD,), bgr=True), "without --bgr"),
-        (Wish(), "normalisation"),
-        (Wish(range=(0.0, 255.0)), "--range"),
+        (Overrides(mean=(MEAN,), std=(STD,), bgr=True), "without --bgr"),
+        (Overrides(), "normalisation"),
+        (Overrides(range=(0.0, 255.0)), "--range"),
     ],
     ids=["BGR", "no normalisation", "0..255"],
 )
-def test_both_files_misread(wish: Wish, hint: str, flat: bool) -> None:
+def test_both_files_misread(overrides: Overrides, hint: str, flat: bool) -> None:
     """What the user says wins, and an unlabelled guess is none against a default, either."""
-    if flat and wish.bgr:
+    if flat and overrides.bgr:
         return  # without labels, red read as blue makes as much sense
-    if not flat and wish == Wish():
+    if not flat and overrides == Overrides():
         return  # this small network is as right without
-    seen = look(*onnx_files(normalised=False), wish=wish, flat=flat)
+    seen = look(*onnx_files(normalised=False), overrides=overrides, flat=flat)
     said = " ".join([*seen.warnings, *seen.faults])
     assert "may have been trained on images that are read otherwise" in said
-    assert ("said by you" in said) == (wish != Wish())
-    assert hint in said or not wish.bgr
+    assert ("said by you" in said) == (overrides != Overrides())
+    assert hint in said or not overrides.bgr
     assert not seen.faults or "two models that agree" in seen.faults[0]
 
 
 @pytest.mark.parametrize("flat", [False, True])
 @pytest.mark.parametrize(
-    ("wish", "hint"),
+    ("overrides", "hint"),
     [
-        (Wish(bgr=True), "bgr=no"),
-        (Wish(mean=(0.0,), std=(1.0,)), "normalisation"),
-        (Wish(range=(0.0, 255.0)), "--deployed-input"),
+        (Overrides(bgr=True), "bgr=no"),
+        (Overrides(mean=(0.0,), std=(1.0,)), "normalisation"),
+        (Overrides(range=(0.0, 255.0)), "--deployed-input"),
     ],
     ids=["BGR", "no normalisation", "0..255"],
 )
-def test_the_deployed_file_misread(wish: Wish, hint: str, flat: bool) -> None:
+def test_the_deployed_file_misread(overrides: Overrides, hint: str, flat: bool) -> None:
     files = onnx_files(normalised=False)
-    seen = look(*files, wish=BARE, deployed_wish=wish, flat=flat)
+    seen = look(*files, overrides=BARE, deployed_overrides=overrides, flat=flat)
     said = " ".join([*seen.warnings, *seen.faults])
     assert "the deployed 'bare.int8.onnx' may have been trained" in said
     assert "agreement" in said
     assert "said by you" in said
-    assert hint in said or not wish.bgr
+    assert hint in said or not overrides.bgr
     assert not seen.faults or "two models that agree" in seen.faults[0]
 
 
@@ -123,7 +127,7 @@ def test_a_file_of_bgr_that_nobody_says_so_of(tmp_path: Path, refuses: Refuses) 
         look(blue, small).raise_if_faulty()
     with refuses("the deployed 'b.onnx' was trained", "agreement", "--deployed-input 'bgr'"):
         look(original, small, flat=True).raise_if_faulty()
-    assert look(blue, small, wish=Wish(bgr=True)).faults == ()
+    assert look(blue, small, overrides=Overrides(bgr=True)).faults == ()
     unlabelled = look(blue, small, flat=True)  # red read as blue makes as much sense
     assert unlabelled.faults == ()
 
@@ -135,7 +139,9 @@ def test_what_the_file_says_comes_second(tmp_path: Path) -> None:
     seen = look(tmp_path / "said.onnx", onnx_files()[1])
     said = " ".join([*seen.warnings, *seen.faults])
     assert "said by the file: mean" in said
-    assert look(tmp_path / "said.onnx", onnx_files()[1], wish=Wish(mean=(0.0,))).faults == ()
+    assert (
+        look(tmp_path / "said.onnx", onnx_files()[1], overrides=Overrides(mean=(0.0,))).faults == ()
+    )
 
 
 def test_a_guess_of_the_original_hides_no_fault_of_the_deployed(
@@ -169,7 +175,7 @@ def look_at(folder: Path) -> Preflight:
 
 def test_the_wrong_layout(refuses: Refuses) -> None:
     with refuses("--layout", "NHWC", "whole.onnx"):
-        look(*onnx_files(), wish=Wish(layout="NHWC"))
+        look(*onnx_files(), overrides=Overrides(layout="NHWC"))
 
 
 def test_the_same_file_twice(refuses: Refuses) -> None:
@@ -216,7 +222,7 @@ def test_probabilities_taken_for_logits(tmp_path: Path, refuses: Refuses) -> Non
     with refuses("add up to 1", "--output probs", "p.onnx"):
         look(file, onnx_files()[1]).raise_if_faulty()
     with refuses("do not add up", "--output logits"):
-        look(*onnx_files(), wish=Wish(output="probs")).raise_if_faulty()
+        look(*onnx_files(), overrides=Overrides(output="probs")).raise_if_faulty()
 
 
 def test_information() -> None:

@@ -30,8 +30,8 @@ from compd.progress import Progress
 from compd.repairing import Distil, Paper, RepairResult, Walk, plan, repair
 from compd.repairing.rounds import shortened
 from compd.repairing.selection import Seen, best_of, bound_of_looks
-from compd.repairing.settings import Settings
-from compd.repairing.training_set import material_of
+from compd.repairing.settings import RepairSettings
+from compd.repairing.training_set import training_set_of
 from compd.search import Judge
 
 MakeCorpus = Callable[..., tuple[Pair, Corpus]]
@@ -323,9 +323,12 @@ def test_the_mildest_round_that_loses_nothing_is_kept(
         )
         for i, (a, f, n, s) in enumerate(rounds)
     ]
-    assert best_of(seen, Settings()) == best
-    assert best_of(seen, Settings(keep="last")) == len(rounds) - 1
-    for settings in (Settings(), Settings(keep="last")):  # what diverged counts as never run
+    assert best_of(seen, RepairSettings()) == best
+    assert best_of(seen, RepairSettings(keep="last")) == len(rounds) - 1
+    for settings in (
+        RepairSettings(),
+        RepairSettings(keep="last"),
+    ):  # what diverged counts as never run
         diverged = replace(seen[-1], round=len(seen), severity=0.0, diverged=True)
         assert best_of([*seen, diverged], settings) == best_of(seen, settings)
 
@@ -395,12 +398,12 @@ def test_all_of_the_corpus_is_judged(make_corpus: MakeCorpus, tmp_path: Path) ->
 def test_the_original_labels_what_another_one_has_found(make_corpus: MakeCorpus) -> None:
     pair, corpus = make_corpus()
     other = Pair(pair.spec, untrained(), pair.shadow, device=pair.device)
-    material = material_of(corpus, other, tiny_splits(), Settings(force=True))
+    training_set = training_set_of(corpus, other, tiny_splits(), RepairSettings(force=True))
     seeds = torch.stack([corpus.seed_image(record) for record in corpus])
-    assert torch.equal(material.labels, predict(other.reference.run, seeds).argmax(1))
+    assert torch.equal(training_set.labels, predict(other.reference.run, seeds).argmax(1))
     stored = torch.tensor([record.seed_label for record in corpus])
-    assert not torch.equal(material.labels, stored)
-    own = material_of(corpus, pair, tiny_splits(), Settings())
+    assert not torch.equal(training_set.labels, stored)
+    own = training_set_of(corpus, pair, tiny_splits(), RepairSettings())
     assert torch.equal(own.labels, stored)
 
 
@@ -414,7 +417,7 @@ def test_labels_that_the_pair_does_not_have_are_left_out(
             return iter([replace(record, seed_label=3) for record in super().__iter__()])
 
     with refuses("none that may be used", "labels are not of the pair's 3 classes"):
-        material_of(Mislabelled(corpus.directory), pair, tiny_splits(), Settings())
+        training_set_of(Mislabelled(corpus.directory), pair, tiny_splits(), RepairSettings())
 
 
 def test_another_pairs_corpus_is_refused_without_force(
@@ -488,4 +491,4 @@ def test_bad_input_is_refused_in_one_line(
 )
 def test_settings_that_make_no_sense(changes: dict[str, Any], named: str, refuses: Refuses) -> None:
     with refuses(named):
-        Settings(**changes)
+        RepairSettings(**changes)

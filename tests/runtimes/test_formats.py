@@ -9,7 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from compd.runtimes.formats import Format, Grid, Wish, image_shape, range_of
+from compd.runtimes.formats import InputFormat, Overrides, QParams, image_shape, range_of
 
 Refuses = Callable[..., Any]
 
@@ -18,8 +18,8 @@ IMAGES = torch.randint(
 )
 
 
-def form(**changes: object) -> Format:
-    return Format(channels=3, height=4, width=4, classes=3, **changes)  # type: ignore[arg-type]
+def form(**changes: object) -> InputFormat:
+    return InputFormat(channels=3, height=4, width=4, classes=3, **changes)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
@@ -47,7 +47,7 @@ def test_integers_are_the_nearest(
 ) -> None:
     ends = (0, 255) if dtype == "uint8" else (-128, 127)
     zero += 128 if dtype == "uint8" else 0
-    got = form(dtype=dtype, grid=Grid(scale, zero), range=pixels).encode(IMAGES)
+    got = form(dtype=dtype, qparams=QParams(scale, zero), range=pixels).encode(IMAGES)
     assert got.dtype == dtype
     real = IMAGES.numpy() / 255.0 * (pixels[1] - pixels[0]) + pixels[0]
     stands_for = (got.astype(float) - zero) * scale
@@ -57,20 +57,20 @@ def test_integers_are_the_nearest(
 
 
 @pytest.mark.parametrize(
-    ("dtype", "grid", "low"),
+    ("dtype", "qparams", "low"),
     [
         ("uint8", None, 0),
-        ("uint8", Grid(1 / 255, 0), 0),
-        ("int8", Grid(1 / 255, -128), -128),
+        ("uint8", QParams(1 / 255, 0), 0),
+        ("int8", QParams(1 / 255, -128), -128),
         ("int8", None, -128),
-        ("uint8", Grid(2 / 255, 128), 0),
+        ("uint8", QParams(2 / 255, 128), 0),
     ],
 )
-def test_integers_that_are_the_levels(dtype: str, grid: Grid | None, low: int) -> None:
+def test_integers_that_are_the_levels(dtype: str, qparams: QParams | None, low: int) -> None:
     """The usual 8-bit inputs lose nothing: each level has an integer of its own."""
-    got = form(dtype=dtype, grid=grid, range=range_of(dtype, grid)).encode(IMAGES)
+    got = form(dtype=dtype, qparams=qparams, range=range_of(dtype, qparams)).encode(IMAGES)
     apart = np.abs(got.astype(int) - low - IMAGES.numpy())
-    assert apart.max() <= (1 if grid == Grid(2 / 255, 128) else 0)
+    assert apart.max() <= (1 if qparams == QParams(2 / 255, 128) else 0)
 
 
 def test_probabilities_become_logits() -> None:
@@ -82,7 +82,7 @@ def test_probabilities_become_logits() -> None:
 
 def test_output_grid() -> None:
     q = np.array([[-128, 0, 127]], np.int8)
-    logits = form(output_grid=Grid(0.5, -3)).decode(q)
+    logits = form(output_qparams=QParams(0.5, -3)).decode(q)
     assert logits.tolist() == [[-62.5, 1.5, 65.0]]
 
 
@@ -121,9 +121,12 @@ def test_shapes_that_do_not(
 
 
 def test_wishes() -> None:
-    file, user = Wish(layout="NHWC", range=(0.0, 255.0)), Wish(range=(0.0, 1.0), bgr=True)
-    assert user.over(file) == Wish(layout="NHWC", range=(0.0, 1.0), bgr=True)
-    assert Wish().over(file) == file
+    file, user = (
+        Overrides(layout="NHWC", range=(0.0, 255.0)),
+        Overrides(range=(0.0, 1.0), bgr=True),
+    )
+    assert user.over(file) == Overrides(layout="NHWC", range=(0.0, 1.0), bgr=True)
+    assert Overrides().over(file) == file
 
 
 @pytest.mark.parametrize(
@@ -137,7 +140,7 @@ def test_wishes() -> None:
 )
 def test_wrong_wishes(refuses: Refuses, wrong: dict[str, object], culprit: str) -> None:
     with refuses("expected", culprit):
-        Wish(**wrong)  # type: ignore[arg-type]
+        Overrides(**wrong)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

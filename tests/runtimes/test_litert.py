@@ -12,12 +12,12 @@ from PIL import Image
 from compd.errors import CompdError
 from compd.pair.from_files import pair_of_files
 from compd.pair.preflight import check
-from compd.runtimes import Wish, open_file
+from compd.runtimes import Overrides, open_file
 from compd.search import Blackbox, fuzz
 
 Refuses = Callable[..., Any]
 ASSETS = Path(__file__).parents[1] / "assets"
-PIXELS = Wish(range=(-1.0, 1.0))  # what the network was trained on
+PIXELS = Overrides(range=(-1.0, 1.0))  # what the network was trained on
 KINDS = ("float", "hybrid", "float16", "int8")
 
 
@@ -49,8 +49,8 @@ def test_what_the_int8_file_says_of_its_input() -> None:
     form = open_file(ASSETS / "int8.tflite").format
     assert form.dtype == "int8"
     assert form.range == (-1.0, 1.0)
-    assert form.grid is not None
-    assert form.output_grid is not None
+    assert form.qparams is not None
+    assert form.output_qparams is not None
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def folder(tmp_path: Path) -> Path:
 
 def test_a_hybrid_file_is_searched_without_gradients(folder: Path) -> None:
     files = (ASSETS / "float.tflite", ASSETS / "hybrid.tflite")
-    pair, splits = pair_of_files(*files, data=str(folder), wish=PIXELS)
+    pair, splits = pair_of_files(*files, data=str(folder), overrides=PIXELS)
     assert not pair.has_shadow
     assert "no gradients" in pair.notes[0]
     campaign = fuzz(pair, splits.seeds, strategy=Blackbox(queries=600))
@@ -111,10 +111,10 @@ def photographs(request: pytest.FixtureRequest, tmp_path_factory: Any) -> tuple[
     return request.param, folder
 
 
-def read(photographs: tuple[int, Path], **wish: Any) -> tuple[Any, Any]:
+def read(photographs: tuple[int, Path], **overrides: Any) -> tuple[Any, Any]:
     size, folder = photographs
     files = (ASSETS / f"float-{size}.tflite", ASSETS / f"int8-{size}.tflite")
-    return pair_of_files(*files, data=str(folder), wish=Wish(**wish))
+    return pair_of_files(*files, data=str(folder), overrides=Overrides(**overrides))
 
 
 def alone(path: Path, image: torch.Tensor) -> np.ndarray:
@@ -134,7 +134,7 @@ def alone(path: Path, image: torch.Tensor) -> np.ndarray:
 
 
 @pytest.mark.parametrize(
-    "wish",
+    "overrides",
     [
         {},
         {"range": (0.0, 1.0)},
@@ -147,16 +147,16 @@ def alone(path: Path, image: torch.Tensor) -> np.ndarray:
     ids=str,
 )
 def test_a_few_photographs_without_labels(
-    photographs: tuple[int, Path], wish: dict[str, Any]
+    photographs: tuple[int, Path], overrides: dict[str, Any]
 ) -> None:
     """What is said of the input, rightly or by default, is never a fault; what is found is real."""
-    pair, splits = read(photographs, **wish)
+    pair, splits = read(photographs, **overrides)
     seen = check(pair, splits)
     assert seen.faults == ()
     assert seen.natural_disagreement < 0.2
     found = list(fuzz(pair, splits.seeds, strategy=Blackbox(queries=100), limit=14))
     assert found
-    if wish.get("bgr"):
+    if overrides.get("bgr"):
         return
     size = photographs[0]
     for finding in found:
@@ -182,6 +182,6 @@ def test_a_file_is_what_it_was_after_a_wrong_layout(photographs: tuple[int, Path
         runtime = open_file(ASSETS / f"{kind}-{size}.tflite")
         before = runtime.run(images)
         with pytest.raises(CompdError, match="litert-cpu raised"):
-            runtime.read_as(Wish(layout="NCHW")).run(images)
+            runtime.read_as(Overrides(layout="NCHW")).run(images)
         assert torch.equal(runtime.run(images), before)
         assert torch.equal(runtime.run(images[:1]), before[:1])

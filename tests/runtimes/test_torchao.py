@@ -18,12 +18,12 @@ from compd.exporting import export
 from compd.pair import Pair
 from compd.pair.from_files import deployed_as, pair_of_files
 from compd.pair.preflight import check
-from compd.runtimes import FileRuntime, FloatRuntime, Wish, open_file
+from compd.runtimes import FileRuntime, FloatRuntime, Overrides, open_file
 
 pytest.importorskip("torchao", reason="needs the extra torchao")
 
 Refuses = Callable[..., Any]
-TRUSTED = Wish(trust=True)
+TRUSTED = Overrides(trust=True)
 IMAGES = tiny_splits().test().images  # 200: six batches and a part of one
 
 
@@ -103,7 +103,7 @@ def test_a_pair_with_it_as_deployed() -> None:
     assert result.faults == ()
     assert result.natural_disagreement <= 0.05
     assert result.files[1].int8_share == pytest.approx(3 / 7)
-    pair, _ = pair_of_files(onnx_files()[0], quantised(), data=str(photos()), wish=TRUSTED)
+    pair, _ = pair_of_files(onnx_files()[0], quantised(), data=str(photos()), overrides=TRUSTED)
     assert pair.has_shadow
     assert "stands in" in pair.notes[-1]
 
@@ -142,12 +142,12 @@ def test_a_float_file_of_any_batch(tmp_path: Path) -> None:
 
 
 def test_refused_unless_trusted(refuses: Refuses) -> None:
-    for wish in (None, Wish(), Wish(layout="NCHW")):
+    for overrides in (None, Overrides(), Overrides(layout="NCHW")):
         with refuses("--trust", "tiny.pt2"):
-            open_file(quantised(), wish)
+            open_file(quantised(), overrides)
     with refuses("--trust"):
         deployed_as(tiny_pair(), quantised())
-    assert lowered().read_as(Wish(bgr=True)).format.bgr
+    assert lowered().read_as(Overrides(bgr=True)).format.bgr
 
 
 def test_refused_without_kernels(monkeypatch: pytest.MonkeyPatch, refuses: Refuses) -> None:

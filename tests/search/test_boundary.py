@@ -20,7 +20,7 @@ from compd.search import Bound, Boundary, Judge, fuzz
 from compd.search.feedback import KINDS
 from compd.search.strategies import Task
 from compd.search.strategies.boundary import search_boundary
-from compd.search.strategies.walk import Walk
+from compd.search.strategies.walk import BoundaryWalk
 
 COARSE = Ptq(weight_bits=4)
 SHAPE = (3, 8, 8)
@@ -85,7 +85,7 @@ def linear_task(shadow=WEIGHT, *, bound=Bound(), random_seed=0, **how):  # noqa:
 
 def rounds(config, task):
     """Each proposal of the walk with its judgement."""
-    judge = Judge(task.pair, rival=task.rival)
+    judge = Judge(task.pair, target=task.target)
     search = search_boundary(config, task)
     seen = []
     judgement = None
@@ -94,17 +94,17 @@ def rounds(config, task):
             proposal = next(search) if judgement is None else search.send(judgement)
         except StopIteration:
             return seen
-        judgement = judge.look(proposal.images, task.labels[proposal.seeds])
+        judgement = judge.evaluate(proposal.images, task.labels[proposal.seeds])
         seen.append((proposal, judgement))
 
 
 def nearest(task, seen):
     """The least ``|o + d|`` of each seed's candidates, as a share of what it had to begin with."""
-    judgement = Judge(task.pair, rival=task.rival).look(task.images, task.labels)
-    start = judgement.original_lead + judgement.deployed_lead
+    judgement = Judge(task.pair, target=task.target).look(task.images, task.labels)
+    start = judgement.original_logit_margin + judgement.deployed_logit_margin
     least = torch.full((len(task.images),), float("inf"))
     for proposal, judgement in seen:
-        value = (judgement.original_lead + judgement.deployed_lead).abs()
+        value = (judgement.original_logit_margin + judgement.deployed_logit_margin).abs()
         least = least.scatter_reduce(0, proposal.seeds, value, "amin")
     return least / start
 
@@ -115,10 +115,10 @@ def test_it_reaches_where_both_models_are_undecided():
     assert (nearest(task, seen) < 0.01).all()
 
 
-@pytest.mark.parametrize("rival", [0, 1, 2])
-def test_with_a_flip_it_goes_to_the_boundary_with_that_class(rival):
-    task = linear_task(rival=rival)
-    others = (task.labels != rival).nonzero()[:, 0]
+@pytest.mark.parametrize("target", [0, 1, 2])
+def test_with_a_flip_it_goes_to_the_boundary_with_that_class(target):
+    task = linear_task(target=target)
+    others = (task.labels != target).nonzero()[:, 0]
     seen = rounds(Boundary(steps=4), task)
     assert len(others)
     assert (nearest(task, seen)[others] < 0.01).all()
@@ -149,7 +149,7 @@ def test_a_seed_that_comes_no_nearer_is_given_up(patience):
 
 
 def test_each_trial_rounds_otherwise_and_right_on_average():
-    walk = Walk(linear_task(), reach=3, patience=8, coverage="none")
+    walk = BoundaryWalk(linear_task(), reach=3, patience=8, coverage="none")
     seeds = torch.arange(6)
     places = SEEDS.flatten(1).float() + 0.3
     drawn = torch.stack([walk._dithered(places, seeds).flatten(1) for _ in range(100)])

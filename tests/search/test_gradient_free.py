@@ -18,7 +18,7 @@ from compd.search import Blackbox, Bound, Dflare, Diva, Verdict, fuzz, strategy
 from compd.search.judge import verdicts_of
 from compd.search.strategies.blackbox import _value
 from compd.search.strategies.operators import OPERATORS, box_blur, gaussian_blur, median_blur
-from compd.search.strategies.per_seed import Reply, in_lockstep
+from compd.search.strategies.per_seed import Reply, searched_per_seed
 from compd.search.strategies.squares import draw_square, side_after, stripes
 
 COARSE = Ptq(weight_bits=4)
@@ -169,7 +169,7 @@ def test_a_walk_is_asked_within_its_budget_and_told_of_its_own_candidates_alone(
                 return
 
     task = Scripted(4)
-    search = in_lockstep(task, walk, 5)
+    search = searched_per_seed(task, walk, 5)
     proposal = next(search)
     sizes = []
     while True:

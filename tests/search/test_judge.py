@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tiny import tiny_pair, tiny_splits
 
-from compd.pair.evaluation import strays
+from compd.pair.evaluation import disagrees
 from compd.search.judge import Judge, Verdict, answers_of, verdicts_of
 
 logit = st.floats(-20, 20, width=32)
@@ -45,15 +45,15 @@ def test_a_tie_is_no_deviation():
     sure = torch.tensor([[0.0, 0.0, 5.0]])
     judgement = verdicts_of(torch.zeros(1, 3, 1, 1), sure, tied, labels)
     assert judgement.verdict(0) is Verdict.VALID
-    assert strays(tied, torch.tensor([0])).all()
-    assert not strays(tied, labels).any()
+    assert disagrees(tied, torch.tensor([0])).all()
+    assert not disagrees(tied, labels).any()
 
 
 def test_the_judge_runs_both_real_models():
     pair = tiny_pair()
     seeds = tiny_splits().seeds
     labels = pair.reference.run(seeds.images).argmax(1)
-    judgement = Judge(pair)(seeds.images, labels)
+    judgement = Judge(pair).confirm(seeds.images, labels)
     agree = pair.deployed.run(seeds.images).argmax(1) == labels
     assert torch.equal(judgement.valid, agree)
     assert torch.equal(judgement.effective, ~agree)

@@ -9,7 +9,7 @@ from tiny import tiny_pair, tiny_splits
 from torch import Tensor
 
 from compd.pair import Pair
-from compd.search import Confirm, Finding, Trust, Verdict, fuzz
+from compd.search import Finding, Stability, StabilityCheck, Verdict, fuzz
 
 
 @dataclass
@@ -46,9 +46,9 @@ def planted(pair: Pair, leaves: Callable[[int, int], bool]) -> Pair:
 
 def test_real_findings_are_stable(found: tuple[Pair, list[Finding]]) -> None:
     pair, findings = found
-    confirm = Confirm(pair, batch=64)
+    confirm = StabilityCheck(pair, batch=64)
     done = confirm(findings)
-    assert [f.trust for f in done] == [Trust.STABLE] * len(findings)
+    assert [f.stability for f in done] == [Stability.STABLE] * len(findings)
     assert confirm.counts == {"stable": len(findings)}
     assert [f.sha256 for f in done] == [f.sha256 for f in findings]
 
@@ -56,33 +56,34 @@ def test_real_findings_are_stable(found: tuple[Pair, list[Finding]]) -> None:
 @pytest.mark.parametrize(
     ("leaves", "want"),
     [
-        (lambda n, call: call != 2, Trust.FLAKY),
-        (lambda n, call: n > 1, Trust.BATCH),
+        (lambda n, call: call != 2, Stability.FLAKY),
+        (lambda n, call: n > 1, Stability.BATCH),
     ],
 )
 def test_planted_dependence(
-    found: tuple[Pair, list[Finding]], leaves: Callable[[int, int], bool], want: Trust
+    found: tuple[Pair, list[Finding]], leaves: Callable[[int, int], bool], want: Stability
 ) -> None:
     pair, findings = found
-    done = Confirm(planted(pair, leaves), batch=64)(findings)
-    assert {f.trust for f in done} == {want}
+    done = StabilityCheck(planted(pair, leaves), batch=64)(findings)
+    assert {f.stability for f in done} == {want}
 
 
 def test_dependence_on_an_engine(found: tuple[Pair, list[Finding]]) -> None:
     pair, findings = found
     others = {"same": pair.deployed, "exact": pair.reference}
-    done = Confirm(pair, batch=64, others=others)(findings)
-    assert {f.trust for f in done} == {Trust.ENGINE}
-    assert {f.trust for f in Confirm(pair, batch=64, others={"same": pair.deployed})(findings)} == {
-        Trust.STABLE
-    }
+    done = StabilityCheck(pair, batch=64, others=others)(findings)
+    assert {f.stability for f in done} == {Stability.ENGINE}
+    assert {
+        f.stability
+        for f in StabilityCheck(pair, batch=64, others={"same": pair.deployed})(findings)
+    } == {Stability.STABLE}
 
 
 def test_valid_findings_are_not_replayed(found: tuple[Pair, list[Finding]]) -> None:
     pair, _ = found
     findings = list(fuzz(pair, tiny_splits().seeds, limit=3, keep="valid"))
-    done = Confirm(pair, batch=64)(findings)
+    done = StabilityCheck(pair, batch=64)(findings)
     valid = [f for f in done if f.verdict is Verdict.VALID]
     assert valid
-    assert all(f.trust is None for f in valid)
+    assert all(f.stability is None for f in valid)
     assert torch.equal(done[0].image, findings[0].image)

@@ -44,9 +44,9 @@ __all__ = [
     "SearchNorm",
     "SearchStrategy",
     "Size",
+    "Stability",
     "Std",
     "Threads",
-    "Trust",
     "WeightBits",
     "Weights",
     "Width",
@@ -159,7 +159,7 @@ DeployedInput = Annotated[
         help="What holds for the deployed file alone: 'layout=NHWC range=-1,1 bgr'.",
     ),
 ]
-Trust = Annotated[
+Stability = Annotated[
     bool,
     typer.Option(
         "--trust", help="Open what can run code: .pt2 files, a pair or corpus of a factory's model."

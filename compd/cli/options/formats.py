@@ -9,20 +9,20 @@ from compd.cli.options import common as o
 from compd.errors import CompdError, unknown
 
 if TYPE_CHECKING:
-    from compd.runtimes import Wish
+    from compd.runtimes import Overrides
 
-__all__ = ["wish_of", "words_of"]
+__all__ = ["overrides_of", "words_of"]
 
 _WORDS = ("layout", "range", "mean", "std", "bgr", "output")
 
 
-def wish_of(said: Mapping[str, str | None], *, trust: bool = False) -> Wish:
+def overrides_of(said: Mapping[str, str | None], *, trust: bool = False) -> Overrides:
     """Parse options by name; those that are missing or None are left to the file.
 
     Raises:
         CompdError: if a value makes no sense.
     """
-    from compd.runtimes import Wish
+    from compd.runtimes import Overrides
 
     if (said.get("mean") is None) != (said.get("std") is None):
         raise CompdError(
@@ -30,7 +30,7 @@ def wish_of(said: Mapping[str, str | None], *, trust: bool = False) -> Wish:
             f"std={said.get('std')}"
         )
     bgr = said.get("bgr")
-    return Wish(
+    return Overrides(
         said.get("layout"),
         _range(said.get("range")),
         o.floats(said.get("mean"), "mean"),

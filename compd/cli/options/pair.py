@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from compd.cli.options import common as o
-from compd.cli.options.formats import wish_of, words_of
+from compd.cli.options.formats import overrides_of, words_of
 from compd.errors import CompdError, unknown
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from compd.data import Splits
     from compd.pair import Pair
     from compd.progress import Report
-    from compd.runtimes import Wish
+    from compd.runtimes import Overrides
     from compd.training import TrainConfig
 
 __all__ = ["FILE_OPTIONS", "PairRequest"]
@@ -68,7 +68,7 @@ class PairRequest:
     bgr: o.Bgr = False
     output: o.Output = None
     deployed_input: o.DeployedInput = None
-    trust: o.Trust = False
+    trust: o.Stability = False
 
     @property
     def model_name(self) -> str:
@@ -218,21 +218,21 @@ class PairRequest:
             self.deployed,
             data=self.data,
             labels=self.labels,
-            wish=self.wish(),
-            deployed_wish=self.deployed_wish(),
+            overrides=self.overrides(),
+            deployed_overrides=self.deployed_overrides(),
             size=self.size,
             device=self.device,
             report=report,
         )
 
-    def wish(self) -> Wish:
+    def overrides(self) -> Overrides:
         """What is said of how both files take images."""
         said = {name: getattr(self, name) for name in ("layout", "range", "mean", "std", "output")}
-        return wish_of({**said, "bgr": "yes" if self.bgr else None}, trust=self.trust)
+        return overrides_of({**said, "bgr": "yes" if self.bgr else None}, trust=self.trust)
 
-    def deployed_wish(self) -> Wish:
+    def deployed_overrides(self) -> Overrides:
         """What is said of the deployed file alone."""
-        return wish_of(words_of(self.deployed_input))
+        return overrides_of(words_of(self.deployed_input))
 
     def without_files(self) -> PairRequest:
         """The same without what is said of files."""
@@ -246,7 +246,7 @@ class PairRequest:
         from compd.runtimes.files import check_file
 
         if self.deployed is not None:
-            check_file(self.deployed, self.wish())
+            check_file(self.deployed, self.overrides())
 
     def with_deployed(self, pair: Pair) -> Pair:
         """The pair with the file of this request as its deployed model."""
@@ -255,8 +255,8 @@ class PairRequest:
         if self.deployed is None:
             raise CompdError("expected --deployed FILE, got none")
         # mean and std are those of the pair's original, then
-        wish = self.deployed_wish().over(replace(self, mean=None, std=None).wish())
-        return deployed_as(pair, self.deployed, wish)
+        overrides = self.deployed_overrides().over(replace(self, mean=None, std=None).overrides())
+        return deployed_as(pair, self.deployed, overrides)
 
     def _reject_without_files(self) -> None:
         defaults = {field.name: field.default for field in fields(self)}

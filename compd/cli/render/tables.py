@@ -135,7 +135,7 @@ def print_campaign(report: CampaignReport, next_steps: Sequence[str]) -> None:
             f"{report.seconds:.1f} s, {report.gradients_per_seed:g} gradients and "
             f"{report.forwards_per_seed:g} forwards a seed",
         ),
-        ("replayed", ", ".join(f"{n} {name}" for name, n in report.trust.items()) or "–"),
+        ("replayed", ", ".join(f"{n} {name}" for name, n in report.stability.items()) or "–"),
         ("corpus", f"{report.corpus} ({report.stored} new)"),
     ]
     if report.stopped != "done":

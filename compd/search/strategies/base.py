@@ -42,8 +42,8 @@ class Task:
     bound: Bound
     keys: Sequence[int]  # identities of the seeds
     random_seed: int
-    rival: int | None = None  # the only other label that makes a deviation count; any if None
-    goal: str = "first"  # or "severe": see Settings
+    target: int | None = None  # the only other label that makes a deviation count; any if None
+    goal: str = "first"  # or "severe": see SearchSettings
     batch: int = 64  # images a model call
     clock: Clock = field(default_factory=Clock)  # time inside models
     shared: dict[str, Any] = field(default_factory=dict)  # kept from one task to the next

@@ -19,7 +19,7 @@ import numpy as np
 
 from compd.errors import CompdError
 from compd.search.strategies.base import Search, Task
-from compd.search.strategies.per_seed import Image, Reply, Seed, Walk, in_lockstep
+from compd.search.strategies.per_seed import Image, Reply, Seed, SeedSearch, searched_per_seed
 from compd.search.strategies.squares import Square, draw_square, side_after, stripes
 
 __all__ = ["Blackbox", "search_blackbox"]
@@ -34,7 +34,7 @@ _PATIENCE = 100
 
 @dataclass(frozen=True)
 class Blackbox:
-    """Settings of the search without gradients."""
+    """SearchSettings of the search without gradients."""
 
     queries: int = 2000  # candidates a seed at most, each judged by both models
     area: float = 0.1  # share of the image that the first squares cover
@@ -53,7 +53,7 @@ def search_blackbox(config: Blackbox, task: Task) -> Search:
 
     With goal "severe", then make that worse until the budget is spent.
     """
-    return in_lockstep(task, lambda seed: _walk(config, seed, task.goal), config.queries)
+    return searched_per_seed(task, lambda seed: _walk(config, seed, task.goal), config.queries)
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ def _value(reply: Reply) -> tuple[bool, float]:
     return (True, original) if original > _NEAR else (False, original + deployed)
 
 
-def _walk(config: Blackbox, seed: Seed, goal: str) -> Walk:
+def _walk(config: Blackbox, seed: Seed, goal: str) -> SeedSearch:
     at = _At(seed.image, *_box(config, seed))
     found = yield from _approach(config, seed.draw, at)
     if goal == "severe":
@@ -152,7 +152,7 @@ def _bisect(
     return None
 
 
-def _worsen(config: Blackbox, draw: np.random.Generator, at: _At, found: _Deviation) -> Walk:
+def _worsen(config: Blackbox, draw: np.random.Generator, at: _At, found: _Deviation) -> SeedSearch:
     """From a deviation on to more severe ones, by squares, until the budget is spent."""
     best = found
     while True:

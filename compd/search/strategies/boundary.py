@@ -28,7 +28,7 @@ from compd.errors import CompdError, unknown
 from compd.search.feedback import KINDS, energies
 from compd.search.judge import Judgement
 from compd.search.strategies.base import Proposal, Search, Task
-from compd.search.strategies.walk import Walk
+from compd.search.strategies.walk import BoundaryWalk
 
 __all__ = ["Boundary", "search_boundary"]
 
@@ -39,7 +39,7 @@ _CLIMB = (
 
 @dataclass(frozen=True)
 class Boundary:
-    """Settings of the boundary walk."""
+    """SearchSettings of the boundary walk."""
 
     steps: int = 24  # gradients a seed at most, until it deviates
     trials: int = 6  # candidates after each gradient, at most
@@ -69,7 +69,9 @@ def search_boundary(config: Boundary, task: Task) -> Search:
 
     With goal "severe", then go on from the deviations.
     """
-    walk = Walk(task, reach=config.reach, patience=config.patience, coverage=config.coverage)
+    walk = BoundaryWalk(
+        task, reach=config.reach, patience=config.patience, coverage=config.coverage
+    )
     severe = task.goal == "severe"
     total = config.steps + (2 * config.climbs * _CLIMB if severe else 0)
 
@@ -107,7 +109,7 @@ def search_boundary(config: Boundary, task: Task) -> Search:
 
 
 def _rounds(
-    walk: Walk,
+    walk: BoundaryWalk,
     steps: int,
     going: Callable[[], Tensor],
     spent: Callable[[int], None],

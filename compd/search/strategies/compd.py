@@ -27,7 +27,7 @@ COVERAGES = ("none", "neuron")
 
 @dataclass(frozen=True)
 class Compd:
-    """Settings of COMPD's search; the defaults are the published ones."""
+    """SearchSettings of COMPD's search; the defaults are the published ones."""
 
     steps: int = 10  # p in Algorithm 1
     step_size: float = 0.9  # in normalised space

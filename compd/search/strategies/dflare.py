@@ -23,14 +23,14 @@ from numpy.typing import NDArray
 from compd.errors import CompdError
 from compd.search.strategies.base import Search, Task
 from compd.search.strategies.operators import OPERATORS
-from compd.search.strategies.per_seed import Reply, Seed, Walk, in_lockstep
+from compd.search.strategies.per_seed import Reply, Seed, SeedSearch, searched_per_seed
 
 __all__ = ["Dflare", "search_dflare"]
 
 
 @dataclass(frozen=True)
 class Dflare:
-    """Settings of DFLARE; the defaults are the published ones."""
+    """SearchSettings of DFLARE; the defaults are the published ones."""
 
     queries: int = 2000  # candidates a seed at most, each judged by both models
     new_state: float = 0.5  # squared distance to all states before
@@ -42,10 +42,10 @@ class Dflare:
 
 def search_dflare(config: Dflare, task: Task) -> Search:
     """Propose each seed and then its mutants, one by one, until it has deviated."""
-    return in_lockstep(task, lambda seed: _walk(config, seed), config.queries)
+    return searched_per_seed(task, lambda seed: _walk(config, seed), config.queries)
 
 
-def _walk(config: Dflare, seed: Seed) -> Walk:
+def _walk(config: Dflare, seed: Seed) -> SeedSearch:
     draw = seed.draw
     current = seed.image  # uint8 (C, H, W)
     [reply] = yield [current]

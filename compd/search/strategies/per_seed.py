@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from compd.search.judge import Judgement
 from compd.search.strategies.base import Proposal, Search, Task
 
-__all__ = ["Image", "Reply", "Seed", "Walk", "in_lockstep"]
+__all__ = ["Image", "Reply", "Seed", "SeedSearch", "searched_per_seed"]
 
 Image: TypeAlias = NDArray[np.uint8]  # (C, H, W)
 
@@ -46,10 +46,10 @@ class Reply:
 
 
 # Yields candidates, is sent the reply to each of them, returns when it is done.
-Walk: TypeAlias = Generator[Sequence[Image], list[Reply], None]
+SeedSearch: TypeAlias = Generator[Sequence[Image], list[Reply], None]
 
 
-def in_lockstep(task: Task, walk: Callable[[Seed], Walk], queries: int) -> Search:
+def searched_per_seed(task: Task, walk: Callable[[Seed], SeedSearch], queries: int) -> Search:
     """Run one walk a seed until all are done or have had so many candidates judged.
 
     Args:
@@ -79,7 +79,7 @@ def in_lockstep(task: Task, walk: Callable[[Seed], Walk], queries: int) -> Searc
             asked[i] = list(_sent(walks[i], mine))[: left[i]] if left[i] else []
 
 
-def _sent(walk: Walk, replies: list[Reply]) -> Sequence[Image]:
+def _sent(walk: SeedSearch, replies: list[Reply]) -> Sequence[Image]:
     try:
         return walk.send(replies)
     except StopIteration:
@@ -90,7 +90,7 @@ def _replies(judgement: Judgement) -> list[Reply]:
     """A judgement, candidate by candidate, without tensors: scalars of tensors are slow to read."""
     kept = judgement.kept.tolist()
     sides = (judgement.original, judgement.deployed)
-    leads = (judgement.original_lead.tolist(), judgement.deployed_lead.tolist())
+    leads = (judgement.original_logit_margin.tolist(), judgement.deployed_logit_margin.tolist())
     confidences = [side.confidence.tolist() for side in sides]
     tops = [(side.top_labels.numpy(), side.top_probabilities.numpy()) for side in sides]
     effective, severity = judgement.effective.tolist(), judgement.severity.tolist()

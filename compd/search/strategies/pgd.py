@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from compd.errors import CompdError
-from compd.search.judge import leads_of
+from compd.search.judge import logit_margins
 from compd.search.strategies.base import Search, Task, sign_steps
 
 __all__ = ["Pgd", "search_pgd"]
@@ -15,7 +15,7 @@ __all__ = ["Pgd", "search_pgd"]
 
 @dataclass(frozen=True)
 class Pgd:
-    """Settings of PGD on the shadow."""
+    """SearchSettings of PGD on the shadow."""
 
     steps: int = 20
     step_levels: int = 1  # of 255
@@ -33,6 +33,6 @@ def search_pgd(config: Pgd, task: Task) -> Search:
     labels = task.labels.to(task.pair.device)
 
     def objective(x: Tensor, rows: Tensor) -> Tensor:
-        return -leads_of(task.shadow(x), labels[rows], task.rival)
+        return -logit_margins(task.shadow(x), labels[rows], task.target)
 
     yield from sign_steps(task, objective, config.steps, config.step_levels)

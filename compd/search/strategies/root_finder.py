@@ -5,12 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-__all__ = ["Crossing"]
+__all__ = ["RootFinder"]
 
 _NARROW = 0.1  # a bracket this small says no more than one slope does: noise decides inside it
 
 
-class Crossing:
+class RootFinder:
     """Looks for the ``t`` at which each function is zero.
 
     As long as a function has shown one sign only, secants lead on; between a positive and a

@@ -12,11 +12,11 @@ from torch import Tensor
 from compd.models.inputs import steady
 from compd.search.coverage import instrument_pair
 from compd.search.feedback import CoverageMap, activity
-from compd.search.judge import Judgement, leads_of
+from compd.search.judge import Judgement, logit_margins
 from compd.search.strategies.base import Proposal, Task
-from compd.search.strategies.root_finder import Crossing
+from compd.search.strategies.root_finder import RootFinder
 
-__all__ = ["Walk"]
+__all__ = ["BoundaryWalk"]
 
 _GOLDEN = 0.6180339887498949  # multiples of it, modulo 1, spread evenly however many there are
 _TINY = 1e-12
@@ -25,7 +25,7 @@ _LEAST = 0.5  # levels: less would be lost in the dither
 _BOLD = 1.5
 
 
-class Walk:
+class BoundaryWalk:
     """Where each seed of a task is, and how it goes on from there.
 
     Args:
@@ -80,7 +80,7 @@ class Walk:
         length = (stride * gone).clamp_min(_LEAST)
         base = self._inside(start + length[:, None] * apart, seeds)  # (n, D)
         # Places are t levels across from base. Where base has moved, o + d there is a guess.
-        crossing = Crossing(
+        crossing = RootFinder(
             torch.where(near, 1.0, _BOLD) * (sums + length * rise) / fall,
             fall,
             sums.masked_fill(near, float("nan")),
@@ -92,7 +92,7 @@ class Walk:
         for _ in range(trials):
             path = base[rows] + crossing.t[rows, None] * across[rows]
             judgement = yield Proposal(self._dithered(path, seeds[rows]), seeds[rows])
-            crossing.tell(rows, judgement.original_lead + judgement.deployed_lead)
+            crossing.tell(rows, judgement.original_logit_margin + judgement.deployed_logit_margin)
             done[rows] |= judgement.effective
             self.severity[seeds[rows]] = self.severity[seeds[rows]].maximum(judgement.severity)
             # What has come to the end of the box without a crossing has nothing new to try.
@@ -157,7 +157,7 @@ class Walk:
             if self.coverage is not None:
                 logits, before = logits
                 active.append(activity(self.coverage.kind, before))
-            value = leads_of(logits, task.labels[seeds[rows]].to(x.device), task.rival)
+            value = logit_margins(logits, task.labels[seeds[rows]].to(x.device), task.target)
             leads.append(value.detach())
             return value
 
