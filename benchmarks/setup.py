@@ -67,7 +67,7 @@ def pair_of(
 
 
 def show(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """Print a table as Markdown, ready for ``docs/benchmarks.md``."""
+    """Print a table as Markdown, ready for a page in ``docs/benchmarks``."""
     print(f"\n{title}\n")
     print("| " + " | ".join(columns) + " |")
     print("| " + " | ".join("---" for _ in columns) + " |")
