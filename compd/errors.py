@@ -7,23 +7,71 @@ from __future__ import annotations
 
 import difflib
 import importlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from types import ModuleType
 
 from compd.text import one_line
+from compd.wording import Worded
 
-__all__ = ["CompdError", "CompdWarning", "require_extra", "unknown"]
+__all__ = [
+    "CompdError",
+    "CompdWarning",
+    "InputError",
+    "ModelError",
+    "SettingError",
+    "Stopped",
+    "UnavailableError",
+    "brief",
+    "require_extra",
+    "unknown",
+]
 
 
 class CompdError(Exception):
     """A mistake in the input or the environment, told in one line.
 
     The message says what was expected, what came (``name=value``) and what to do next. Whatever a
-    file put into it, it is one printable line of bearable length.
+    file put into it, it is one printable line of bearable length. Settings in it are named by
+    :func:`compd.wording.setting`, so that the command line can name its options instead.
     """
 
     def __init__(self, message: str) -> None:
-        super().__init__(one_line(message))
+        raw = message.raw if isinstance(message, Worded) else message
+        self.message = Worded(one_line(raw))
+        super().__init__(str(self.message))
+
+
+class SettingError(CompdError):
+    """A setting makes no sense, alone or with others.
+
+    Args:
+        message: what would have made sense; without ``given``, all there is to say.
+        advice: what to do; empty if that is clear.
+        given: the settings by name, as they came.
+    """
+
+    def __init__(self, message: str, *, advice: str = "", **given: object) -> None:
+        self.given: Mapping[str, object] = given
+        if given:
+            got = ", ".join(f"{name}={value!r}" for name, value in given.items())
+            message = f"expected {message}, got {got}"
+        super().__init__(f"{message}; {advice}" if advice else message)
+
+
+class InputError(CompdError):
+    """Data, a file or a corpus are not what they have to be."""
+
+
+class ModelError(CompdError):
+    """A model, or what runs it, fails or answers what no classifier answers."""
+
+
+class UnavailableError(CompdError):
+    """This machine lacks something: a package, a device, room, or the right to write."""
+
+
+class Stopped(Exception):  # noqa: N818 - it is no error: somebody asked for it
+    """A task was told to stop before it had a result; what it had stored by then is kept."""
 
 
 class CompdWarning(UserWarning):
@@ -43,20 +91,25 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> CompdError:
     """
     names = sorted(known)
     near = difflib.get_close_matches(name[:80], names, n=1)  # its time grows with the square
-    hint = f"; did you mean {near[0]!r}?" if near else ""
-    return CompdError(f"expected {kind} to be one of {', '.join(names)}, got {kind}={name!r}{hint}")
+    hint = f"did you mean {near[0]!r}?" if near else ""
+    return SettingError(f"{kind} to be one of {', '.join(names)}", advice=hint, **{kind: name})
+
+
+def brief(error: object, length: int = 160) -> str:
+    """What somebody else's exception says, in one line of that many characters at most."""
+    return " ".join(str(error).split())[:length]
 
 
 def require_extra(module: str, extra: str) -> ModuleType:
     """Import an optional package where it is used.
 
     Raises:
-        CompdError: if the package is missing; names the extra that installs it.
+        UnavailableError: if the package is missing; names the extra that installs it.
     """
     try:
         return importlib.import_module(module)
     except ImportError as error:
-        raise CompdError(
+        raise UnavailableError(
             f"this needs the package {module.split('.')[0]!r}, which is not installed: "
             f"pip install 'compd[{extra}]'"
         ) from error

@@ -16,7 +16,7 @@ from PIL import Image, UnidentifiedImageError
 from PIL.ImageFile import ImageFile
 from torch import Tensor
 
-from compd.errors import CompdError
+from compd.errors import CompdError, InputError, brief
 
 __all__ = [
     "Distances",
@@ -43,7 +43,7 @@ def check_batch(images: Tensor, name: str = "images") -> None:
         CompdError: if it is not ``uint8`` of shape ``(N, C, H, W)`` with ``C`` 1 or 3.
     """
     if images.dtype != torch.uint8 or images.ndim != 4 or images.shape[1] not in _MODES:
-        raise CompdError(
+        raise InputError(
             f"expected uint8 images of shape (N, C, H, W) with C 1 or 3, got "
             f"{name}={images.dtype} {tuple(images.shape)}; round floats to the 0..255 lattice first"
         )
@@ -107,24 +107,24 @@ def _decode(
     data: bytes, *, where: str, strict: bool, channels: int = 3, most: int = MAX_PIXELS
 ) -> Tensor:
     if not data:
-        raise CompdError(f"expected an image, got an empty file (0 bytes): {where}; remove it")
+        raise InputError(f"expected an image, got an empty file (0 bytes): {where}; remove it")
     if data.startswith(_LFS):
-        raise CompdError(f"expected an image, got a pointer of Git LFS: {where}; git lfs pull")
+        raise InputError(f"expected an image, got a pointer of Git LFS: {where}; git lfs pull")
     try:
         array = _array_of(data, where, strict, channels, most)
     except CompdError:
         raise
     except UnidentifiedImageError as error:
         kind = "readable image, an 8-bit grey or RGB PNG" if strict else "readable image"
-        raise CompdError(
+        raise InputError(
             f"expected a {kind}, got something else: {where}; remove or replace it"
         ) from error
     except Image.DecompressionBombError as error:
-        raise CompdError(f"expected at most {most} pixels, got more: {where}") from error
+        raise InputError(f"expected at most {most} pixels, got more: {where}") from error
     except Exception as error:  # of a damaged file Pillow raises a dozen kinds
-        raise CompdError(
+        raise InputError(
             f"expected a readable image, got a corrupt or truncated file: {where} "
-            f"({' '.join(str(error).split())[:120]}); remove or replace it"
+            f"({brief(error, 120)}); remove or replace it"
         ) from error
     return torch.from_numpy(array)
 
@@ -137,7 +137,7 @@ def _array_of(
     with Image.open(io.BytesIO(data), formats=list(formats)) as image:
         width, height = image.size
         if width * height > most:
-            raise CompdError(
+            raise InputError(
                 f"expected at most {most} pixels, got {width}x{height}: {where}; scale it down"
             )
         if _is_deep(image):  # Pillow would keep the high bytes and say nothing
@@ -145,7 +145,7 @@ def _array_of(
         image.load()
         if strict:
             if image.mode not in _MODES.values():
-                raise CompdError(
+                raise InputError(
                     f"expected an 8-bit grey or RGB PNG, got mode {image.mode}: {where}"
                 )
             array = np.asarray(image)  # read-only
@@ -172,7 +172,7 @@ def _lossless(image: Image.Image, where: str) -> Image.Image:
     if image.mode in ("RGBA", "LA", "PA"):
         lowest = image.getchannel("A").getextrema()[0]
         if lowest != 255:
-            raise CompdError(
+            raise InputError(
                 f"expected an opaque image, got transparency (lowest alpha {lowest}): {where}; "
                 "flatten it onto a background first"
             )
@@ -186,7 +186,7 @@ def _is_deep(image: Image.Image) -> bool:
 
 
 def _deep(image: Image.Image, where: str) -> CompdError:
-    return CompdError(
+    return InputError(
         f"expected 8 bits a channel, got mode {image.mode} (16 bits or more): {where}; "
         "convert it to 8 bits first, so that it is you who decides how to round"
     )

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, fields
 from typing import Any, Protocol, TypeVar
 
-from compd.errors import CompdError, unknown
+from compd.errors import SettingError, unknown
 
 __all__ = ["Registry"]
 
@@ -54,7 +54,7 @@ class Registry(Mapping[str, E]):
                 n for n, entry in self.items() if key in {f.name for f in fields(entry.config)}
             ]
             if name not in takers:
-                raise CompdError(
+                raise SettingError(
                     f"expected {key} with {self._what} {' or '.join(takers) or '(none has it)'}, "
                     f"got {self._what}={name!r}"
                 )

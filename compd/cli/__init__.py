@@ -30,7 +30,8 @@ from compd.cli.interrupt import silence
 from compd.cli.repair import repair
 from compd.cli.replay import replay
 from compd.cli.train import train
-from compd.errors import CompdError, CompdWarning
+from compd.cli.wording import as_options
+from compd.errors import CompdError, CompdWarning, brief
 
 __all__ = ["app", "main"]
 
@@ -105,10 +106,10 @@ def _run(arguments: list[str]) -> int:
     except CompdError as error:
         if os.environ.get("COMPD_DEBUG"):
             traceback.print_exc()
-        _say(str(error))
+        said = as_options(error.message)
+        _say(said)
         if os.environ.get("GITHUB_ACTIONS") == "true":  # so that it is seen without opening a log
-            said = " ".join(str(error).split()).replace("%", "%25")
-            typer.echo(f"::error title=compd::{said}")
+            typer.echo(f"::error title=compd::{brief(said, len(said)).replace('%', '%25')}")
         return 2
     except OSError as error:  # a full disk behind the output, and the like
         _say(f"expected to read and write, got: {error.strerror or error}")

@@ -50,15 +50,15 @@ def accept(
     from compd.cli.display import live
     from compd.cli.files import find_corpus
     from compd.corpus import Corpus
-    from compd.errors import CompdError
+    from compd.errors import SettingError
     from compd.files.storage import locked_folder
     from compd.gating import Accepted, Baseline, baseline_of
     from compd.search import Verdict
 
     if reason is None or not reason.strip():
-        raise CompdError("expected a reason to accept a deviation, got none; --reason '…'")
+        raise SettingError("expected a reason to accept a deviation, got none; --reason '…'")
     if bool(entries) == everything:
-        raise CompdError("expected the hashes of entries, or --all; see: compd corpus list")
+        raise SettingError("expected the hashes of entries, or --all; see: compd corpus list")
     store = Corpus(find_corpus(directory))
     path = file or baseline_of(store.directory)
     source = store if found is None else Corpus(found)
@@ -72,7 +72,7 @@ def accept(
     judged = _as_on(pair, source, chosen)
     gone = [one for one in judged if one.verdict is not Verdict.EFFECTIVE]
     if gone and not everything:
-        raise CompdError(
+        raise SettingError(
             f"expected deviations, got {gone[0].sha256[:12]}, which is {gone[0].verdict}"
             + (" on this pair" if pair is not None else "")
         )
@@ -182,7 +182,7 @@ def prune(
 def _as_on(pair: Pair | None, source: Corpus, records: list[Record]) -> list[Record]:
     """The records with their verdicts on a pair; as they were stored without one."""
     from compd.corpus import verify
-    from compd.errors import CompdError
+    from compd.errors import SettingError
     from compd.gating import as_judged
 
     if pair is None:
@@ -190,7 +190,7 @@ def _as_on(pair: Pair | None, source: Corpus, records: list[Record]) -> list[Rec
     judged = []
     for one in verify(source, pair, records=records):
         if one.verdict is None:
-            raise CompdError(str(one.problem))
+            raise SettingError(str(one.problem))
         judged.append(replace(as_judged(one), verdict=one.verdict))
     return judged
 
@@ -204,13 +204,13 @@ def _is_accepted(record: Record, line: Accepted | None) -> bool:
 
 def _check_alike(store: Corpus, source: Corpus) -> None:
     """Raise if two corpora are of networks with other classes."""
-    from compd.errors import CompdError
+    from compd.errors import SettingError
 
     classes = {record.original.label: record.original.name for record in store}
     for record in source:
         name = classes.setdefault(record.original.label, record.original.name)
         if name != record.original.name:
-            raise CompdError(
+            raise SettingError(
                 f"expected corpora of the same classes, got label {record.original.label} for "
                 f"{name!r} in {str(store.directory)!r} and for {record.original.name!r} in "
                 f"{str(source.directory)!r}"

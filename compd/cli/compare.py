@@ -46,7 +46,7 @@ def compare(
     from compd.cli.files import check_outputs, write_json
     from compd.cli.render.compare import print_comparison, print_saturation
     from compd.corpus import Corpus
-    from compd.errors import CompdError
+    from compd.errors import SettingError
     from compd.pair.runtimes import runtimes_of
     from compd.runtimes import FileRuntime
     from compd.runtimes.converted import Saturation, saturation_by_layer
@@ -55,7 +55,7 @@ def compare(
     check_outputs(json=json)
     for name in ("plain", "saturating"):
         if name in runtimes.split(",") and request.deployed is None:
-            raise CompdError(
+            raise SettingError(
                 f"expected --deployed FILE with --runtimes {name}, got none; it is of that file"
             )
     with live() as report:

@@ -79,7 +79,7 @@ def show(
 
     from compd.cli.files import check_outputs, find_corpus
     from compd.corpus import Corpus, Record
-    from compd.errors import CompdError
+    from compd.errors import CompdError, SettingError
     from compd.files.outputs import check_output, write_output
     from compd.report import contact_sheet
 
@@ -88,7 +88,7 @@ def show(
     check_outputs(out=out)
     check_output(out, "out", suffix=".png", new_folder=True)
     if count < 1:
-        raise CompdError(f"expected at least one entry to show, got count={count}")
+        raise SettingError("at least one entry to show", count=count)
     if entry is not None:
         records = [store.find(entry)]
     else:
@@ -97,7 +97,7 @@ def show(
             best.setdefault(record.seed_sha256, record)  # one a seed: the others look the same
         records = list(best.values())[:count]
     if not records:
-        raise CompdError(f"expected entries to show, got an empty corpus: {str(where)!r}")
+        raise SettingError(f"expected entries to show, got an empty corpus: {str(where)!r}")
     entries = []
     for record in records:
         try:
@@ -107,7 +107,7 @@ def show(
                 raise
             typer.echo(f"compd: warning: left out {record.sha256[:12]}: {error}", err=True)
     if not entries:
-        raise CompdError(f"expected pictures to show, got damaged ones only in {str(where)!r}")
+        raise SettingError(f"expected pictures to show, got damaged ones only in {str(where)!r}")
     sheet = contact_sheet(entries)
     buffer = io.BytesIO()
     sheet.save(buffer, "PNG")

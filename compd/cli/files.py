@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from compd.errors import CompdError
+from compd.cli.wording import as_options
+from compd.errors import SettingError
 from compd.files.outputs import check_output, is_standard_output, write_output
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def find_corpus(corpus: Path | None) -> Path:
         return corpus
     found = sorted(_HOME.glob("*/metadata.jsonl"), key=lambda path: path.stat().st_mtime)
     if not found:
-        raise CompdError(f"expected --corpus DIR, or a corpus below {_HOME}/, got none")
+        raise SettingError(f"expected --corpus DIR, or a corpus below {_HOME}/, got none")
     newest = found[-1].parent
     if len(found) > 1:
         typer.echo(f"compd: the latest of {len(found)} corpora: --corpus {newest}", err=True)
@@ -71,7 +72,7 @@ def check_outputs(**outputs: Path | None) -> None:
         check_output(path, name, new_folder=name == "out")
     printed = [f"--{name}" for name, path in given.items() if is_standard_output(path)]
     if len(printed) > 1:
-        raise CompdError(
+        raise SettingError(
             f"expected one result on standard output, got {' and '.join(printed)}; name a file for "
             "one of them"
         )
@@ -87,9 +88,9 @@ def check_folder(path: Path | None) -> None:
         CompdError: then.
     """
     if path is not None and is_standard_output(path):
-        raise CompdError(f"expected a folder to write, got out={str(path)!r}, standard output")
+        raise SettingError(f"expected a folder to write, got out={str(path)!r}, standard output")
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
     """Write an object as indented JSON."""
-    write_output(path, (json.dumps(content, indent=2) + "\n").encode())
+    write_output(path, (json.dumps(as_options(content), indent=2) + "\n").encode())

@@ -13,7 +13,7 @@ from compd.cli.interrupt import first_interrupt_sets
 from compd.cli.options import common as o
 from compd.cli.options.pair import PairRequest
 from compd.cli.options.takes import takes_pair
-from compd.errors import CompdError, unknown
+from compd.errors import SettingError, unknown
 from compd.system import prepare
 
 __all__ = ["fuzz"]
@@ -163,7 +163,7 @@ def _flip(text: str | None) -> tuple[str, str] | None:
         return None
     before, colon, after = text.partition(":")
     if not (before and colon and after):
-        raise CompdError(f"expected two classes with a colon (cat:dog), got flip={text!r}")
+        raise SettingError("two classes with a colon (cat:dog)", flip=text)
     return before, after
 
 

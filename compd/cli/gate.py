@@ -111,7 +111,7 @@ def gate(
     from compd.cli.files import check_folder, check_outputs, find_corpus
     from compd.cli.render.gate import print_gate
     from compd.corpus import Corpus
-    from compd.errors import CompdError
+    from compd.errors import SettingError
     from compd.files.outputs import clear_output
     from compd.gating.outputs import workflow_commands
 
@@ -142,7 +142,7 @@ def gate(
         }
     )
     if batch is not None and batch < 1:
-        raise CompdError(f"expected at least one image a batch, got batch={batch}")
+        raise SettingError("at least one image a batch", batch=batch)
     accepted_in = baseline or library.baseline_of(store.directory)
     accepted = library.Baseline.load(accepted_in, missing=baseline is None)
     use_threads_of(store, threads)

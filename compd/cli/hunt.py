@@ -66,7 +66,7 @@ def hunt(
     from compd.cli.files import check_outputs, find_corpus, write_json
     from compd.cli.render.tables import print_facts
     from compd.corpus import Corpus, MinimiseSettings
-    from compd.errors import CompdError
+    from compd.errors import SettingError
 
     prepare(threads)
     check_outputs(json=json)
@@ -85,9 +85,9 @@ def hunt(
         if name
     ]
     if batch is not None and batch < 1:
-        raise CompdError(f"expected at least one image a batch, got batch={batch}")
+        raise SettingError("at least one image a batch", batch=batch)
     if (rounds is not None and rounds < 1) or (time is not None and not time > 0):
-        raise CompdError(f"expected rounds >= 1 and time > 0, got rounds={rounds}, time={time}")
+        raise SettingError("rounds >= 1 and time > 0", rounds=rounds, time=time)
     effort = MinimiseSettings(trials)
     stop = threading.Event()
     with live() as report:

@@ -29,7 +29,7 @@ def export_inputs(
     from compd.corpus import Corpus
     from compd.corpus.inputs import LIST
     from compd.corpus.inputs import export_inputs as write
-    from compd.errors import CompdError
+    from compd.errors import SettingError
 
     check_folder(out)
     store = Corpus(find_corpus(corpus))
@@ -37,7 +37,7 @@ def export_inputs(
         read(record) for read in (store.image, store.seed_image)[: 1 + seeds] for record in store
     )
     if not len(store):
-        raise CompdError(f"expected entries to export, got an empty corpus: {store.directory}")
+        raise SettingError(f"expected entries to export, got an empty corpus: {store.directory}")
     count = write(images, out)
     print_facts(
         "",

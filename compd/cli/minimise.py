@@ -73,7 +73,7 @@ def minimise(
     from compd.corpus import Corpus, Minimisation, MinimiseSettings, rows_used, select_subset, stats
     from compd.corpus import minimise as run
     from compd.corpus.subset import KEEP
-    from compd.errors import CompdError, unknown
+    from compd.errors import SettingError, unknown
 
     prepare(threads)
     check_outputs(json=json)
@@ -82,7 +82,7 @@ def minimise(
     if keep not in (None, *KEEP):
         raise unknown("keep", str(keep), KEEP)
     if keep is not None and subset is None:
-        raise CompdError(f"expected --keep with --subset DIR, got keep={keep!r} alone")
+        raise SettingError(f"expected --keep with --subset DIR, got keep={keep!r} alone")
     keep = keep or KEEP[0]
     store = Corpus(find_corpus(directory))
     if out is None and subset is None:
@@ -168,22 +168,22 @@ def _told_subset(chosen: Subset, keep: str) -> list[tuple[str, str]]:
 def _subset_corpus(where: Path, store: Corpus, target: Corpus | None) -> Corpus:
     """The corpus for a subset, before the work starts."""
     from compd.corpus import Corpus
-    from compd.errors import CompdError
+    from compd.errors import SettingError
 
     taken = {corpus.directory.resolve() for corpus in (store, target) if corpus is not None}
     if where.resolve() in taken:
-        raise CompdError(f"expected a folder of its own for the subset, got subset={str(where)!r}")
+        raise SettingError("a folder of its own for the subset", subset=str(where))
     return Corpus(where, create=True)
 
 
 def _fill(fewer: Corpus, whole: Corpus, chosen: Subset) -> None:
     """Store the chosen entries; a subset that was written before has to be the same one."""
-    from compd.errors import CompdError
+    from compd.errors import SettingError
 
     wanted = {record.sha256 for record in chosen.chosen}
     others = sum(record.sha256 not in wanted for record in fewer)
     if others:
-        raise CompdError(
+        raise SettingError(
             f"expected a new folder for the subset, got subset={str(fewer.directory)!r} with "
             f"{others} entries that are not in it; name another one"
         )

@@ -105,22 +105,22 @@ def _own_pair(
         other: whether it need not be the same: another deployed model will take its place, or it
             is judged for what it has become.
     """
-    from compd.errors import CompdError
+    from compd.errors import SettingError
 
     if not len(store):
-        raise CompdError(
+        raise SettingError(
             f"expected entries to judge, got an empty corpus: {str(store.directory)!r}"
         )
     first = next(iter(store))
     made = first.pair.get("compress")
     if isinstance(made, Mapping) and made.get("kind") == "given":
-        raise CompdError(
+        raise SettingError(
             f"expected the files that {str(store.directory)!r} was made with, got none; name them "
             f"with --original {made.get('original')} --deployed {made.get('deployed')} --data "
             f"{first.seed_data}, and the options that say how they are read"
         )
     if request.data is None and first.seed_data != "digits":
-        raise CompdError(
+        raise SettingError(
             f"expected to be told of the pair of {str(store.directory)!r}, which was made from "
             f"data={first.seed_data!r}; name it with --pair DIR, or with --data and the --model, "
             "--weights and options that it was made with"
@@ -128,7 +128,7 @@ def _own_pair(
     made_with = {str(record.fingerprint.get("deployed_sha256")) for record in store}
     recipes = {json.dumps(record.pair, sort_keys=True) for record in store}
     if len(recipes if other else made_with) != 1:
-        raise CompdError(
+        raise SettingError(
             f"expected --pair DIR or --model, since {str(store.directory)!r} holds entries of "
             f"{len(recipes if other else made_with)} pairs"
         )
@@ -136,7 +136,7 @@ def _own_pair(
         first.pair, replace(request, data=request.data or first.seed_data), report
     )
     if pair.hashes["deployed"] not in made_with and not other:
-        raise CompdError(
+        raise SettingError(
             f"expected the pair that {str(store.directory)!r} was made with, got another (built "
             "from its settings, with other weights); name it with --pair DIR, or --model, "
             "--weights and the options that it was made with"
@@ -150,7 +150,7 @@ def _built_like(
     """Build the pair that a corpus names, on the data and the engine of a request."""
     from compd.compress import config_from_json
     from compd.compress.int8 import ENGINES
-    from compd.errors import CompdError
+    from compd.errors import SettingError
     from compd.pair.build import build_pair
     from compd.pair.spec import ModelSpec
 
@@ -159,12 +159,12 @@ def _built_like(
         config = config_from_json(made_of["compress"])
         engine = str(made_of["engine"])
     except (KeyError, TypeError, ValueError, OverflowError) as error:
-        raise CompdError(
+        raise SettingError(
             f"expected the corpus to say how its pair was made, got {error!r}; name the pair "
             "with --pair DIR or --model"
         ) from error
     if spec.is_code and not request.trust:
-        raise CompdError(
+        raise SettingError(
             f"expected --trust, since the corpus was made with model={spec.model!r}, which is "
             "code that would be run; pass it if you know what that is, or name the pair with "
             "--pair DIR or --model"

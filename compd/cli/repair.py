@@ -12,7 +12,7 @@ from compd.cli.interrupt import first_interrupt_sets
 from compd.cli.options import common as o
 from compd.cli.options.pair import FILE_OPTIONS, PairRequest
 from compd.cli.options.takes import takes_pair
-from compd.errors import CompdError
+from compd.errors import SettingError
 from compd.system import prepare
 
 __all__ = ["repair"]
@@ -91,9 +91,10 @@ def repair(
     if out is not None:
         check_pair_target(out)
         if request.pair is not None and out.resolve() == request.pair.resolve():
-            raise CompdError(
-                f"expected another directory than the pair's own, got out={str(out)!r}; the pair "
-                "stays as it is"
+            raise SettingError(
+                "another directory than the pair's own",
+                advice="the pair stays as it is",
+                out=str(out),
             )
     given: dict[str, Any] = {
         "method": library.method(method, steps=steps, lr=lr),

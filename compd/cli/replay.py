@@ -36,7 +36,7 @@ def replay(
     from compd.cli.files import check_outputs, write_json
     from compd.cli.render.tables import print_facts
     from compd.corpus import fingerprint_changes
-    from compd.errors import CompdError
+    from compd.errors import SettingError
     from compd.images import pixel_hash, png_round_trip
     from compd.search import Answer, Judge
     from compd.search.judge import answers_of
@@ -55,7 +55,7 @@ def replay(
         elif request.names_pair:
             pair, _ = request.open(report)
         else:
-            raise CompdError(
+            raise SettingError(
                 f"expected --pair DIR or --model, since {str(file)!r} is in no corpus that names "
                 "its pair"
             )
@@ -116,14 +116,14 @@ def _corpus_of(file: Path) -> Corpus | None:
 
 
 def _read(file: Path, channels: int) -> Tensor:
-    from compd.errors import CompdError
+    from compd.errors import SettingError
     from compd.files.reading import read_whole
     from compd.images import read_image
 
     try:
         return read_image(read_whole(file, _LARGEST), str(file), channels=channels)
     except OSError as error:
-        raise CompdError(f"expected to read {str(file)!r}, got: {error.strerror}") from error
+        raise SettingError(f"expected to read {str(file)!r}, got: {error.strerror}") from error
 
 
 def _top(answer: Answer) -> str:

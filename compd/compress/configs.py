@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, ClassVar
 
-from compd.errors import CompdError, unknown
+from compd.errors import SettingError, unknown
 
 __all__ = [
     "COMPRESSIONS",
@@ -65,7 +65,7 @@ class Prune:
 
     def __post_init__(self) -> None:
         if not 0 < self.amount < 1:
-            raise CompdError(f"expected 0 < amount < 1, got amount={self.amount}")
+            raise SettingError("0 < amount < 1", amount=self.amount)
         _check_fine_tuning(self.epochs, self.lr, self.batch)
 
 
@@ -86,19 +86,18 @@ class Given:
 
 def _check_bits(weights: int, activations: int, *, fewest: int) -> None:
     if not fewest <= weights <= 8:
-        raise CompdError(f"expected weight_bits in {fewest}..8, got weight_bits={weights}")
+        raise SettingError(f"weight_bits in {fewest}..8", weight_bits=weights)
     if activations not in (7, 8):
-        raise CompdError(
-            f"expected activation_bits to be 7 or 8, got activation_bits={activations}"
-        )
+        raise SettingError("activation_bits to be 7 or 8", activation_bits=activations)
 
 
 def _check_fine_tuning(epochs: int, lr: float, batch: int) -> None:
     if not 1 <= epochs <= 10_000 or not 0 < lr < 100 or not 2 <= batch <= 1 << 16:
-        raise CompdError(
-            f"expected 1 to 10,000 epochs, 0 < lr < 100 and a batch of 2 to {1 << 16} of "
-            f"fine-tuning, got "
-            f"epochs={epochs}, lr={lr}, batch={batch}"
+        raise SettingError(
+            f"1 to 10,000 epochs, 0 < lr < 100 and a batch of 2 to {1 << 16} of fine-tuning",
+            epochs=epochs,
+            lr=lr,
+            batch=batch,
         )
 
 
@@ -134,7 +133,7 @@ def config_from_json(data: Mapping[str, Any]) -> Compression:
         isinstance(values[key], bool) or not isinstance(values[key], (wanted[key], int))
         for key in wanted
     ):
-        raise CompdError(
+        raise SettingError(
             f"expected {kind} settings {', '.join(wanted)}, got "
             f"{', '.join(f'{key}={value!r}' for key, value in values.items())}"
         )

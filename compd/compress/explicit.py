@@ -14,7 +14,8 @@ from torch import Tensor, fx, nn
 from torch.ao.quantization.fake_quantize import FakeQuantize
 from torch.ao.quantization.fx import _decomposed as _decomposed  # registers the operators
 
-from compd.errors import CompdError
+from compd.errors import ModelError
+from compd.wording import setting
 
 __all__ = ["Integers", "Rounding", "explicit", "is_quantised"]
 
@@ -110,9 +111,9 @@ def explicit(shadow: nn.Module, *, signed: bool = False) -> fx.GraphModule:
         CompdError: if the module is not fake-quantised.
     """
     if not isinstance(shadow, fx.GraphModule) or not is_quantised(shadow):
-        raise CompdError(
+        raise ModelError(
             f"expected a fake-quantised shadow, got {type(shadow).__name__}; make one with "
-            "--compress qat or ptq"
+            f"{setting('compress', 'qat')} or ptq"
         )
     graph: fx.GraphModule = copy.deepcopy(shadow)
     graph.to("cpu", memory_format=torch.contiguous_format).eval()  # type: ignore[call-overload]

@@ -40,7 +40,7 @@ from compd.compress.graph import (
 from compd.compress.neighbours import NeighbourObserver
 from compd.compress.pixels import exact_input_, take_images_
 from compd.compress.quantiser import Quantiser, recipe, set_grid_
-from compd.errors import CompdError, unknown
+from compd.errors import ModelError, brief, unknown
 from compd.models.factory import trace
 from compd.models.inputs import to_input
 
@@ -71,7 +71,7 @@ def quantized_engine(engine: str) -> Iterator[None]:
         raise unknown("engine", engine, ENGINES)
     if engine not in torch.backends.quantized.supported_engines:
         have = ", ".join(e for e in torch.backends.quantized.supported_engines if e in ENGINES)
-        raise CompdError(
+        raise ModelError(
             f"expected an engine that this PyTorch has ({have}), got engine={engine!r}"
         )
     with _ENGINE_LOCK:
@@ -195,7 +195,7 @@ def convert(shadow: nn.Module, engine: str) -> fx.GraphModule:
         A CPU module: float pixels in 0..1 to float logits, int8 in between.
     """
     if not isinstance(shadow, fx.GraphModule):
-        raise CompdError(
+        raise ModelError(
             f"expected a fake-quantised shadow, got {type(shadow).__name__}; make one with "
             "compd.compress"
         )
@@ -211,9 +211,9 @@ def _quantisable(name: str, engine: str = "") -> Iterator[None]:
         yield
     except Exception as error:
         where = f" on engine={engine!r}" if engine else ""
-        raise CompdError(
+        raise ModelError(
             f"expected a model that torch.ao.quantization can quantise{where}, got {name!r} with "
-            f"{type(error).__name__}: {' '.join(str(error).split())[:160]}; try another engine, "
+            f"{type(error).__name__}: {brief(error)}; try another engine, "
             "or replace that layer"
         ) from error
 

@@ -17,7 +17,7 @@ from torch.nn.utils import prune
 from compd.compress.configs import COMPRESSIONS, Compression, Prune, Ptq, Qat
 from compd.compress.int8 import calibrate_, freeze_ranges_, new_shadow, simulate_
 from compd.data import Splits
-from compd.errors import CompdError, unknown
+from compd.errors import ModelError, unknown
 from compd.models.inputs import to_input
 from compd.progress import Progress, Report, silent
 from compd.training import TrainConfig, fit_
@@ -128,7 +128,7 @@ def _(
     shadow = shadow.to(device=device, memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     convolutions = [m for m in shadow.modules() if isinstance(m, nn.Conv2d)]
     if not convolutions:
-        raise CompdError("expected convolutions to prune, got a model without nn.Conv2d")
+        raise ModelError("expected convolutions to prune, got a model without nn.Conv2d")
     for convolution in convolutions:
         prune.l1_unstructured(convolution, "weight", amount=config.amount)  # type: ignore[no-untyped-call]
     fit_(

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from compd.corpus.records import Record
 from compd.corpus.store import Corpus
-from compd.errors import CompdError
+from compd.errors import InputError
 from compd.pair import Pair
 
 __all__ = ["Entry", "read_entry"]
@@ -34,7 +34,7 @@ def read_entry(corpus: Corpus, record: Record, pair: Pair) -> Entry:
     pair.check_input(seed[None], f"seeds in {corpus.directory}")
     label = max(record.seed_label, record.deployed.label)
     if label >= len(pair.classes):
-        raise CompdError(
+        raise InputError(
             f"expected labels of the pair's {len(pair.classes)} classes, got label={label} for "
             f"{record.sha256[:12]}; it was made with another pair"
         )

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from compd.errors import CompdError
+from compd.errors import InputError
 from compd.files.storage import disk_errors, write_atomic
 from compd.images import encode_png, pixel_hash
 
@@ -34,7 +34,7 @@ def export_inputs(images: Iterable[Tensor], out: Path) -> int:
         CompdError: if the folder holds other files, or cannot be written.
     """
     if out.is_file() or (out.is_dir() and any(out.iterdir()) and not (out / LIST).is_file()):
-        raise CompdError(f"expected a new folder for the images, got out={str(out)!r}")
+        raise InputError(f"expected a new folder for the images, got out={str(out)!r}")
     lines = {}
     with disk_errors(out):
         (out / "images").mkdir(parents=True, exist_ok=True)

@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from compd.errors import CompdError
+from compd.errors import CompdError, InputError
 
 __all__ = ["LONGEST_LINE", "MOST_BYTES", "MOST_LINES", "lines_of"]
 
@@ -35,7 +35,7 @@ def lines_of(file: io.FileIO, path: Path, *, start: int, before: int) -> Iterato
     """
     size = os.fstat(file.fileno()).st_size
     if size > MOST_BYTES:
-        raise CompdError(
+        raise InputError(
             f"expected a corpus of at most {MOST_BYTES} bytes of metadata, got {size}: {path}; "
             "split it into several"
         )
@@ -55,7 +55,7 @@ def lines_of(file: io.FileIO, path: Path, *, start: int, before: int) -> Iterato
 
 
 def _too_long(path: Path, number: int) -> CompdError:
-    return CompdError(
+    return InputError(
         f"expected lines of at most {LONGEST_LINE} bytes, got a longer one: {path} line {number}; "
         "remove that line"
     )
@@ -71,7 +71,7 @@ def _check_number(file: io.FileIO, path: Path, start: int, before: int) -> None:
             raise _too_long(path, count + 1)
         count += found
         if count > MOST_LINES:
-            raise CompdError(
+            raise InputError(
                 f"expected a corpus of at most {MOST_LINES} lines, got more: {path}; split it "
                 f"behind line {MOST_LINES}"
             )

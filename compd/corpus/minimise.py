@@ -18,7 +18,7 @@ from compd.corpus.records import Record
 from compd.corpus.shrink import shrink
 from compd.corpus.store import Corpus
 from compd.corpus.trials import Pixels
-from compd.errors import CompdError
+from compd.errors import CompdError, SettingError
 from compd.pair import Pair
 from compd.progress import Progress, Report, silent
 from compd.rng import draws_at, seed_key
@@ -43,11 +43,11 @@ class MinimiseSettings:
 
     def __post_init__(self) -> None:
         if not 1 <= self.trials < 2**31:
-            raise CompdError(f"expected at least one trial an entry, got trials={self.trials}")
+            raise SettingError("at least one trial an entry", trials=self.trials)
         if self.eps is not None and not 1 <= self.eps <= 255:
-            raise CompdError(f"expected eps in 1..255 (levels of 255), got eps={self.eps}")
+            raise SettingError("eps in 1..255 (levels of 255)", eps=self.eps)
         if not 0 <= self.random_seed < 2**63:
-            raise CompdError(f"expected 0 <= random_seed < 2**63, got {self.random_seed}")
+            raise SettingError(f"expected 0 <= random_seed < 2**63, got {self.random_seed}")
 
     def bound(self, record: Record) -> int:
         """How many levels from the seed a value of this entry may lie: never less than it does.
@@ -104,7 +104,7 @@ def minimise(
     """
     effort = effort or MinimiseSettings()
     if batch < 1:
-        raise CompdError(f"expected at least one image a batch, got batch={batch}")
+        raise SettingError("at least one image a batch", batch=batch)
     settings = asdict(effort)
     _check_target(source, target, pair, settings)
     done = {record.minimised.source for record in target if record.minimised is not None}
@@ -187,24 +187,25 @@ def _check_target(
     """Raise unless a corpus holds nothing but what the same minimisation put there."""
     where = str(target.directory)
     if source.directory.resolve() == target.directory.resolve():
-        raise CompdError(
-            f"expected another folder than the corpus's own, got out={where!r}; entries stay until "
-            "you delete them"
+        raise SettingError(
+            "another folder than the corpus's own",
+            advice="entries stay until you delete them",
+            out=where,
         )
     for record in target:
         if record.minimised is None or record.minimised.source not in source:
-            raise CompdError(
+            raise SettingError(
                 f"expected a new folder, or one that this corpus was minimised into, got "
                 f"out={where!r} with other entries; name another one"
             )
         if record.fingerprint.get("deployed_sha256") != pair.hashes["deployed"]:
-            raise CompdError(
+            raise SettingError(
                 f"expected the pair that out={where!r} was begun with, got another; name another "
                 "folder"
             )
         if dict(record.minimised.settings) != settings:
             before = ", ".join(f"{k}={v}" for k, v in record.minimised.settings.items())
-            raise CompdError(
+            raise SettingError(
                 f"expected the settings that out={where!r} was begun with ({before}), got others; "
                 "name another folder"
             )

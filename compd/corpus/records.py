@@ -20,7 +20,7 @@ from compd.corpus.fields import (
     whole,
 )
 from compd.corpus.shared import Shared
-from compd.errors import CompdError
+from compd.errors import InputError, brief
 from compd.search.findings import Answer, Finding, Stability
 from compd.search.judge import Verdict
 
@@ -200,8 +200,8 @@ class Record:
             shared.record(classes, minimised=record.minimised is not None)
             return record
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-            what = f"{type(error).__name__}: {' '.join(str(error).split())[:80]}"
-            raise CompdError(f"expected a corpus record, got something else ({what})") from error
+            what = f"{type(error).__name__}: {brief(error, 80)}"
+            raise InputError(f"expected a corpus record, got something else ({what})") from error
 
 
 def _answer_json(answer: Answer) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from compd.clock import Clock
 from compd.corpus.entries import Entry, read_entry
 from compd.corpus.records import Record
 from compd.corpus.store import Corpus
-from compd.errors import CompdError
+from compd.errors import CompdError, SettingError
 from compd.pair import Pair
 from compd.progress import Progress, Report, silent
 from compd.search.findings import Answer
@@ -65,7 +65,7 @@ def verify(
         CompdError: if ``batch`` is below 1.
     """
     if batch < 1:
-        raise CompdError(f"expected at least one image a batch, got batch={batch}")
+        raise SettingError("at least one image a batch", batch=batch)
     judge = Judge(pair, clock)
     wanted = list(corpus) if records is None else records
     results: list[Replayed] = []

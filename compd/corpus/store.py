@@ -22,10 +22,11 @@ from torch import Tensor
 from compd.corpus.lines import LONGEST_LINE, lines_of
 from compd.corpus.records import Record, image_file, seed_file
 from compd.corpus.shared import Shared
-from compd.errors import CompdError, CompdWarning
+from compd.errors import CompdError, CompdWarning, InputError
 from compd.files.reading import inside, open_file, read_whole
 from compd.files.storage import disk_errors, write_all, write_atomic
 from compd.images import decode_png, encode_png, pixel_hash
+from compd.wording import command
 
 try:
     import fcntl
@@ -66,7 +67,7 @@ class Corpus:
                 self.directory.mkdir(parents=True, exist_ok=True)
                 others = (path for path in self.directory.iterdir() if path.name[0] != ".")
                 if not self._metadata.exists() and any(others):
-                    raise CompdError(
+                    raise InputError(
                         f"expected a new folder or a corpus, got corpus={str(directory)!r}, which "
                         "holds other files; name another one"
                     )
@@ -75,9 +76,9 @@ class Corpus:
                     # What two branches append or accept is all true: git is to take both.
                     write_atomic(self.directory / ".gitattributes", _GIT, sync=False)
         elif not self._metadata.is_file():
-            raise CompdError(
+            raise InputError(
                 f"expected a corpus (a folder with {_METADATA}), got corpus={str(directory)!r}; "
-                "fill one with: compd fuzz --corpus DIR"
+                f"fill one with: {command('fuzz', corpus='DIR')}"
             )
         self._records: dict[str, Record] = {}
         self._numbers: dict[str, int] = {}  # of their lines, from 1
@@ -106,7 +107,7 @@ class Corpus:
         """
         hits = [record for key, record in self._records.items() if key.startswith(prefix)]
         if len(hits) != 1:
-            raise CompdError(
+            raise InputError(
                 f"expected the start of one entry's hash, got {prefix!r}, which fits {len(hits)} "
                 f"of {len(self)} entries; see: compd corpus list"
             )
@@ -162,7 +163,7 @@ class Corpus:
             if name not in self._pictures:
                 path, data = inside(self.directory, name), encode_png(image)
                 if image[0].numel() > MOST_PIXELS or len(data) > _MOST_BYTES:
-                    raise CompdError(
+                    raise InputError(
                         f"expected pictures of at most {MOST_PIXELS} pixels in a corpus, got "
                         f"{tuple(image.shape)}"
                     )
@@ -176,7 +177,7 @@ class Corpus:
     def _append(self, file: Any, records: Sequence[Record]) -> None:
         lines = [record.to_line().encode() + b"\n" for record in records]
         if max(map(len, lines)) > LONGEST_LINE:
-            raise CompdError(
+            raise InputError(
                 f"expected lines of at most {LONGEST_LINE} bytes, got one of "
                 f"{max(map(len, lines))}: {self._metadata}; are the names of the classes too long?"
             )
@@ -205,13 +206,13 @@ class Corpus:
                 try:
                     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 except BlockingIOError as error:
-                    raise CompdError(
+                    raise InputError(
                         f"expected to be the only writer of corpus={str(self.directory)!r}, got "
                         "another process writing to it; wait for it, or name another folder"
                     ) from error
             size = os.fstat(file.fileno()).st_size
             if size < self._end:
-                raise CompdError(
+                raise InputError(
                     f"expected {self._metadata} to grow only, got {size} bytes where there were "
                     f"{self._end}; something else changed it, so open the corpus again"
                 )
@@ -241,13 +242,13 @@ class Corpus:
         try:
             record = Record.from_line(line.decode(), self._shared)
         except (CompdError, UnicodeDecodeError) as error:
-            raise CompdError(
+            raise InputError(
                 f"{error}: {self._metadata} line {number}; remove that line"
             ) from error
         self._records.setdefault(record.sha256, record)
         self._numbers.setdefault(record.sha256, number)
         if self._shared.size > _MOST_MEMORY:
-            raise CompdError(
+            raise InputError(
                 f"expected a corpus that fits into {_MOST_MEMORY >> 20} MiB of memory, got a "
                 f"larger one: {self._metadata} line {number}; split it before that line"
             )
@@ -257,14 +258,14 @@ class Corpus:
         try:
             image = decode_png(read_whole(path, _MOST_BYTES), most_pixels=MOST_PIXELS)
         except FileNotFoundError as error:
-            raise CompdError(f"expected {name} in {str(self.directory)!r}, got no file") from error
+            raise InputError(f"expected {name} in {str(self.directory)!r}, got no file") from error
         except OSError as error:
-            raise CompdError(f"expected to read {path}, got: {error.strerror}") from error
+            raise InputError(f"expected to read {path}, got: {error.strerror}") from error
         except CompdError as error:
             where = "" if str(path) in str(error) else f": {path}"
-            raise CompdError(f"{error}{where}") from error
+            raise InputError(f"{error}{where}") from error
         if pixel_hash(image) != sha256:
-            raise CompdError(
+            raise InputError(
                 f"expected pixels with the hash in the name, got others: {path}; it was changed"
             )
         return image

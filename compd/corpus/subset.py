@@ -18,7 +18,7 @@ from torch import Tensor
 from compd.corpus.entries import Entry, read_entry
 from compd.corpus.records import Record
 from compd.corpus.store import Corpus
-from compd.errors import CompdError, unknown
+from compd.errors import CompdError, SettingError, unknown
 from compd.models.inputs import steady, to_input
 from compd.pair import Pair
 from compd.progress import Progress, Report, silent
@@ -72,7 +72,7 @@ def select_subset(
     if keep not in KEEP:
         raise unknown("keep", keep, KEEP)
     if batch < 1:
-        raise CompdError(f"expected at least one image a batch, got batch={batch}")
+        raise SettingError("at least one image a batch", batch=batch)
     layers_of = _Layers(pair)
     records = [record for record in corpus if record.verdict is Verdict.EFFECTIVE]
     left_out: dict[str, str] = {}

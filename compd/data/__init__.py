@@ -11,7 +11,7 @@ from compd.data.folder import image_folder, looks_like_folder
 from compd.data.hub import from_hub
 from compd.data.naming import named_for
 from compd.data.parquet import parquet_files, read_parquet
-from compd.errors import CompdError
+from compd.errors import InputError
 
 __all__ = [
     "UNKNOWN",
@@ -41,9 +41,9 @@ def load_data(
         CompdError: if nothing can be read there.
     """
     if channels not in (1, 3):
-        raise CompdError(f"expected channels to be 1 or 3, got channels={channels}")
+        raise InputError(f"expected channels to be 1 or 3, got channels={channels}")
     if size is not None and not 8 <= size <= 1024:
-        raise CompdError(f"expected size in 8..1024, got size={size}")
+        raise InputError(f"expected size in 8..1024, got size={size}")
     if spec == "digits":
         return digits(channels=channels, size=size)
     path = Path(spec)
@@ -54,12 +54,12 @@ def load_data(
         parent = path if path.is_dir() else files[0].parent
         return read_parquet(files, parent.resolve().name, channels=channels, size=size)
     if path.exists() or spec.startswith((".", "/", "~")) or any(mark in spec for mark in "*?["):
-        raise CompdError(
+        raise InputError(
             f"expected 'digits', an image folder, parquet files or a Hugging Face dataset name, "
             f"got data={spec!r} (no such folder, and no parquet file matches)"
         )
     if find_spec("datasets") is None:
-        raise CompdError(
+        raise InputError(
             f"expected 'digits', a folder of images or parquet files, got data={spec!r} (there is "
             "no such folder; a Hugging Face name needs: pip install 'compd[hf]')"
         )

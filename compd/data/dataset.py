@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from compd.errors import CompdError
+from compd.errors import InputError
 
 __all__ = ["UNKNOWN", "Dataset", "Part", "Split", "Splits", "part_of"]
 
@@ -41,12 +41,12 @@ def part_of(images: Tensor, labels: Tensor, classes: int, where: str) -> Part:
     """
     present = torch.unique(labels)
     if len(present) < 2:
-        raise CompdError(
+        raise InputError(
             f"expected images of at least two classes, got {len(present)} in {where}; "
             "a model that knows one class cannot change its answer"
         )
     if int(present[0]) < 0 or int(present[-1]) >= classes:
-        raise CompdError(
+        raise InputError(
             f"expected labels in 0..{classes - 1}, got {int(present[0])}..{int(present[-1])} "
             f"in {where}"
         )
@@ -194,7 +194,7 @@ class Splits:
 
     def _split(self, name: str) -> Split:
         if not self._trains and name not in self._cuts:
-            raise CompdError(f"expected a data set that something is trained on, for its {name}")
+            raise InputError(f"expected a data set that something is trained on, for its {name}")
         if self._trains and name in ("seeds", "heldout") and self.dataset.test is not None:
             part, source = self.dataset.test, "test"
             half = len(part.labels) // 2
@@ -202,7 +202,7 @@ class Splits:
         else:
             part, source, start, stop = self._cuts[name]
         if start >= stop:
-            raise CompdError(
+            raise InputError(
                 f"expected enough images for five splits, got {len(part.labels)} in "
                 f"{self.dataset.name!r}, which leaves none for {name}; add images"
             )

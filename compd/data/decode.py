@@ -10,9 +10,10 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from compd.errors import CompdError
+from compd.errors import InputError
 from compd.images import read_image
 from compd.system.machine import cpu_count
+from compd.wording import setting
 
 __all__ = ["decode_all"]
 
@@ -38,32 +39,32 @@ def decode_all(
         return image if size is None else _resize(image, size)
 
     if not files:
-        raise CompdError("expected at least one image, got none")
+        raise InputError("expected at least one image, got none")
     first = decode(0)
     try:
         images = torch.empty(len(files), *first.shape, dtype=torch.uint8)
     except RuntimeError as error:  # of torch's allocator
-        raise CompdError(
+        raise InputError(
             f"expected images that fit into memory, got {len(files)} of "
-            f"{_size(first)} ({names[0]} and more); pass --size to scale them"
+            f"{_size(first)} ({names[0]} and more); pass {setting('size')} to scale them"
         ) from error
 
     def fill(start: int) -> None:
         for i in range(start, min(start + chunk, len(files))):
             image = decode(i)
             if image.shape != first.shape:
-                raise CompdError(
+                raise InputError(
                     f"expected images of one size, got {_size(first)} ({names[0]}) and "
-                    f"{_size(image)} ({names[i]}); resize them, or pass --size"
+                    f"{_size(image)} ({names[i]}); resize them, or pass {setting('size')}"
                 )
             images[i] = image
 
     with ThreadPoolExecutor(cpu_count()) as pool:
         list(pool.map(fill, range(0, len(files), chunk)))
     if images.shape[2] != images.shape[3]:
-        raise CompdError(
+        raise InputError(
             f"expected square images, got {images.shape[3]}x{images.shape[2]} ({names[0]}); "
-            "pass --size to scale them"
+            f"pass {setting('size')} to scale them"
         )
     return images
 

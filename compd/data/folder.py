@@ -11,7 +11,7 @@ import torch
 
 from compd.data.dataset import UNKNOWN, Dataset, Part, part_of
 from compd.data.decode import decode_all
-from compd.errors import CompdError
+from compd.errors import InputError
 
 __all__ = ["image_folder", "looks_like_folder"]
 
@@ -58,17 +58,17 @@ def image_folder(
     for name, found in files.items():
         if not found:
             if unlabelled:
-                raise CompdError(
+                raise InputError(
                     f"expected a folder with images, got none in data={str(roots[name])!r} (no "
                     f"{', '.join(sorted(_SUFFIXES)[:4])} …)"
                 )
-            raise CompdError(
+            raise InputError(
                 f"expected an image folder with at least one image in class subfolders, got "
                 f"data={str(roots[name])!r} (no {', '.join(sorted(_SUFFIXES)[:4])} … in any "
                 "subfolder); put images under CLASS/NAME.png"
             )
     if len(classes) < 2 and not unlabelled:
-        raise CompdError(
+        raise InputError(
             f"expected at least two class subfolders, got {len(classes)} in {str(path)!r} "
             f"({', '.join(classes)})"
         )

@@ -11,7 +11,7 @@ import torch
 from compd.data.dataset import Dataset, Part, part_of
 from compd.data.decode import decode_all
 from compd.data.parquet import IMAGE_COLUMNS
-from compd.errors import CompdError, require_extra
+from compd.errors import InputError, brief, require_extra
 
 __all__ = ["from_hub"]
 
@@ -26,9 +26,9 @@ def from_hub(name: str, *, channels: int = 3, size: int | None = None) -> Datase
     try:
         loaded = datasets.load_dataset(name)
     except Exception as error:  # the package raises many kinds, network ones among them
-        raise CompdError(
+        raise InputError(
             f"expected a file, a folder or a Hugging Face dataset, got data={name!r} "
-            f"({type(error).__name__}: {' '.join(str(error).split())[:120]})"
+            f"({type(error).__name__}: {brief(error, 120)})"
         ) from error
     test = next((key for key in ("test", "validation") if key in loaded), None)
     groups = {"train": loaded["train" if "train" in loaded else next(iter(loaded))]}
@@ -37,7 +37,7 @@ def from_hub(name: str, *, channels: int = 3, size: int | None = None) -> Datase
     features = groups["train"].features
     image = next((column for column in IMAGE_COLUMNS if column in features), None)
     if image is None or "label" not in features:
-        raise CompdError(
+        raise InputError(
             f"expected the columns 'img' or 'image' and 'label', got "
             f"{', '.join(map(repr, features))} in data={name!r}"
         )
@@ -71,7 +71,7 @@ def from_hub(name: str, *, channels: int = 3, size: int | None = None) -> Datase
 def _labels(table: Any, name: str) -> list[int]:
     labels = list(table["label"])
     if not labels or not all(isinstance(value, int) for value in labels):
-        raise CompdError(f"expected integer labels in data={name!r}, got {labels[:1]!r}")
+        raise InputError(f"expected integer labels in data={name!r}, got {labels[:1]!r}")
     return labels
 
 
@@ -89,5 +89,5 @@ def _bytes(value: Any, where: str) -> bytes:
         if data is None and path is not None and Path(path).is_file():
             data = Path(path).read_bytes()
     if not isinstance(data, bytes):
-        raise CompdError(f"expected encoded image bytes, got {type(data).__name__} in {where}")
+        raise InputError(f"expected encoded image bytes, got {type(data).__name__} in {where}")
     return data

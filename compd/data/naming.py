@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from compd.data.dataset import UNKNOWN, Dataset, Part
-from compd.errors import CompdError
+from compd.errors import InputError
 from compd.files.storage import config_hash
 
 __all__ = ["named_for"]
@@ -45,7 +45,7 @@ def named_for(
         return _relabelled(dataset, names, None)
     strangers = [name for name in dataset.classes if name not in names]
     if strangers:
-        raise CompdError(
+        raise InputError(
             f"expected classes that labels={str(labels)!r} names, got {strangers[0]!r} and "
             f"{len(strangers) - 1} more in {dataset.name!r}; rename the subfolders, or put the "
             "images in one folder without subfolders"
@@ -65,13 +65,13 @@ def _read_names(path: Path, classes: int) -> tuple[str, ...]:
         with path.open(encoding="utf-8") as file:
             lines = file.read(_LONGEST).splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise CompdError(
+        raise InputError(
             f"expected a text file with one class a line, got labels={str(path)!r} "
             f"({type(error).__name__})"
         ) from error
     names = tuple(line.strip() for line in lines if line.strip())
     if len(names) != classes or len(set(names)) != classes:
-        raise CompdError(
+        raise InputError(
             f"expected {classes} different names, one a line, as the model has classes, got "
             f"{len(set(names))} in labels={str(path)!r}"
         )

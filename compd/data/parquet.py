@@ -16,7 +16,7 @@ import torch
 
 from compd.data.dataset import Dataset, Part, part_of
 from compd.data.decode import decode_all
-from compd.errors import CompdError, require_extra
+from compd.errors import InputError, brief, require_extra
 
 __all__ = ["IMAGE_COLUMNS", "parquet_files", "read_parquet"]
 
@@ -90,15 +90,15 @@ def _open(file: Path) -> Iterator[Any]:
         with pq.ParquetFile(file) as table:
             yield table
     except (arrow.ArrowException, OSError) as error:
-        raise CompdError(
-            f"expected a parquet file, got {str(file)!r} ({' '.join(str(error).split())[:100]})"
+        raise InputError(
+            f"expected a parquet file, got {str(file)!r} ({brief(error, 100)})"
         ) from error
 
 
 def _columns(file: Path, names: Sequence[str]) -> tuple[str, str]:
     image = next((column for column in IMAGE_COLUMNS if column in names), None)
     if image is None or "label" not in names:
-        raise CompdError(
+        raise InputError(
             f"expected the columns {' or '.join(map(repr, IMAGE_COLUMNS))} and 'label', got "
             f"{', '.join(map(repr, names))} in {str(file)!r}; rename the columns"
         )
@@ -115,13 +115,13 @@ def _describe(file: Path, channels: int, size: int | None) -> tuple[tuple[str, .
         except (KeyError, TypeError, ValueError):
             labels = table.read(columns=[label]).column(label).to_pylist()
             if not labels or not all(isinstance(value, int) for value in labels):
-                raise CompdError(
+                raise InputError(
                     f"expected integer labels in {str(file)!r}, got {labels[:1]!r}"
                 ) from None
             names = [str(index) for index in range(max(labels) + 1)]
         first = next(table.iter_batches(batch_size=1, columns=[image]), None)
     if first is None or not first.num_rows:
-        raise CompdError(f"expected at least one row, got an empty table: {str(file)!r}")
+        raise InputError(f"expected at least one row, got an empty table: {str(file)!r}")
     probe = decode_all(
         [_image_bytes(first.column(0)[0].as_py(), file, 0)],
         [f"{file} row 0"],
@@ -134,7 +134,7 @@ def _describe(file: Path, channels: int, size: int | None) -> tuple[tuple[str, .
 def _image_bytes(value: Any, file: Path, row: int) -> bytes:
     data = value.get("bytes") if isinstance(value, dict) else value
     if not isinstance(data, bytes):
-        raise CompdError(
+        raise InputError(
             f"expected encoded image bytes, got {type(data).__name__} in {str(file)!r} row {row}; "
             "save the images inside the parquet file"
         )
@@ -154,6 +154,6 @@ def _load(files: Sequence[Path], classes: int, channels: int, size: int | None) 
             names.append(f"{file} row {row}")
         labels += content.column(label).to_pylist()
     if not all(isinstance(value, int) for value in labels):
-        raise CompdError(f"expected integer labels, got other values in {str(files[0])!r}")
+        raise InputError(f"expected integer labels, got other values in {str(files[0])!r}")
     images = decode_all(blobs, names, channels=channels, size=size)
     return part_of(images, torch.tensor(labels), classes, str(files[0].parent))

@@ -15,8 +15,9 @@ from torch import Tensor, nn
 from compd._version import __version__
 from compd.compress.explicit import is_quantised
 from compd.data import Splits
-from compd.errors import CompdError
+from compd.errors import SettingError, brief
 from compd.pair import Pair
+from compd.wording import setting
 
 __all__ = ["MODELS", "Artifact", "Plain", "Source", "Target", "one_line"]
 
@@ -77,8 +78,8 @@ class Source:
             CompdError: if there are no splits.
         """
         if self.splits is None:
-            raise CompdError(
-                "expected splits to calibrate with, got splits=None; name the data with --data"
+            raise SettingError(
+                "splits to calibrate with", splits=None, advice=f"name the {setting('data')}"
             )
         return self.splits.calibration.images.float() / 255
 
@@ -120,4 +121,4 @@ class Target:
 
 def one_line(error: BaseException) -> str:
     """What an exporter raised, cut to what fits into a line."""
-    return f"{type(error).__name__}: {' '.join(str(error).split())[:160]}"
+    return f"{type(error).__name__}: {brief(error)}"

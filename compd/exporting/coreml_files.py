@@ -19,7 +19,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 from torch.fx.experimental.optimization import fuse
 
-from compd.errors import CompdError, require_extra
+from compd.errors import CompdError, ModelError, require_extra
 from compd.exporting.artifact import Artifact, Plain, Source, one_line
 from compd.models.factory import trace
 from compd.models.tensors import load_tensors_
@@ -106,7 +106,7 @@ def _artifact(source: Source, compress: Any) -> Artifact:
         except CompdError:
             raise
         except Exception as error:
-            raise CompdError(
+            raise ModelError(
                 "expected a model that coremltools can convert, got "
                 f"{source.pair.spec.model.model!r} with {one_line(error)}"
             ) from error
@@ -131,7 +131,7 @@ def _decompressed(model: Any, folded: nn.Module) -> dict[str, Tensor]:
         elif state[key].ndim > 1 and isinstance(
             folded.get_submodule(key.rpartition(".")[0]), nn.Conv2d | nn.Linear
         ):
-            raise CompdError(f"expected the weights {key!r} in the Core ML package, got none")
+            raise ModelError(f"expected the weights {key!r} in the Core ML package, got none")
     return state
 
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from compd.compress.explicit import explicit
-from compd.errors import CompdError, require_extra
+from compd.errors import ModelError, require_extra
 from compd.exporting.artifact import Artifact, Plain, Source, one_line
 from compd.exporting.litert_output import float_output
 from compd.system.quiet import quiet
@@ -117,7 +117,7 @@ def _convert(module: nn.Module, source: Source, **settings: Any) -> bytes:
             )
             content: bytes = model.model_content()
         except Exception as error:
-            raise CompdError(
+            raise ModelError(
                 "expected a model that litert-torch can convert, got "
                 f"{source.pair.spec.model.model!r} with {one_line(error)}"
             ) from error
@@ -135,7 +135,7 @@ def _quantise(content: bytes, recipe: Any, images: Any) -> bytes:
                 ranges = quantiser.calibrate({"serving_default": rows}, num_threads=1)
             quantised = quantiser.quantize(ranges).quantized_model
         except Exception as error:
-            raise CompdError(
+            raise ModelError(
                 f"expected a model that ai-edge-quantizer can quantise, got {one_line(error)}"
             ) from error
     return bytes(quantised)

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from compd.compress.explicit import explicit
-from compd.errors import CompdError, require_extra
+from compd.errors import ModelError, require_extra
 from compd.exporting.artifact import Artifact, Plain, Source, one_line
 from compd.exporting.biases import quantise_biases_
 from compd.system.quiet import quiet
@@ -68,7 +68,7 @@ def _graph(module: nn.Module, source: Source) -> Any:
             _forget_the_source_(model)
             checker.check_model(model)
         except Exception as error:
-            raise CompdError(
+            raise ModelError(
                 "expected a model that torch.onnx.export can write for any number of images, got "
                 f"{source.pair.spec.model.model!r} with {one_line(error)}"
             ) from error

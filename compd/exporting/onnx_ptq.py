@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from compd.errors import CompdError, require_extra
+from compd.errors import CompdError, ModelError, require_extra
 from compd.exporting.artifact import Artifact, Source, one_line
 from compd.exporting.onnx_files import float_onnx, with_metadata
 from compd.system.quiet import quiet
@@ -27,7 +27,7 @@ class OnnxPtq:
 
     def __post_init__(self) -> None:
         if self.activations not in _TYPES:
-            raise CompdError(
+            raise ModelError(
                 f"expected activations uint8 or int8, got activations={self.activations!r}"
             )
 
@@ -66,7 +66,7 @@ def onnx_ptq(source: Source, config: OnnxPtq) -> Artifact:
         except CompdError:
             raise
         except Exception as error:
-            raise CompdError(
+            raise ModelError(
                 "expected a model that onnxruntime.quantization can quantise, got "
                 f"{source.pair.spec.model.model!r} with {one_line(error)}"
             ) from error

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from compd.errors import CompdError, require_extra
+from compd.errors import CompdError, ModelError, require_extra
 from compd.exporting.artifact import Artifact, Plain, Source, one_line
 from compd.exporting.onnx_files import float_onnx, qdq_onnx
 from compd.system.quiet import quiet
@@ -25,7 +25,7 @@ class OpenvinoPtq:
 
     def __post_init__(self) -> None:
         if self.preset not in _PRESETS:
-            raise CompdError(f"expected preset performance or mixed, got preset={self.preset!r}")
+            raise ModelError(f"expected preset performance or mixed, got preset={self.preset!r}")
 
 
 def openvino(source: Source, config: Plain) -> Artifact:
@@ -55,7 +55,7 @@ def openvino_ptq(source: Source, config: OpenvinoPtq) -> Artifact:
         except CompdError:
             raise
         except Exception as error:
-            raise CompdError(
+            raise ModelError(
                 f"expected a model that nncf can quantise, got {source.pair.spec.model.model!r} "
                 f"with {one_line(error)}"
             ) from error
@@ -69,7 +69,7 @@ def _read(proto: Any) -> Any:
     try:
         return ov.Core().read_model(model=proto.SerializeToString())
     except Exception as error:
-        raise CompdError(
+        raise ModelError(
             f"expected a graph that OpenVINO {ov.__version__} can read, got {one_line(error)}"
         ) from error
 

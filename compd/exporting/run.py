@@ -10,13 +10,14 @@ from typing import Any
 
 from compd.compress.explicit import is_quantised
 from compd.data import Splits
-from compd.errors import CompdError, unknown
+from compd.errors import ModelError, unknown
 from compd.exporting.artifact import MODELS, Source, Target
 from compd.exporting.targets import TARGETS
 from compd.files.outputs import check_output, is_standard_output, write_outputs
 from compd.files.storage import disk_errors
 from compd.pair import Pair
 from compd.progress import Progress, Report, silent
+from compd.wording import setting
 
 __all__ = ["Exported", "check_export_target", "export"]
 
@@ -104,13 +105,13 @@ def check_export_target(to: str, out: Path) -> None:
         return
     if out.suffix != suffix:
         two = " (which comes with a second file)" if is_standard_output(out) else ""
-        raise CompdError(f"expected a {suffix} file for target={to!r}{two}, got out={str(out)!r}")
+        raise ModelError(f"expected a {suffix} file for target={to!r}{two}, got out={str(out)!r}")
     for path in [out, out.with_suffix(beside)] if beside else [out]:
         check_output(path, "out", new_folder=True)
         with disk_errors(path):
             # a pipe or a device is written to, and not looked into
             if path.is_file() and not (out.exists() and _is_a(path.suffix, path)):
-                raise CompdError(
+                raise ModelError(
                     f"expected a new file or a {suffix} file to replace, got out={str(out)!r}, "
                     f"where {path.name!r} holds something else; name another one"
                 )
@@ -129,11 +130,11 @@ def _choose(pair: Pair, to: str, target: Target, of: str | None) -> str:
         return of
     others = ", ".join(name for name, t in TARGETS.items() if _kind(of, kind) in t.takes)
     if of == "deployed" and kind == "none":
-        raise CompdError(
+        raise ModelError(
             f"expected a pair with a shadow for target={to!r}, got one without: its deployed model "
-            "is an artifact already; write the original with --of original"
+            f"is an artifact already; write the original with {setting('of', 'original')}"
         )
-    raise CompdError(
+    raise ModelError(
         f"expected {' or '.join(target.takes)} for target={to!r}, got of={of!r}, which is "
         f"{_kind(of, kind)}; that goes to {others}"
     )

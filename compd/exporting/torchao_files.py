@@ -15,7 +15,7 @@ from torch import fx, nn
 from torch.fx.experimental.optimization import fuse
 
 from compd.compress.graph import unshare_
-from compd.errors import CompdError, require_extra
+from compd.errors import CompdError, ModelError, require_extra
 from compd.exporting.artifact import Artifact, Plain, Source, one_line
 from compd.models.factory import trace
 from compd.system.quiet import quiet
@@ -38,7 +38,7 @@ def torchao(source: Source, config: Plain) -> Artifact:
         except CompdError:
             raise
         except Exception as error:
-            raise CompdError(
+            raise ModelError(
                 f"expected a model that torchao {version} can quantise, got {name!r} with "
                 f"{one_line(error)}"
             ) from error

@@ -14,7 +14,7 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from compd.errors import CompdError
+from compd.errors import CompdError, SettingError
 from compd.files.storage import disk_errors, write_all
 
 __all__ = [
@@ -58,14 +58,14 @@ def check_output(
     with disk_errors(path):
         mode, folder = _mode(path), path.resolve().parent
     if mode is not None and stat.S_ISDIR(mode):
-        raise CompdError(f"expected a file to write, got a folder: {name}={str(path)!r}")
+        raise SettingError(f"expected a file to write, got a folder: {name}={str(path)!r}")
     if not folder.is_dir() and not (new_folder and not _in_the_way(folder)):
-        raise CompdError(
+        raise SettingError(
             f"expected a file in an existing folder, got {name}={str(path)!r}; make the folder "
             "first"
         )
     if mode is not None and stat.S_ISBLK(mode):
-        raise CompdError(f"expected a file to write, got a disk: {name}={str(path)!r}")
+        raise SettingError(f"expected a file to write, got a disk: {name}={str(path)!r}")
     with disk_errors(path):
         if (descriptor := _descriptor(path)) is not None:
             os.fstat(descriptor)  # is it open at all?
@@ -73,7 +73,7 @@ def check_output(
             raise PermissionError(errno.EACCES, "permission denied")
     regular = mode is None or stat.S_ISREG(mode)
     if suffix is not None and regular and path.suffix.lower() != suffix:
-        raise CompdError(f"expected a {suffix} file to write, got {name}={str(path)!r}")
+        raise SettingError(f"expected a {suffix} file to write, got {name}={str(path)!r}")
 
 
 def clear_output(path: Path) -> None:
@@ -153,7 +153,7 @@ def _descriptor(path: Path) -> int | None:
         found = path.stat()
     except OSError:
         return None
-    for descriptor in (1, 2):  # "--json log > log": replaced, what is printed would be lost
+    for descriptor in (1, 2):  # the same file twice: replaced, what is printed would be lost
         try:
             here = os.fstat(descriptor)
         except OSError:

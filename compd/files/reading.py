@@ -11,7 +11,7 @@ import stat
 from io import FileIO
 from pathlib import Path
 
-from compd.errors import CompdError
+from compd.errors import InputError
 
 __all__ = ["inside", "open_file", "read_bytes", "read_whole"]
 
@@ -33,11 +33,11 @@ def inside(folder: Path, name: str) -> Path:
     try:
         real, root = path.resolve(), folder.resolve()
     except (OSError, RuntimeError, ValueError) as error:  # links in a circle; a NUL byte
-        raise CompdError(
+        raise InputError(
             f"expected a file of {str(folder)!r}, got {name!r} ({_line(error)})"
         ) from error
     if not real.is_relative_to(root):
-        raise CompdError(
+        raise InputError(
             f"expected a file inside of {str(folder)!r}, got {name!r}, a link that leads out of "
             "it; copy the file there if you know who made the link"
         )
@@ -56,7 +56,7 @@ def open_file(path: Path, *, write: bool = False) -> FileIO:
         if stat.S_ISREG(os.fstat(handle).st_mode):
             return FileIO(handle, "r+b" if write else "rb")
         os.close(handle)
-    raise CompdError(
+    raise InputError(
         f"expected a regular file, got {str(path)!r} (a pipe, a device or a folder); remove it"
     )
 
@@ -75,7 +75,7 @@ def read_whole(path: Path, most: int) -> bytes:
     with open_file(path) as file:
         size = os.fstat(file.fileno()).st_size
         if size > most:
-            raise CompdError(
+            raise InputError(
                 f"expected a file of at most {most} bytes, got {str(path)!r} with {size}"
             )
         return read_bytes(file, most)

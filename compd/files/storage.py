@@ -14,7 +14,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from compd.errors import CompdError
+from compd.errors import UnavailableError
 
 try:
     import fcntl
@@ -49,7 +49,9 @@ def disk_errors(path: Path) -> Iterator[None]:
             errno.EISDIR: "a folder is in the way of a file; name another file",
         }
         reason = reasons.get(error.errno or 0, error.strerror or str(error))
-        raise CompdError(f"expected to read and write {str(path)!r}, got: {reason}") from error
+        raise UnavailableError(
+            f"expected to read and write {str(path)!r}, got: {reason}"
+        ) from error
 
 
 @contextmanager
@@ -71,7 +73,7 @@ def locked_folder(folder: Path, *, wait: bool, what: str) -> Iterator[None]:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
             except BlockingIOError as error:
-                raise CompdError(
+                raise UnavailableError(
                     f"expected to be the only one in {str(folder)!r}, got another process that "
                     f"{what}; wait for it"
                 ) from error
@@ -158,7 +160,7 @@ def check_cache() -> None:
             file.write(b"x")
             file.flush()
     except OSError as error:
-        raise CompdError(
+        raise UnavailableError(
             f"expected a cache folder that can be written, got {str(folder)!r} "
             f"({error.strerror}); name another one with COMPD_CACHE"
         ) from error

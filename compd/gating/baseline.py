@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from compd.corpus import Record
-from compd.errors import CompdError
+from compd.errors import InputError, SettingError
 from compd.files.outputs import write_output
 from compd.files.reading import inside, read_whole
 from compd.text import one_line
@@ -46,10 +46,10 @@ class Accepted:
         """
         said = one_line(reason)
         if not said:
-            raise CompdError("expected a reason to accept a deviation, got an empty one; --reason")
+            raise SettingError("a reason to accept a deviation", reason=reason)
         line = cls(record.sha256, one_line(record.flip), round(record.severity, 2), said)
         if len(line.to_line()) > _LONGEST:
-            raise CompdError(
+            raise InputError(
                 f"expected a reason that fits a line of {_LONGEST} characters, got {len(said)}"
             )
         return line
@@ -125,11 +125,11 @@ class Baseline(Mapping[str, Accepted]):
             try:
                 one = Accepted.from_line(raw.decode())
             except ValueError as error:  # bytes that are no UTF-8 are among these
-                raise CompdError(
+                raise InputError(
                     f"{one_line(str(error))}: {where} line {number}; mend or remove that line"
                 ) from error
             if found.setdefault(one.sha256, one) != one:
-                raise CompdError(
+                raise InputError(
                     f"expected one line for {one.sha256[:12]}, got two that differ: {where} line "
                     f"{number}; keep the one that holds"
                 )
@@ -151,12 +151,12 @@ class Baseline(Mapping[str, Accepted]):
         except FileNotFoundError as error:
             if missing:
                 return cls()
-            raise CompdError(
+            raise InputError(
                 f"expected a baseline, got baseline={str(path)!r} (no such file); make it with: "
                 "compd baseline accept"
             ) from error
         except OSError as error:
-            raise CompdError(f"expected to read {str(path)!r}, got: {error.strerror}") from error
+            raise InputError(f"expected to read {str(path)!r}, got: {error.strerror}") from error
         return cls.parse(data, str(path))
 
     def save(self, path: Path) -> None:

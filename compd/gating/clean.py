@@ -8,13 +8,14 @@ from typing import Any
 
 from compd.clock import Clock
 from compd.data import Splits
-from compd.errors import CompdError
+from compd.errors import InputError
 from compd.gating.policy import Policy
 from compd.models.inputs import fitting
 from compd.pair import Pair
 from compd.pair.evaluation import disagrees
 from compd.search import Judge
 from compd.statistics import upper_bound
+from compd.wording import setting
 
 __all__ = ["Clean", "clean_of", "failures_of"]
 
@@ -89,9 +90,9 @@ def failures_of(clean: Clean, policy: Policy) -> dict[str, str]:
     if policy.max_accuracy_drop is None and policy.max_class_accuracy_drop is None:
         return failures
     if clean.original_accuracy is None or clean.deployed_accuracy is None:
-        raise CompdError(
+        raise InputError(
             "expected labelled images to limit accuracies, got none; take max-accuracy-drop out, "
-            "or name --data with class folders"
+            f"or name {setting('data')} with class folders"
         )
     limit = policy.max_accuracy_drop
     drop = clean.original_accuracy - clean.deployed_accuracy

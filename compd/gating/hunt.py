@@ -17,7 +17,7 @@ from pathlib import Path
 
 from compd.corpus import Corpus, MinimiseSettings, Record, collect, minimise
 from compd.data import Split
-from compd.errors import CompdError
+from compd.errors import InputError
 from compd.files.storage import disk_errors, locked_folder, write_atomic
 from compd.pair import Pair
 from compd.progress import Report, silent
@@ -85,7 +85,7 @@ def hunt(
         CompdError: if there is neither a budget of time nor of rounds, or no settings.
     """
     if not settings or (seconds is None and rounds is None):
-        raise CompdError("expected settings, and a budget of time or rounds, got none")
+        raise InputError("expected settings, and a budget of time or rounds, got none")
     stop = stop or threading.Event()
     corpus.add([])  # raises if it cannot be written: now, and not after the search
     intake = _Intake(pair, corpus, min_severity, effort or MinimiseSettings(), batch, stop, report)

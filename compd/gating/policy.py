@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from compd.errors import CompdError, unknown
+from compd.errors import CompdError, SettingError, brief, unknown
 from compd.search import STRATEGIES
 from compd.search.settings import GOALS
 
@@ -96,25 +96,25 @@ class Policy:
         try:
             content = tomllib.loads(data.decode())
         except (ValueError, RecursionError) as error:
-            said = " ".join(str(error).split())[:120]
-            raise CompdError(f"expected TOML, got {said}: {where}") from error
+            said = brief(error, 120)
+            raise SettingError(f"expected TOML, got {said}: {where}") from error
         table: Any = content
         for key in ("tool", "compd", "gate"):
             if key == "gate" and table.keys() - {key}:
-                raise CompdError(
+                raise SettingError(
                     f"{unknown('a key of [tool.compd]', min(table.keys() - {key}), [key])}: {where}"
                 )
             table = table.get(key, {})
             if not isinstance(table, dict):
-                raise CompdError(f"expected {_TABLE} to be a table, got {table!r:.40}: {where}")
+                raise SettingError(f"expected {_TABLE} to be a table, got {table!r:.40}: {where}")
         names = {field.name.replace("_", "-"): field.name for field in fields(cls)}
         for key in table:
             if key not in names:
-                raise CompdError(f"{unknown(f'a key of {_TABLE}', key, names)}: {where}")
+                raise SettingError(f"{unknown(f'a key of {_TABLE}', key, names)}: {where}")
         try:
             return cls(**{names[key]: value for key, value in table.items()})
         except CompdError as error:
-            raise CompdError(f"{error}: {_TABLE} of {where}") from error
+            raise SettingError(f"{error}: {_TABLE} of {where}") from error
 
 
 def find_policy(folder: Path, named: Path | None = None) -> tuple[Policy, str]:
@@ -138,14 +138,14 @@ def find_policy(folder: Path, named: Path | None = None) -> tuple[Policy, str]:
         except FileNotFoundError:
             continue
         except OSError as error:
-            raise CompdError(f"expected to read {str(path)!r}, got: {error.strerror}") from error
+            raise SettingError(f"expected to read {str(path)!r}, got: {error.strerror}") from error
         if len(data) > _LARGEST:
-            raise CompdError(f"expected at most {_LARGEST >> 20} MiB, got more: {path}")
+            raise SettingError(f"expected at most {_LARGEST >> 20} MiB, got more: {path}")
         if named is not None and b"tool.compd" not in data:
-            raise CompdError(f"expected a table {_TABLE}, got none: {path}")
+            raise SettingError(f"expected a table {_TABLE}, got none: {path}")
         return Policy.from_toml(data, str(path)), str(path)
     if named is not None:
-        raise CompdError(f"expected a pyproject.toml, got config={str(named)!r} (no such file)")
+        raise SettingError(f"expected a pyproject.toml, got config={str(named)!r} (no such file)")
     return Policy(), "defaults"
 
 
@@ -156,4 +156,4 @@ def _check(name: str, value: object, kinds: tuple[type, ...], low: float, high: 
     wrong = type(value) not in kinds
     if wrong or not low <= value <= high:  # type: ignore[operator]
         kind = "true or false" if kinds == (bool,) else f"a number in {low:g}..{high:g}"
-        raise CompdError(f"expected {name.replace('_', '-')} as {kind}, got {value!r:.40}")
+        raise SettingError(f"expected {name.replace('_', '-')} as {kind}, got {value!r:.40}")

@@ -10,7 +10,7 @@ import torch
 
 from compd.clock import Clock
 from compd.corpus import Corpus, Record, Replayed, verify
-from compd.errors import CompdError
+from compd.errors import InputError
 from compd.gating.deviations import Deviation, Status, machine_changes, status_of
 from compd.gating.known import Known
 from compd.gating.policy import Policy
@@ -55,7 +55,7 @@ def replayed(
     ]
     for one in replays:
         if one.problem is not None:
-            raise CompdError(one.problem)
+            raise InputError(one.problem)
     judged = [as_judged(one) for one in replays]
     unlike = [machine_changes(one.record, now) for one in replays]
     deviates = [one.verdict is Verdict.EFFECTIVE for one in replays]
@@ -114,7 +114,7 @@ def _check_classes(record: Record, pair: Pair) -> None:
     label, name = record.original.label, record.original.name
     if label >= len(pair.classes) or pair.classes[label] != name:
         mine = pair.classes[label] if label < len(pair.classes) else "none"
-        raise CompdError(
+        raise InputError(
             f"expected a corpus of the pair's classes, got label {label} for {name!r} in the "
             f"corpus and for {mine!r} in the pair ({record.sha256[:12]}); it is of another network"
         )

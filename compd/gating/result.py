@@ -27,7 +27,7 @@ class GateResult:
     pair: str
     policy: Policy
     policy_from: str
-    options: str  # how a command line names the pair: "--pair pairs/mine"
+    options: str  # how a command line names the pair
     interrupted: bool  # before the search had ended
     other_original: int  # entries that were stored with another original
     deviations: tuple[Deviation, ...]  # what matters most first, then by severity and hash

@@ -10,7 +10,7 @@ from typing import Any
 from compd.clock import Clock
 from compd.corpus import Corpus
 from compd.data import Splits
-from compd.errors import CompdError
+from compd.errors import InputError, SettingError
 from compd.gating.baseline import Baseline
 from compd.gating.clean import clean_of, failures_of
 from compd.gating.deviations import Deviation, Status, status_of
@@ -22,6 +22,7 @@ from compd.gating.search import Searched, search, settings_for
 from compd.pair import Pair
 from compd.progress import Progress, Report, silent
 from compd.search import Verdict
+from compd.wording import setting
 
 __all__ = ["gate"]
 
@@ -64,14 +65,17 @@ def gate(
     policy = policy or Policy()
     begun, clock, now = time.perf_counter(), Clock(), pair.fingerprint(batch=batch)
     if splits is None and (not policy.only_replay or policy.asks_for_clean_rows):
-        raise CompdError("expected images to search from or to measure on, got none; --only-replay")
+        raise SettingError(
+            "expected images to search from or to measure on, got none; pass them, or "
+            f"{setting('only_replay', True)}"
+        )
     if baseline and not len(corpus):
-        raise CompdError(
+        raise InputError(
             f"expected entries in {str(corpus.directory)!r}, got none, and a baseline of "
             f"{len(baseline)} lines; has its metadata.jsonl been emptied?"
         )
     if found is not None and found.directory.resolve() == corpus.directory.resolve():
-        raise CompdError(
+        raise InputError(
             f"expected another folder for what is found than the corpus, got "
             f"{str(found.directory)!r} for both"
         )

@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, fx, nn
 
-from compd.errors import CompdError
+from compd.errors import ModelError
 from compd.models.weights import state_hash
 
 __all__ = ["check_model", "load_factory", "model_hash", "trace"]
@@ -28,26 +28,26 @@ def load_factory(spec: str) -> nn.Module:
     """
     module_name, _, attribute = spec.partition(":")
     if not module_name or not attribute:
-        raise CompdError(f"expected model as pkg.module:factory, got model={spec!r}")
+        raise ModelError(f"expected model as pkg.module:factory, got model={spec!r}")
     if "" not in sys.path and str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))
     try:
         factory = getattr(importlib.import_module(module_name), attribute)
     except (Exception, SystemExit) as error:
-        raise CompdError(
+        raise ModelError(
             f"expected model={spec!r} to name an importable factory, got {_what(error)}"
         ) from error
     if not callable(factory):
-        raise CompdError(f"expected {spec!r} to be callable, got {type(factory).__name__}")
+        raise ModelError(f"expected {spec!r} to be callable, got {type(factory).__name__}")
     try:
         model = factory()
     except (Exception, SystemExit) as error:
-        raise CompdError(
+        raise ModelError(
             f"expected {spec!r} to return a torch.nn.Module, but it raised {_what(error)}"
             f"{_offending(error)}"
         ) from error
     if not isinstance(model, nn.Module):
-        raise CompdError(
+        raise ModelError(
             f"expected {spec!r} to return a torch.nn.Module, got {type(model).__name__}"
         )
     return model.eval()
@@ -64,19 +64,19 @@ def check_model(model: nn.Module, *, channels: int, size: int, classes: int, nam
         with torch.inference_mode():
             logits = model(example)
     except Exception as error:
-        raise CompdError(
+        raise ModelError(
             f"expected model={name!r} to take float pixels (N, {channels}, {size}, {size}) in "
             f"0..1, but it raised {_what(error)}{_offending(error)}"
         ) from error
     if not isinstance(logits, Tensor) or tuple(logits.shape) != (2, classes):
         came = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
-        raise CompdError(
+        raise ModelError(
             f"expected model={name!r} to return logits of shape (2, {classes}) for two "
             f"images, got {came}; "
             "the data decides the number of classes"
         )
     if not bool(torch.isfinite(logits).all()):
-        raise CompdError(
+        raise ModelError(
             f"expected finite logits from model={name!r}, got NaN or infinity; check its weights"
         )
 
@@ -106,7 +106,7 @@ def trace(model: nn.Module, name: str) -> fx.GraphModule:
     try:
         return fx.symbolic_trace(model)
     except Exception as error:
-        raise CompdError(
+        raise ModelError(
             f"expected model={name!r} to survive torch.fx tracing, got {_what(error)}"
             f"{_offending(error)}; replace Python control flow on tensor values by tensor "
             "operations"

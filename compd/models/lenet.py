@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from compd.errors import CompdError
+from compd.errors import ModelError
 
 __all__ = ["lenet5"]
 
@@ -35,5 +35,5 @@ class LeNet(nn.Module):
 def lenet5(*, width: int, channels: int, classes: int, size: int) -> nn.Module:
     """LeNet-5; ``width`` 6 is the paper's. Needs images of 16 x 16 or more."""
     if size < 16:
-        raise CompdError(f"expected images of 16 x 16 or more for lenet5, got size={size}")
+        raise ModelError(f"expected images of 16 x 16 or more for lenet5, got size={size}")
     return LeNet(width, channels=channels, classes=classes, size=size)

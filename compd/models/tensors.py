@@ -9,7 +9,7 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import nn
 
-from compd.errors import CompdError
+from compd.errors import ModelError, brief
 from compd.files.reading import read_whole
 
 __all__ = ["load_tensors_", "tensors_to_bytes"]
@@ -35,7 +35,7 @@ def load_tensors_(module: nn.Module, path: Path) -> None:
         state = load_tensors(read_whole(path, _MOST_BYTES))
         module.load_state_dict(state)
     except Exception as error:  # of shapes that no tensor has, PyTorch raises others
-        raise CompdError(
+        raise ModelError(
             f"expected the weights of this model, got {str(path)!r} "
-            f"({' '.join(str(error).split())[:120]}); make the pair again"
+            f"({brief(error, 120)}); make the pair again"
         ) from error

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from compd.errors import CompdError
+from compd.errors import ModelError
 
 __all__ = ["vgg11"]
 
@@ -40,5 +40,5 @@ class VGG(nn.Module):
 def vgg11(*, width: int, channels: int, classes: int, size: int) -> nn.Module:
     """VGG-11 with BatchNorm; ``width`` 64 is the paper's. Needs images of 32 x 32 or more."""
     if size < 32:
-        raise CompdError(f"expected images of 32 x 32 or more for vgg11, got size={size}")
+        raise ModelError(f"expected images of 32 x 32 or more for vgg11, got size={size}")
     return VGG(width, channels=channels, classes=classes)

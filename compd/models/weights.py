@@ -15,7 +15,8 @@ import torch
 from safetensors import safe_open
 from torch import Tensor, nn
 
-from compd.errors import CompdError
+from compd.errors import InputError
+from compd.wording import setting
 
 __all__ = ["WeightsFile", "load_weights_", "read_weights", "state_hash"]
 
@@ -43,9 +44,9 @@ def read_weights(path: Path) -> WeightsFile:
         CompdError: if the file is missing, of another kind, corrupt, or holds NaN or infinity.
     """
     if not path.is_file():
-        raise CompdError(f"expected a weights file, got weights={str(path)!r} (no such file)")
+        raise InputError(f"expected a weights file, got weights={str(path)!r} (no such file)")
     if path.stat().st_size > _MOST_BYTES:
-        raise CompdError(
+        raise InputError(
             f"expected a weights file of at most {_MOST_BYTES >> 30} GiB, got weights={str(path)!r}"
         )
     metadata: Mapping[str, str] = {}
@@ -55,21 +56,21 @@ def read_weights(path: Path) -> WeightsFile:
                 metadata = file.metadata() or {}
                 tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
         except Exception as error:  # of shapes that no tensor has, PyTorch raises others
-            raise CompdError(
+            raise InputError(
                 f"expected a safetensors file, got weights={str(path)!r} ({_line(error)}); "
                 "is it complete?"
             ) from error
     elif path.suffix in (".pt", ".pth"):
         tensors = _unwrap(_torch_load(path), path)
     else:
-        raise CompdError(
+        raise InputError(
             f"expected weights as .safetensors, .pt or .pth, got weights={str(path)!r}; "
             "save the state dict with safetensors.torch.save_file"
         )
     for key, tensor in tensors.items():
         _check_plain(key, tensor, path)
         if bad := _not_finite(tensor):
-            raise CompdError(
+            raise InputError(
                 f"expected finite weights, got {bad} NaN or infinite values in {key!r} of "
                 f"{path}; the training that made them diverged"
             )
@@ -99,16 +100,17 @@ def load_weights_(net: nn.Module, weights: WeightsFile) -> None:
     missing = sorted(target.keys() - tensors.keys() - counters)
     extra = sorted(key for key in tensors.keys() - target.keys())
     if missing or extra:
-        raise CompdError(
+        raise InputError(
             f"expected weights of this architecture ({len(target)} tensors), got "
             f"{weights.path}: {_some('missing', missing)}{_some('unknown', extra)}"
-            "check --model and --width"
+            f"check {setting('model')} and {setting('width')}"
         )
     for key, tensor in tensors.items():
         if tensor.shape != target[key].shape:
-            raise CompdError(
+            raise InputError(
                 f"expected {key!r} of shape {tuple(target[key].shape)}, got "
-                f"{tuple(tensor.shape)} in {weights.path}; check --model, --width and the classes"
+                f"{tuple(tensor.shape)} in {weights.path}; check {setting('model')}, "
+                f"{setting('width')} and the classes"
             )
     net.load_state_dict({**{key: target[key] for key in counters}, **tensors})
 
@@ -152,7 +154,7 @@ def _check_plain(key: str, tensor: Tensor, path: Path) -> None:
     plain = plain and not tensor.is_quantized and not tensor.is_nested
     if plain and tensor.numel() * tensor.element_size() <= tensor.untyped_storage().nbytes():
         return
-    raise CompdError(
+    raise InputError(
         f"expected plain tensors that hold all their numbers, got {key!r} of {tensor.dtype}, "
         f"{tensor.layout}, shape {tuple(tensor.shape)} on {tensor.device} in {path}; save a dense "
         "state dict"
@@ -179,7 +181,7 @@ def _torch_load(path: Path) -> Any:
                     raise ValueError(f"{unpacked} bytes packed into fewer")
         return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged file makes the unpickler raise a dozen kinds
-        raise CompdError(
+        raise InputError(
             f"expected a file of plain tensors, got weights={str(path)!r} ({_line(error)}); "
             "save only the state dict (nothing else is ever unpickled)"
         ) from error
@@ -195,7 +197,7 @@ def _unwrap(content: Any, path: Path) -> dict[str, Tensor]:
         tensors = {str(key): value for key, value in content.items() if isinstance(value, Tensor)}
         if tensors:
             return tensors
-    raise CompdError(
+    raise InputError(
         f"expected a state dict (names to tensors), got {type(content).__name__} in {path}; "
         f"known wrappers are {', '.join(_WRAPPERS)}"
     )
@@ -217,7 +219,7 @@ def _floats(text: str, path: Path) -> tuple[float, ...]:
     try:
         return tuple(float(part) for part in text.strip("()[] ").split(","))
     except ValueError as error:
-        raise CompdError(
+        raise InputError(
             f"expected mean and std as numbers with commas, got {text!r} in the metadata of {path}"
         ) from error
 

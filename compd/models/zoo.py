@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from compd.errors import CompdError, unknown
+from compd.errors import ModelError, unknown
 from compd.models.densenet import densenet121
 from compd.models.lenet import lenet5
 from compd.models.normalise import Classifier
@@ -70,12 +70,12 @@ def build_zoo_model(
     weights = zoo_weights(name, classes=classes, channels=channels, size=size, width=width)
     width = ZOO[name].width if width is None else width
     if weights > _MOST_WEIGHTS:
-        raise CompdError(
+        raise ModelError(
             f"expected a network of at most {_MOST_WEIGHTS} weights, got {weights} with "
             f"model={name!r}, width={width}, classes={classes}, size={size}; make it narrower"
         )
     if len(mean) != channels or len(std) != channels:
-        raise CompdError(
+        raise ModelError(
             f"expected one mean and std for each of the {channels} channels, got "
             f"mean={tuple(mean)}, std={tuple(std)}"
         )
@@ -97,7 +97,7 @@ def zoo_weights(
         raise unknown("model", name, [*ZOO, "pkg.module:factory"])
     width = ZOO[name].width if width is None else width
     if width < 1 or classes < 2:
-        raise CompdError(
+        raise ModelError(
             f"expected width >= 1 and classes >= 2, got width={width}, classes={classes}"
         )
     with torch.random.fork_rng(devices=[]), torch.device("meta"):

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import nn
 
-from compd.errors import CompdError
+from compd.errors import InputError, brief
 from compd.onnx.node import Shape
 from compd.onnx.probe import PROBES, Value, merged
 
@@ -60,9 +60,9 @@ def check_images_apart(module: nn.Module, shape: Shape) -> None:
     try:
         y = module(x)
     except Exception as error:  # sizes that fit only at the batch that the file was made for
-        raise CompdError(
+        raise InputError(
             f"expected a model that takes two images of shape {shape[1:]}, got "
-            f"{type(error).__name__}: {' '.join(str(error).split())[:160]}; gradients are not "
+            f"{type(error).__name__}: {brief(error)}; gradients are not "
             "available for this model"
         ) from error
     y = y[0] if isinstance(y, tuple) else y
@@ -73,7 +73,7 @@ def check_images_apart(module: nn.Module, shape: Shape) -> None:
         (gradient,) = torch.autograd.grad((first * weights).sum(), x)
         apart = not bool(gradient[1].any())
     if not apart:
-        raise CompdError(
+        raise InputError(
             f"expected a model that answers each image of a batch alone, got one for batches of "
             f"{shape[0]} that mixes them in others; export it with a dynamic batch"
         )

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from compd.errors import CompdError
+from compd.errors import InputError
 from compd.onnx.census import Census, census
 from compd.onnx.elements import FLOATS, RANGES, element_name
 
@@ -47,11 +47,11 @@ def describe(model: onnx.ModelProto) -> Description:
     inputs = [given for given in model.graph.input if given.name not in constants]
     if len(inputs) != 1:
         names = ", ".join(given.name for given in inputs[:4]) or "none"
-        raise CompdError(f"expected a model with one image input, got {len(inputs)}: {names}")
+        raise InputError(f"expected a model with one image input, got {len(inputs)}: {names}")
     kind = inputs[0].type.tensor_type.elem_type
     image = _described(inputs[0])
     if len(image.shape) != 4 or kind not in FLOATS | RANGES.keys():
-        raise CompdError(
+        raise InputError(
             f"expected a model with one image input (N, C, H, W) or (N, H, W, C), got "
             f"input={image.name!r} of {image.element} {image.shape}"
         )

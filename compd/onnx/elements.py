@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from compd.errors import CompdError, require_extra
+from compd.errors import InputError, require_extra
 
 if TYPE_CHECKING:
     import onnx
@@ -78,13 +78,13 @@ def as_tensor(proto: onnx.TensorProto) -> Tensor:
     elif kind == BOOL:
         target = np.bool_
     else:
-        raise CompdError(
+        raise InputError(
             f"expected numbers in tensor {proto.name!r}, got elements of type {element_name(kind)}"
         )
     try:
         values = onnx.numpy_helper.to_array(proto)
     except Exception as error:
-        raise CompdError(f"expected the data of tensor {proto.name!r}, got {error}") from error
+        raise InputError(f"expected the data of tensor {proto.name!r}, got {error}") from error
     return torch.from_numpy(np.array(values, dtype=target, order="C"))
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import TYPE_CHECKING
 
-from compd.errors import CompdError
+from compd.errors import InputError
 from compd.onnx.elements import BITS, element_name
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def load_external_(tensor: onnx.TensorProto, folder: Path) -> None:
         if offset < 0 or stated != length:
             raise ValueError
     except ValueError:
-        raise CompdError(
+        raise InputError(
             f"expected {length} bytes at an offset for tensor {tensor.name!r}, got "
             f"offset={entries.get('offset')!r} length={entries.get('length')!r} in the model; "
             "export it again"
@@ -51,7 +51,7 @@ def load_external_(tensor: onnx.TensorProto, folder: Path) -> None:
     try:
         size = file.stat().st_size
         if offset + length > size:
-            raise CompdError(
+            raise InputError(
                 f"expected {length} bytes of tensor {tensor.name!r} at offset {offset} in "
                 f"{location!r}, got a file of {size}; it is cut short: copy it again"
             )
@@ -59,7 +59,7 @@ def load_external_(tensor: onnx.TensorProto, folder: Path) -> None:
             stream.seek(offset)
             data = stream.read(length)
     except OSError as error:
-        raise CompdError(
+        raise InputError(
             f"expected to read external data {location!r} of tensor {tensor.name!r}, "
             f"got {error.strerror}"
         ) from error
@@ -90,7 +90,7 @@ def check_size(tensor: onnx.TensorProto) -> None:
             fits if tensor.data_type in (14, 15, 21, 22, 23) else {elements}
         )
     if wrong:
-        raise CompdError(
+        raise InputError(
             f"expected tensor {tensor.name!r} to hold what its shape {_shown(tensor)} of "
             f"{element_name(tensor.data_type)} says, got {held}; the file is damaged"
         )
@@ -103,7 +103,7 @@ def byte_count(tensor: onnx.TensorProto) -> int:
         CompdError: if a dimension is negative or the elements have no fixed size.
     """
     if tensor.data_type not in BITS:
-        raise CompdError(
+        raise InputError(
             f"expected numbers in tensor {tensor.name!r}, got elements of type "
             f"{element_name(tensor.data_type)}"
         )
@@ -115,7 +115,7 @@ def _elements(tensor: onnx.TensorProto) -> int:
     for size in tensor.dims:
         product *= size
         if size < 0:
-            raise CompdError(
+            raise InputError(
                 f"expected sizes of 0 or more in tensor {tensor.name!r}, got shape {_shown(tensor)}"
             )
     return product
@@ -131,19 +131,19 @@ def _inside(folder: Path, location: str, name: str) -> Path:
         or PureWindowsPath(location).anchor
         or ".." in parts.parts
     ):
-        raise CompdError(
+        raise InputError(
             f"expected external data of tensor {name!r} inside the model's folder, got "
             f"location={location!r}; export the model with its data beside it"
         )
     root = folder.resolve()
     file = (root / location).resolve()
     if not file.is_relative_to(root):
-        raise CompdError(
+        raise InputError(
             f"expected external data of tensor {name!r} inside the model's folder, got "
             f"location={location!r}, a link that leads out of it; copy the file there"
         )
     if not file.is_file():
-        raise CompdError(
+        raise InputError(
             f"expected external data of tensor {name!r} beside the model, got "
             f"location={location!r} (no such file); copy it into {str(folder)!r}"
         )

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, fx, nn
 
-from compd.errors import CompdError, require_extra
+from compd.errors import CompdError, InputError, brief, require_extra
 from compd.onnx.batch import check_images_apart, keep_batch
 from compd.onnx.elements import FLOATS, RANGES, as_tensor
 from compd.onnx.node import Node, Operator
@@ -96,12 +96,12 @@ class _Conversion:
         if shape is not None and len(shape) == len(sizes) - 1:
             sizes[1:] = [own or wanted for own, wanted in zip(sizes[1:], shape, strict=True)]
         if kind not in FLOATS | RANGES.keys() or not sizes or None in sizes[1:]:
-            raise CompdError(
+            raise InputError(
                 f"expected an input of numbers whose sizes are known but for the batch, got "
                 f"input={given.name!r} of shape {tuple(sizes)}; give the image's shape"
             )
         if math.prod(size or 0 for size in sizes[1:]) * max(PROBES) > _MOST_ELEMENTS:
-            raise CompdError(
+            raise InputError(
                 f"expected images, got input={given.name!r} of shape {tuple(sizes)}, a gigabyte "
                 "or more"
             )
@@ -120,7 +120,7 @@ class _Conversion:
         attributes = {a.name: self._attribute(a) for a in proto.attribute}
         name = proto.name or (proto.output[0] if proto.output else "")
         if missing := [i for i in proto.input if i and i not in self.values]:
-            raise CompdError(
+            raise InputError(
                 f"expected the inputs of node {name!r} ({kind}) before it, got {missing[0]!r}, "
                 "which nothing has computed; gradients are not available for this model"
             )
@@ -153,8 +153,8 @@ class _Conversion:
         except CompdError:
             raise
         except Exception as error:
-            text = " ".join(str(error).split())[:160]
-            raise CompdError(
+            text = brief(error)
+            raise InputError(
                 f"expected node {name!r} ({kind}) to fit its inputs of shape "
                 f"{', '.join(str(shape) for shape in node.shapes)} for any batch, got "
                 f"{type(error).__name__}: {text}; gradients are not available for this model"
@@ -164,7 +164,7 @@ class _Conversion:
         """The module, with these outputs."""
         for name in outputs:
             if name not in self.values:
-                raise CompdError(f"expected output {name!r} to be computed, got no node that does")
+                raise InputError(f"expected output {name!r} to be computed, got no node that does")
         results = [self._on_graph(name).node for name in outputs]
         self.graph.output(results[0] if len(results) == 1 else tuple(results))
         self.graph.eliminate_dead_code()
@@ -239,7 +239,7 @@ class _Conversion:
         if name not in self.proxies:
             value = self.values[name]
             if not value.constant:
-                raise CompdError(
+                raise InputError(
                     f"expected numbers in {name!r}, got sizes that depend on the batch; "
                     "gradients are not available for this model"
                 )
@@ -265,7 +265,7 @@ class _Conversion:
         try:
             value = self.onnx.helper.get_attribute_value(attribute)
         except ValueError as error:
-            raise CompdError(
+            raise InputError(
                 f"expected a value of attribute {attribute.name!r}, got {error}; "
                 "is the file damaged?"
             ) from error

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from compd.errors import CompdError
+from compd.errors import CompdError, InputError
 
 __all__ = ["Node", "Operator", "Shape"]
 
@@ -48,7 +48,7 @@ class Node:
 
     def refuse(self, what: str) -> CompdError:
         """Return the error for a node that has no gradient here."""
-        return CompdError(
+        return InputError(
             f"expected operators that compd can differentiate, got {what} in node {self.name!r} "
             f"({self.kind}); gradients are not available for this model: search with a strategy "
             "that needs none, or export the model in other operators"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from compd.errors import CompdError, require_extra
+from compd.errors import InputError, require_extra
 from compd.onnx.external import all_tensors, byte_count, check_size, load_external_
 from compd.onnx.texts import check_texts
 
@@ -51,7 +51,7 @@ def read_onnx(path: Path) -> onnx.ModelProto:
     try:
         require_extra("onnx", "onnx").checker.check_model(model)
     except Exception as error:
-        raise CompdError(
+        raise InputError(
             f"expected a valid ONNX model, got model={str(path)!r} ({_line(error)}); export it "
             "again, or update the package onnx if the model is newer than that"
         ) from error
@@ -63,12 +63,12 @@ def read_onnx(path: Path) -> onnx.ModelProto:
 
 def _bytes(path: Path) -> bytes:
     if not path.is_file():
-        raise CompdError(f"expected an ONNX file, got model={str(path)!r} (no such file)")
+        raise InputError(f"expected an ONNX file, got model={str(path)!r} (no such file)")
     try:
         _check_total(path.stat().st_size, path)
         return path.read_bytes()
     except OSError as error:
-        raise CompdError(
+        raise InputError(
             f"expected a readable ONNX file, got model={str(path)!r} ({error.strerror})"
         ) from error
 
@@ -80,21 +80,21 @@ def _parse(data: bytes, path: Path) -> onnx.ModelProto:
     except Exception as error:  # protobuf's DecodeError; its package is not ours to import
         # A model starts with the field of its format's version.
         cut = data[:1] == b"\x08"
-        raise CompdError(
+        raise InputError(
             f"expected an ONNX file, got model={str(path)!r} "
             + ("(cut short or damaged); copy it again" if cut else "(another kind of file)")
         ) from error
     if model.ir_version < 1 or not model.HasField("graph"):
-        raise CompdError(
+        raise InputError(
             f"expected an ONNX file, got model={str(path)!r} (no model in it: another kind of "
             "file, or cut short)"
         )
     if not model.graph.output:
-        raise CompdError(
+        raise InputError(
             f"expected a model with an output, got model={str(path)!r} (none); is it cut short?"
         )
     if model.graph.sparse_initializer:
-        raise CompdError(
+        raise InputError(
             f"expected dense weights, got sparse ones in model={str(path)!r}; export it dense"
         )
     return model
@@ -107,7 +107,7 @@ def _check_domains(model: onnx.ModelProto, path: Path) -> None:
         nodes.extend(function.node)
     for node in nodes:
         if node.domain not in _DOMAINS | own:
-            raise CompdError(
+            raise InputError(
                 f"expected operators of ONNX or ONNX Runtime, got {node.domain}.{node.op_type} in "
                 f"node {node.name!r} of model={str(path)!r}; export the model without custom "
                 "operators"
@@ -116,7 +116,7 @@ def _check_domains(model: onnx.ModelProto, path: Path) -> None:
 
 def _check_total(size: int, path: Path) -> None:
     if size > _MOST_BYTES:
-        raise CompdError(
+        raise InputError(
             f"expected an ONNX model of at most {_MOST_BYTES // 2**20} MiB with its external "
             f"data, got model={str(path)!r} ({size // 2**20} MiB)"
         )

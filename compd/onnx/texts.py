@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from compd.errors import CompdError
+from compd.errors import InputError
 
 if TYPE_CHECKING:
     import onnx
@@ -24,7 +24,7 @@ def check_texts(model: onnx.ModelProto) -> None:
     """
     for text in _of_model(model):
         if not isinstance(text, str):
-            raise CompdError(
+            raise InputError(
                 f"expected names in UTF-8 in an ONNX file, got {text!r:.80}; the file is damaged"
             )
 

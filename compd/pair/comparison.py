@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from compd.errors import CompdError
+from compd.errors import SettingError
 from compd.images import pixel_hash
 from compd.models.inputs import predict
 from compd.pair.evaluation import disagrees
@@ -71,7 +71,7 @@ def compare(
         CompdError: if there are fewer than two runtimes, no images, or other classes.
     """
     if len(runtimes) < 2 or not len(images):
-        raise CompdError(
+        raise SettingError(
             f"expected two runtimes or more and one image or more, got {len(runtimes)} and "
             f"{len(images)}"
         )
@@ -81,7 +81,7 @@ def compare(
         logits.append(predict(runtime.run, images, batch=batch))
     report(Progress("comparing", len(runtimes), len(runtimes)))
     if len({one.shape[1] for one in logits}) > 1:
-        raise CompdError(
+        raise SettingError(
             "expected runtimes of the same classes, got "
             + ", ".join(
                 f"{one.shape[1]} of {name}" for name, one in zip(runtimes, logits, strict=True)

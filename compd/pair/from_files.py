@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from compd.compress import Given
 from compd.data import Splits, load_data, named_for
-from compd.errors import CompdError
+from compd.errors import CompdError, InputError
 from compd.models.inputs import predict
 from compd.pair.answers import Answers
 from compd.pair.evaluation import divergence
@@ -119,13 +119,13 @@ def deployed_as(pair: Pair, file: Path | str, overrides: Overrides | None = None
     shipped = open_file(file, overrides, size=model.size)
     form = shipped.format
     if form.height and (form.channels, form.height) != (model.channels, model.size):
-        raise CompdError(
+        raise InputError(
             f"expected a file that takes images {model.channels} x {model.size} x {model.size} as "
             f"this pair, got {form.channels} x {form.height} x {form.width} for "
             f"{shipped.path.name!r}"
         )
     if form.classes != len(model.classes):
-        raise CompdError(
+        raise InputError(
             f"expected a file with the pair's {len(model.classes)} classes, got {form.classes} for "
             f"{shipped.path.name!r}"
         )
@@ -143,13 +143,13 @@ def deployed_as(pair: Pair, file: Path | str, overrides: Overrides | None = None
 def _check_alike(reference: FileRuntime, shipped: FileRuntime) -> None:
     one, other = reference.format, shipped.format
     if other.height and (one.channels, one.height) != (other.channels, other.height):
-        raise CompdError(
+        raise InputError(
             f"expected two files that take the same images, got {one.channels} x {one.height} x "
             f"{one.width} for {reference.path.name!r} and {other.channels} x {other.height} x "
             f"{other.width} for {shipped.path.name!r}"
         )
     if one.classes != other.classes:
-        raise CompdError(
+        raise InputError(
             f"expected two files with the same classes, got {one.classes} for "
             f"{reference.path.name!r} and {other.classes} for {shipped.path.name!r}"
         )
@@ -237,12 +237,12 @@ def _check_follows(
     """
     there = _answers(runtime, images, answers)
     if there is None:
-        raise CompdError(f"{runtime.path.name!r} does not answer new images")
+        raise InputError(f"{runtime.path.name!r} does not answer new images")
     run = _running(module, device)
     here = (answers if keep else Answers()).of(run, images)
     apart = float((here.argmax(1) != there.argmax(1)).double().mean())
     if not apart <= _FOLLOWS:
-        raise CompdError(
+        raise InputError(
             f"the conversion of {runtime.path.name!r} to torch answers otherwise on {apart:.0%} of "
             "clean images"
         )

@@ -13,7 +13,7 @@ from torch import nn
 
 from compd._version import __version__
 from compd.data import Splits
-from compd.errors import CompdError, unknown
+from compd.errors import SettingError, unknown
 from compd.files.outputs import check_output, write_output
 from compd.files.storage import cache_dir, config_hash
 from compd.models import ZOO, Classifier, load_weights_, model_hash, read_weights
@@ -25,6 +25,7 @@ from compd.progress import Report, silent
 from compd.runtimes import FloatRuntime
 from compd.system.machine import computes_bfloat16
 from compd.training import TrainConfig, accuracy, fit_
+from compd.wording import setting
 
 __all__ = ["Trained", "default_training", "prepare_original", "train_original"]
 
@@ -52,9 +53,9 @@ def prepare_original(
     if not factory and model not in ZOO:
         raise unknown("model", model, [*ZOO, "pkg.module:factory"])
     if factory and width is not None:
-        raise CompdError(f"expected --width with a zoo model only, got width={width}")
+        raise SettingError(f"{setting('width')} with a zoo model only", width=width)
     if (mean is None) != (std is None):
-        raise CompdError(f"expected mean and std together, got mean={mean}, std={std}")
+        raise SettingError("mean and std together", mean=mean, std=std)
     file = None if weights is None else read_weights(Path(weights))
     if mean is None and file is not None and file.mean is not None and file.std is not None:
         mean, std = file.mean, file.std
@@ -67,12 +68,11 @@ def prepare_original(
         width = ZOO[model].small_width if small else ZOO[model].width
     for stats in (mean, std):
         if stats is not None and len(stats) != dataset.channels:
-            raise CompdError(
-                f"expected one mean and std for each of {dataset.channels} channels, got "
-                f"mean={mean}, std={std}"
+            raise SettingError(
+                f"one mean and std for each of {dataset.channels} channels", mean=mean, std=std
             )
     if not all(map(math.isfinite, mean or ())) or not all(0 < v < math.inf for v in std or ()):
-        raise CompdError(f"expected a finite mean and std > 0, got mean={mean}, std={std}")
+        raise SettingError("a finite mean and std > 0", mean=mean, std=std)
     spec = ModelSpec(
         model, width, dataset.channels, dataset.size, dataset.classes, mean=mean, std=std
     )

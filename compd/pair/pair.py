@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from compd.compress import empty_shadow
-from compd.errors import CompdError
+from compd.errors import InputError, UnavailableError, brief
 from compd.files.reading import inside
 from compd.files.storage import disk_errors, write_atomic
 from compd.models import model_hash, zoo_weights
@@ -22,6 +22,7 @@ from compd.pair.answers import Answers
 from compd.pair.spec import PAIR_FILE, PAIR_FORMAT, PairSpec, read_pair_file
 from compd.runtimes import FileRuntime, FloatRuntime, Runtime, check_engine, deploy
 from compd.system.machine import cpu_flags, isa_limits, versions
+from compd.wording import setting
 
 __all__ = ["Pair", "check_pair_target", "choose_device", "own_copy"]
 
@@ -84,9 +85,9 @@ class Pair:
             CompdError: if it can only be run.
         """
         if self._original is None:
-            raise CompdError(
+            raise InputError(
                 "expected an original with gradients, got one that can only be run; a search "
-                "without gradients needs none: --strategy blackbox"
+                f"without gradients needs none: {setting('strategy', 'blackbox')}"
             )
         return self._original
 
@@ -98,9 +99,9 @@ class Pair:
             CompdError: if there is none.
         """
         if self._shadow is None:
-            raise CompdError(
+            raise InputError(
                 "expected a pair with a shadow, got one without; a search without gradients needs "
-                "none: --strategy blackbox"
+                f"none: {setting('strategy', 'blackbox')}"
             )
         return self._shadow
 
@@ -153,9 +154,10 @@ class Pair:
         """Raise unless images have the channels and size this pair was made for."""
         model = self.spec.model
         if tuple(images.shape[1:]) != (model.channels, model.size, model.size):
-            raise CompdError(
+            raise InputError(
                 f"expected {name} of shape (N, {model.channels}, {model.size}, {model.size}) for "
-                f"this pair, got {tuple(images.shape)}; pass --size {model.size} to scale them"
+                f"this pair, got {tuple(images.shape)}; pass "
+                f"{setting('size', model.size)} to scale them"
             )
 
     def save(self, directory: Path) -> None:
@@ -166,9 +168,10 @@ class Pair:
                 no shadow to make the deployed model from again.
         """
         if isinstance(self.deployed, FileRuntime):
-            raise CompdError(
+            raise InputError(
                 f"expected a pair that compd can build again, got {self.deployed.path.name!r} "
-                "as its deployed model; name that file with --deployed whenever the pair is used"
+                f"as its deployed model; name that file with {setting('deployed')} whenever the "
+                "pair is used"
             )
         config = directory / PAIR_FILE
         check_pair_target(directory)
@@ -198,8 +201,7 @@ class Pair:
             directory: where it lies.
             engine: run it on this int8 engine instead of its own.
             device: ``auto``, ``cpu``, ``cuda``, …
-            trust: whether a model that is ``pkg.module:factory`` may be run. The command line says
-                False where nobody passed ``--trust``.
+            trust: whether a model that is ``pkg.module:factory`` may be run.
 
         Raises:
             CompdError: if files are missing, corrupt, or do not belong together.
@@ -207,8 +209,8 @@ class Pair:
         directory = Path(directory)
         spec, hashes = read_pair_file(directory)
         if spec.model.is_code and not trust:
-            raise CompdError(
-                f"expected --trust for pair={str(directory)!r}, since its model "
+            raise InputError(
+                f"expected {setting('trust', True)} for pair={str(directory)!r}, since its model "
                 f"{spec.model.model!r} is code that would be run; pass it if you know what that is"
             )
         if engine is not None:
@@ -223,7 +225,7 @@ class Pair:
         for (name, file), module in zip(_FILES.items(), (original, shadow), strict=True):
             load_tensors_(module, inside(directory, file))
             if model_hash(module) != hashes.get(name):
-                raise CompdError(
+                raise InputError(
                     f"expected {file} with the hash that pair.json names, got another in "
                     f"{str(directory)!r}; the files do not belong together"
                 )
@@ -245,7 +247,7 @@ def _check_weights(spec: PairSpec, directory: Path) -> None:
         path = inside(directory, file)
         size = path.stat().st_size if path.is_file() else 0
         if size < least:
-            raise CompdError(
+            raise InputError(
                 f"expected {least} bytes of weights or more in {str(path)!r}, got {size}; make the "
                 "pair again"
             )
@@ -259,11 +261,11 @@ def check_pair_target(directory: Path) -> None:
     """
     names = {PAIR_FILE, *_FILES.values()}
     if directory.is_file():
-        raise CompdError(f"expected a folder for the pair, got a file: {str(directory)!r}")
+        raise InputError(f"expected a folder for the pair, got a file: {str(directory)!r}")
     if directory.is_dir() and any(
         path.name not in names and not path.name.endswith(".tmp") for path in directory.iterdir()
     ):
-        raise CompdError(
+        raise InputError(
             f"expected a new or a pair's directory, got {str(directory)!r}, which holds other "
             "files; name another one"
         )
@@ -281,9 +283,9 @@ def choose_device(name: str) -> torch.device:
         device = torch.device(name)
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
-        raise CompdError(
+        raise UnavailableError(
             f"expected a device that this PyTorch can use, got device={name!r} "
-            f"({str(error).splitlines()[0][:100]}); try --device cpu"
+            f"({brief(error, 100)}); try {setting('device', 'cpu')}"
         ) from error
     return device
 

@@ -11,13 +11,14 @@ from torch import Tensor
 
 from compd.compress import Given
 from compd.data import Splits
-from compd.errors import CompdError
+from compd.errors import InputError
 from compd.pair.evaluation import SHADOW_ROWS, disagrees
 from compd.pair.pair import Pair
-from compd.pair.readings import Reading, better_reading, other_order
+from compd.pair.readings import Reading, better_reading, other_order, spoken
 from compd.progress import Progress, Report, silent
-from compd.runtimes import FileRuntime, Runtime
+from compd.runtimes import FileRuntime, Overrides, Runtime
 from compd.system.machine import cpu_flags
+from compd.wording import Worded, setting
 
 __all__ = ["FileFacts", "Preflight", "check"]
 
@@ -60,8 +61,8 @@ class Preflight:
     shadow_images: int  # of these, the first ones, that the shadow was run on
     shadow_disagreement: float | None  # share of labels; None without a shadow
     shadow_error: float | None  # mean absolute difference of logits, in parts of their spread
-    faults: tuple[str, ...]
-    warnings: tuple[str, ...]
+    faults: tuple[Worded, ...]
+    warnings: tuple[Worded, ...]
 
     def to_json(self) -> dict[str, Any]:
         """As a JSON object."""
@@ -74,7 +75,7 @@ class Preflight:
             CompdError: if there is one.
         """
         if self.faults:
-            raise CompdError(self.faults[0])
+            raise InputError(self.faults[0])
 
 
 def check(
@@ -149,7 +150,7 @@ def check(
         faults.append(
             f"expected labels in the order of the model's classes, got an accuracy of "
             f"{_accuracy(original, labels):.0%}, and {renamed:.0%} with the labels renamed; see "
-            "--labels, or the names of the class folders"
+            f"{setting('labels')}, or the names of the class folders"
         )
     if len(images) < _LEAST:
         warnings.append(f"{len(images)} images say little; {_LEAST} or more are looked at closely")
@@ -179,8 +180,8 @@ def check(
             else float(disagrees(shadowed, logits[2].argmax(1)).double().mean())
         ),
         shadow_error=error,
-        faults=tuple(faults),
-        warnings=tuple(warnings),
+        faults=tuple(map(Worded, faults)),
+        warnings=tuple(map(Worded, warnings)),
     )
 
 
@@ -190,19 +191,19 @@ def _faults_of(role: str, runtime: FileRuntime, logits: Tensor) -> list[str]:
     if not bool(torch.isfinite(logits).all()):
         return [
             f"expected finite answers from the {role} {name!r}, got NaN or infinity; check "
-            "--range, --mean and --std"
+            f"{setting('range')}, {setting('mean')} and {setting('std')}"
         ]
     if runtime.format.output == "logits":
         sums = bool((logits >= 0).all()) and bool(((logits.sum(1) - 1).abs() < 0.02).all())
         if sums and len(logits) >= 2:
             return [
                 f"expected logits from the {role} {name!r}, got rows that add up to 1; pass "
-                "--output probs"
+                f"{setting('output', 'probs')}"
             ]
     elif bool(((logits.exp().sum(1) - 1).abs() > 0.1).any()):
         return [
             f"expected probabilities from the {role} {name!r}, got rows that do not add up "
-            "to 1; pass --output logits"
+            f"to 1; pass {setting('output', 'logits')}"
         ]
     return []
 
@@ -236,7 +237,7 @@ def _misread(
     if isinstance(reference, FileRuntime):
         found = better_reading(reference, images, labels=labels, now=logits[0])
         if found is not None and found.after > renamed - 0.05:
-            hints.append(_hint("original", reference, found, found.options.strip()))
+            hints.append(_hint("original", reference, found))
             if hints[0].proved:  # the deployed one is compared with its answers
                 return hints
     if isinstance(deployed, FileRuntime) and apart >= _MANY:
@@ -245,18 +246,18 @@ def _misread(
             deployed, images, labels=labels, answers=answers, now=logits[1], like=like
         )
         if found is not None:
-            options = f"--deployed-input '{_keys(found.options)}'"
-            hints.append(_hint("deployed", deployed, found, options))
+            hints.append(_hint("deployed", deployed, found))
     return hints
 
 
-def _hint(role: str, runtime: FileRuntime, found: Reading, options: str) -> _Hint:
+def _hint(role: str, runtime: FileRuntime, found: Reading) -> _Hint:
     """What a user says comes first, then what a file says; a guess against either only warns."""
     if found.measure == "nats":
         worth = f"its answers tell {found.after:.2f} nats of the images, not {found.before:.2f}"
     else:
         worth = f"{found.measure} {found.after:.1%} instead of {found.before:.1%}"
-    other = " (or --labels, if the classes are in another order)"
+    options = _passed(role, found.overrides)
+    other = f" (or {setting('labels')}, if the classes are in another order)"
     other = other if found.measure == "accuracy" else ""
     name, changed = runtime.path.name, runtime.changed_by(found.overrides)
     said = sorted({f"{who}: {field}" for field in changed if (who := runtime.said_by(field))})
@@ -276,12 +277,16 @@ def _hint(role: str, runtime: FileRuntime, found: Reading, options: str) -> _Hin
     )
 
 
-def _keys(options: str) -> str:
-    """``--range 0,255 --bgr`` as the value of ``--deployed-input``: ``range=0,255 bgr``."""
-    if options.startswith("without"):
-        return "bgr=no"
-    words = options.replace("--", "\n").split("\n")
-    return " ".join("=".join(word.split()) for word in words if word.strip())
+def _passed(role: str, overrides: Overrides) -> str:
+    """What to pass for a file to be read so."""
+    said = spoken(overrides)
+    if role == "deployed":
+        words = " ".join(name if value == "True" else f"{name}={value}" for name, value in said)
+        return setting("deployed_input", f"'{words}'")
+    return " ".join(
+        f"without {setting(name)}" if value == "no" else setting(name, value)
+        for name, value in said
+    )
 
 
 def _uncompressed(pair: Pair, allow_float: bool) -> list[str]:
@@ -301,7 +306,7 @@ def _uncompressed(pair: Pair, allow_float: bool) -> list[str]:
         return []
     return [
         f"expected a compressed file as deployed, got {facts.name!r}, whose operators are all "
-        "float32; pass --allow-float if that is meant (pruned, for example)"
+        f"float32; pass {setting('allow_float', True)} if that is meant (pruned, for example)"
     ]
 
 
@@ -327,8 +332,8 @@ def _saturation(deployed: Runtime) -> list[str]:
     here = "this one has it" if {"avx512_vnni", "avx_vnni"} & {*cpu_flags()} else "as this one"
     return [
         f"sums of {risky} of {len(layers)} dense int8 layers can saturate on x86 CPUs without VNNI "
-        f"({here}); compd compare with the same options and --runtimes deployed,saturating says "
-        "what changes"
+        f"({here}); compd compare with the same settings and "
+        f"{setting('runtimes', 'deployed,saturating')} says what changes"
     ]
 
 

@@ -6,7 +6,7 @@ Files rarely say what they expect. A model that is fed BGR for RGB still runs; i
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -16,7 +16,7 @@ from compd.models.inputs import predict
 from compd.runtimes import FileRuntime, InputFormat, Overrides
 from compd.statistics import mcnemar
 
-__all__ = ["Reading", "better_reading", "information", "other_order"]
+__all__ = ["Reading", "better_reading", "information", "other_order", "spoken"]
 
 _IMAGENET = Overrides(
     range=(0.0, 1.0), mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225)
@@ -39,8 +39,7 @@ class Reading:
     """Another way to read images, and what it is worth."""
 
     name: str  # for people: "BGR"
-    options: str  # what to pass: "--bgr"
-    overrides: Overrides  # the same as it is read
+    overrides: Overrides  # what to pass
     before: float  # accuracy, agreement or nats as the file is read now
     after: float  # and as it would be
     measure: str  # which of them
@@ -71,7 +70,7 @@ def better_reading(
     truth = labels if answers is None else answers
     measure = "agreement" if answers is not None else "accuracy" if labels is not None else "nats"
     best: Reading | None = None
-    for name, options, overrides in _others(runtime, images, like):
+    for name, overrides in _others(runtime, images, like):
         other = runtime.read_as(overrides)
         try:
             then = _answers(other, images, now, truth)
@@ -98,7 +97,7 @@ def better_reading(
                 better = better and after >= _EXPLAINS
         # of two that do as well, the plainer, which comes first
         if better and (best is None or after > best.after + _PLAINER[measure]):
-            best = Reading(name, options, overrides, before, after, measure)
+            best = Reading(name, overrides, before, after, measure)
     return best
 
 
@@ -161,52 +160,50 @@ def _beyond_chance(gained: int, lost: int) -> bool:
 
 def _others(
     runtime: FileRuntime, images: Tensor, like: InputFormat | None
-) -> Iterator[tuple[str, str, Overrides]]:
-    """Readings by name, with what to pass for each."""
+) -> Iterator[tuple[str, Overrides]]:
+    """Readings by name."""
     form = runtime.format
     if like is not None and _reading(like) != _reading(form):
-        overrides = Overrides(
-            range=like.range, mean=like.mean or (0.0,), std=like.std or (1.0,), bgr=like.bgr
-        )
-        order = "" if like.bgr == form.bgr else " --bgr" if like.bgr else " --bgr=no"
-        yield "the original's reading", _options(overrides) + order, overrides
+        mean, std = like.mean or (0.0,), like.std or (1.0,)
+        bgr = None if like.bgr == form.bgr else like.bgr
+        yield "the original's reading", Overrides(range=like.range, mean=mean, std=std, bgr=bgr)
     plain = Overrides(range=(0.0, 1.0), mean=(0.0,), std=(1.0,))
-    if form.channels == 3:
-        yield (
-            ("RGB", "without --bgr", Overrides(bgr=False))
-            if form.bgr
-            else (
-                "BGR",
-                "--bgr",
-                Overrides(bgr=True),
-            )
-        )
-    ways = [("pixels in 0..1", plain)]
-    ways += [
-        ("pixels in 0..255", Overrides(range=(0.0, 255.0), mean=(0.0,), std=(1.0,))),
-        ("pixels in -1..1", Overrides(range=(-1.0, 1.0), mean=(0.0,), std=(1.0,))),
-        ("pixels in -128..127", Overrides(range=(-128.0, 127.0), mean=(0.0,), std=(1.0,))),
+    colours = form.channels == 3
+    order = "RGB" if form.bgr else "BGR"
+    if colours:
+        yield order, Overrides(bgr=not form.bgr)
+    ways = [
+        ("pixels in 0..1", plain),
+        ("pixels in 0..255", replace(plain, range=(0.0, 255.0))),
+        ("pixels in -1..1", replace(plain, range=(-1.0, 1.0))),
+        ("pixels in -128..127", replace(plain, range=(-128.0, 127.0))),
     ]
-    if form.channels == 3:
+    if colours:
         ways.append(("ImageNet's normalisation", _IMAGENET))
     pixels = images.float().div(255)
     mean = tuple(round(float(v), 3) for v in pixels.mean((0, 2, 3)))
     std = tuple(round(max(float(v), 0.01), 3) for v in pixels.std((0, 2, 3)))
-    ways.append(("the data's own normalisation", Overrides(range=(0.0, 1.0), mean=mean, std=std)))
+    ways.append(("the data's own normalisation", replace(plain, mean=mean, std=std)))
     now = (form.range, _or(form.mean, 0.0), _or(form.std, 1.0))
     for name, overrides in ways:
         if (overrides.range, _or(overrides.mean, 0.0), _or(overrides.std, 1.0)) != now:
-            yield name, _options(overrides), overrides
-            if form.channels == 3:
-                bgr = Overrides(
-                    range=overrides.range, mean=overrides.mean, std=overrides.std, bgr=not form.bgr
-                )
-                order = "RGB" if form.bgr else "BGR"
-                yield (
-                    f"{name}, {order}",
-                    f"{_options(overrides)} {'' if form.bgr else '--bgr'}",
-                    bgr,
-                )
+            yield name, overrides
+            if colours:
+                yield f"{name}, {order}", replace(overrides, bgr=not form.bgr)
+
+
+def spoken(overrides: Overrides) -> list[tuple[str, str]]:
+    """What a user says for a file to be read so: names and values; a neutral mean or deviation not.
+
+    ``True`` stands for a word alone, and ``no`` for its opposite.
+    """
+    said = [] if overrides.range is None else [("range", _numbers(overrides.range))]
+    for name, values, default in (("mean", overrides.mean, 0.0), ("std", overrides.std, 1.0)):
+        if values is not None and _or(values, default) != (default,):
+            said.append((name, _numbers(values)))
+    if overrides.bgr is not None:
+        said.append(("bgr", "True" if overrides.bgr else "no"))
+    return said
 
 
 def _reading(form: InputFormat) -> tuple[object, ...]:
@@ -219,14 +216,6 @@ def _confidence(logits: Tensor) -> Tensor:
 
 def _or(values: tuple[float, ...] | None, default: float) -> tuple[float, ...]:
     return values if values and any(value != default for value in values) else (default,)
-
-
-def _options(overrides: Overrides) -> str:
-    text = "" if overrides.range is None else f"--range {_numbers(overrides.range)}"
-    for name, values, default in (("mean", overrides.mean, 0.0), ("std", overrides.std, 1.0)):
-        if values is not None and _or(values, default) != (default,):
-            text += f" --{name} {_numbers(values)}"
-    return text
 
 
 def _numbers(values: tuple[float, ...]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from compd.compress.int8 import ENGINES
-from compd.errors import CompdError
+from compd.errors import SettingError
 from compd.pair.from_files import deployed_as
 from compd.pair.pair import Pair
 from compd.runtimes import (
@@ -17,6 +17,7 @@ from compd.runtimes import (
     check_engine,
 )
 from compd.runtimes.converted import saturating
+from compd.wording import command
 
 __all__ = ["runtimes_of"]
 
@@ -51,15 +52,15 @@ def _open(pair: Pair, name: str, overrides: Overrides | None) -> Runtime:
     if name == "plain":
         if isinstance(pair.deployed, FileRuntime) and pair.deployed.can_be_plain:
             return pair.deployed.plain()
-        raise CompdError(
+        raise SettingError(
             "expected a deployed file whose runtime can leave its graph as it is, got "
             f"{pair.deployed.engine}"
         )
     if name == "saturating":
         if not isinstance(pair.deployed, FileRuntime):
-            raise CompdError(
+            raise SettingError(
                 "expected an ONNX file as the deployed model, to emulate saturating sums, got "
-                f"{pair.deployed.engine}; export it: compd export --to onnx-qdq"
+                f"{pair.deployed.engine}; export it: {command('export', to='onnx-qdq')}"
             )
         return saturating(pair.deployed)
     if name in ENGINES:
@@ -67,4 +68,4 @@ def _open(pair: Pair, name: str, overrides: Overrides | None) -> Runtime:
         return Int8Runtime(pair.shadow, name)
     if Path(name).suffix:
         return deployed_as(pair, name, overrides).deployed
-    raise CompdError(f"expected {', '.join((*_OWN, *ENGINES))} or a file, got runtime={name!r}")
+    raise SettingError(f"{', '.join((*_OWN, *ENGINES))} or a file", runtime=name)

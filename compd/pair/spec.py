@@ -12,10 +12,11 @@ from typing import Any
 from torch import nn
 
 from compd.compress import Compression, Given, config_from_json, config_to_json, kind_of
-from compd.errors import CompdError
+from compd.errors import InputError, brief
 from compd.files.reading import inside, read_whole
 from compd.models import Classifier, build_zoo_model, check_model, load_factory
 from compd.text import printable
+from compd.wording import command
 
 __all__ = ["PAIR_FILE", "PAIR_FORMAT", "ModelSpec", "PairSpec", "read_pair_file"]
 
@@ -82,7 +83,7 @@ class ModelSpec:
         """Return the architecture, weights as built, in eval mode on the CPU."""
         if not self.is_code:
             if self.mean is None or self.std is None:
-                raise CompdError(f"expected mean and std for model={self.model!r}, got none")
+                raise InputError(f"expected mean and std for model={self.model!r}, got none")
             return build_zoo_model(
                 self.model,
                 classes=len(self.classes),
@@ -174,16 +175,16 @@ def read_pair_file(directory: Path) -> tuple[PairSpec, Mapping[str, str]]:
     try:
         content = json.loads(read_whole(inside(directory, PAIR_FILE), _MOST_BYTES))
         if content["format"] != PAIR_FORMAT:
-            raise CompdError(
+            raise InputError(
                 f"expected pair format {PAIR_FORMAT}, got format={content['format']!r} in "
                 f"{str(directory)!r}; it was written by another version of compd"
             )
         hashes = {str(name): str(value) for name, value in content["hashes"].items()}
         return PairSpec.from_json(content), hashes
     except FileNotFoundError as error:
-        raise CompdError(
+        raise InputError(
             f"expected a pair directory ({PAIR_FILE}), got pair={str(directory)!r}; make one "
-            "with: compd compress --out DIR"
+            f"with: {command('compress', out='DIR')}"
         ) from error
     except (
         OSError,
@@ -194,7 +195,7 @@ def read_pair_file(directory: Path) -> tuple[PairSpec, Mapping[str, str]]:
         OverflowError,
         RecursionError,
     ) as error:
-        raise CompdError(
+        raise InputError(
             f"expected a pair directory, got a broken {PAIR_FILE} in {str(directory)!r} "
-            f"({type(error).__name__}: {str(error)[:80]})"
+            f"({type(error).__name__}: {brief(error, 80)})"
         ) from error

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from compd.data import Split
-from compd.errors import CompdError
+from compd.errors import SettingError
 from compd.models.inputs import predict
 from compd.pair import Pair
 from compd.pair.evaluation import disagrees
@@ -101,7 +101,7 @@ def agreed_seeds(heldout: Split, *pairs: Pair) -> Split:
         agree &= ~disagrees(predict(pair.deployed.run, images), original)
     rows = agree.nonzero()[:, 0]
     if not len(rows):
-        raise CompdError(
+        raise SettingError(
             f"expected held-out images on which all models agree, got none of {len(images)}"
         )
     return replace(

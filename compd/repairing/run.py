@@ -13,7 +13,7 @@ from compd.compress import RECIPE
 from compd.compress.starts import starts
 from compd.corpus import Corpus
 from compd.data import Splits, load_data
-from compd.errors import CompdError
+from compd.errors import InputError
 from compd.files.storage import cache_dir, check_cache, config_hash, disk_errors
 from compd.models.inputs import predict
 from compd.pair import Pair, check_pair_target
@@ -30,12 +30,14 @@ from compd.repairing.state import load_state
 from compd.repairing.training_set import TrainingSet, training_set_of
 from compd.repairing.verdict import verdict_on
 from compd.runtimes import FileRuntime
+from compd.wording import Worded, setting
 
 __all__ = ["Plan", "plan", "repair"]
 
-_OTHER_DATA = (
-    "the data are not as they were when the pair was made (files were changed, or --data names "
-    "others), so rows held out here may be among those that it was trained on"
+_OTHER_DATA = Worded(
+    "the data are not as they were when the pair was made (files were changed, or "
+    f"{setting('data')} names others), so rows held out here may be among those that it was "
+    "trained on"
 )
 
 
@@ -143,8 +145,10 @@ def repair(
             notes.append(f"started from {base.spec.compress}, which was nearer to the original")
     else:
         notes.append(
-            "no round was better than the start, which is handed back; try a lower --lr, more "
-            "--steps, or a corpus of more severe deviations"
+            Worded(
+                "no round was better than the start, which is handed back; try a lower "
+                f"{setting('lr')}, more {setting('steps')}, or a corpus of more severe deviations"
+            )
         )
     rows = {
         "repair training": f"{splits.train.rows} and {len(training_set.records)} corpus entries",
@@ -183,14 +187,15 @@ def _checked(
     pair: Pair, corpus: Corpus, splits: Splits | None, settings: RepairSettings
 ) -> tuple[Splits, TrainingSet, RepairSettings]:
     if not pair.has_shadow:
-        raise CompdError(
+        raise InputError(
             "expected a pair with a shadow to train, got one without; a deployed model alone "
             "cannot be repaired: make a pair of its original with: compd compress"
         )
     if isinstance(pair.deployed, FileRuntime):
-        raise CompdError(
+        raise InputError(
             "expected a pair whose deployed model compd makes of its shadow, got "
-            f"{pair.deployed.path.name!r}; repair the pair without --deployed, and export it again"
+            f"{pair.deployed.path.name!r}; repair the pair without {setting('deployed')}, and "
+            "export it again"
         )
     check_cache()
     if splits is None:
@@ -263,7 +268,8 @@ def _check_space(pair: Pair, out: Path, checkpoint: Path) -> None:
             free = shutil.disk_usage(folder).free
         needed += 1 << 20
         if free < needed:
-            raise CompdError(
+            raise InputError(
                 f"expected {needed / 2**20:.0f} MiB of free space, got {free / 2**20:.0f} MiB in "
-                f"{str(folder)!r}; free some, or name another folder (--out, COMPD_CACHE)"
+                f"{str(folder)!r}; free some, or name another folder "
+                f"({setting('out')}, COMPD_CACHE)"
             )

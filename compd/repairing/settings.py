@@ -6,7 +6,7 @@ import math
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from compd.errors import CompdError, unknown
+from compd.errors import SettingError, unknown
 from compd.repairing.methods import METHODS, Schedule, Walk
 
 __all__ = ["KEEP", "SEARCHES", "RepairSettings"]
@@ -50,22 +50,25 @@ class RepairSettings:
                 raise unknown("search", name, SEARCHES)
         counts = (self.rounds, self.patience, self.seeds, self.verdict_seeds)
         if min(counts) < 1 or (self.limit is not None and self.limit < 1):
-            raise CompdError(
-                "expected rounds, patience, seeds, verdict_seeds and limit >= 1, got "
-                f"rounds={self.rounds}, patience={self.patience}, seeds={self.seeds}, "
-                f"verdict_seeds={self.verdict_seeds}, limit={self.limit}"
+            raise SettingError(
+                "rounds, patience, seeds, verdict_seeds and limit >= 1",
+                rounds=self.rounds,
+                patience=self.patience,
+                seeds=self.seeds,
+                verdict_seeds=self.verdict_seeds,
+                limit=self.limit,
             )
         if self.keep not in KEEP:
             raise unknown("keep", self.keep, KEEP)
         if self.seconds is not None and not 0 < self.seconds < math.inf:
-            raise CompdError(f"expected a time in seconds, above 0, got time={self.seconds}")
+            raise SettingError("a time in seconds, above 0", time=self.seconds)
         if self.eps is not None and not 1 <= self.eps <= 255:
-            raise CompdError(f"expected eps in 1..255 (levels), got eps={self.eps}")
+            raise SettingError("eps in 1..255 (levels)", eps=self.eps)
         for name in ("min_severity", "target", "max_accuracy_drop"):
             if not 0 <= (getattr(self, name) or 0) <= 1:
-                raise CompdError(f"expected {name} in 0..1, got {name}={getattr(self, name)}")
+                raise SettingError(f"expected {name} in 0..1, got {name}={getattr(self, name)}")
         if not 0 <= self.random_seed < 2**62:
-            raise CompdError(f"expected 0 <= random_seed < 2**62, got {self.random_seed}")
+            raise SettingError(f"expected 0 <= random_seed < 2**62, got {self.random_seed}")
 
     def to_json(self) -> dict[str, Any]:
         """As a JSON object."""

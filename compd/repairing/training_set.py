@@ -10,12 +10,13 @@ from torch import Tensor
 
 from compd.corpus import Corpus, Record
 from compd.data import Splits
-from compd.errors import CompdError, unknown
+from compd.errors import CompdError, InputError, unknown
 from compd.images import pixel_hash
 from compd.models.inputs import predict
 from compd.pair import Pair
 from compd.repairing.settings import RepairSettings
 from compd.search import Verdict
+from compd.wording import setting
 
 __all__ = ["TrainingSet", "training_set_of"]
 
@@ -49,7 +50,7 @@ def training_set_of(
             raise unknown("class", name, pair.classes)
     records = list(corpus)
     if not records:
-        raise CompdError(
+        raise InputError(
             f"expected entries to repair, got an empty corpus: {str(corpus.directory)!r}; fill it "
             "with: compd fuzz"
         )
@@ -83,7 +84,7 @@ def training_set_of(
         chosen = chosen[: settings.limit]
     notes = tuple(f"{count} entries left out: {why}" for why, count in left_out.items())
     if not chosen:
-        raise CompdError(
+        raise InputError(
             f"expected entries to repair in {str(corpus.directory)!r}, got none that may be used "
             f"of {len(records)} ({'; '.join(notes)})"
         )
@@ -125,7 +126,7 @@ def _read(corpus: Corpus, record: Record, pair: Pair) -> _Entry:
         pair.check_input(seed[None], where)
         label = int(predict(pair.reference.run, seed[None]).argmax())
     if label >= len(pair.classes):
-        raise CompdError(f"their labels are not of the pair's {len(pair.classes)} classes")
+        raise InputError(f"their labels are not of the pair's {len(pair.classes)} classes")
     return _Entry(record, image, label)
 
 
@@ -134,9 +135,9 @@ def _check_pair(records: list[Record], pair: Pair, corpus: Corpus) -> None:
         made_with = {str(record.fingerprint.get(f"{name}_sha256")) for record in records}
         others = sorted(made_with - {pair.hashes[name]})
         if others:
-            raise CompdError(
+            raise InputError(
                 f"expected a corpus of this pair ({name} {pair.hashes[name][:12]}), got entries "
                 f"made with another one ({name} {', '.join(o[:12] for o in others[:3])}): "
                 f"{str(corpus.directory)!r}; name their pair, or take them as further training "
-                "images, labelled by this pair's original, with --force"
+                f"images, labelled by this pair's original, with {setting('force', True)}"
             )

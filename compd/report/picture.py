@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from compd.corpus.records import Record
-from compd.errors import CompdError
+from compd.errors import InputError
 from compd.search.findings import Answer
 
 __all__ = ["amplified", "contact_sheet", "enlarged", "factor_of"]
@@ -51,7 +51,7 @@ def factor_of(image: Tensor, seed: Tensor) -> int:
         CompdError: if they differ in size.
     """
     if image.shape != seed.shape:
-        raise CompdError(
+        raise InputError(
             f"expected a deviation of the size of its seed, got {tuple(image.shape)} and "
             f"{tuple(seed.shape)}; it cannot be shown"
         )

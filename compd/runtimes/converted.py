@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, fx, nn
 
-from compd.errors import CompdError
+from compd.errors import ModelError
 from compd.models.inputs import FEWEST, to_input
 from compd.runtimes.files import FileRuntime
 from compd.runtimes.formats import LEAST, InputFormat
@@ -39,7 +39,7 @@ def converted_file(runtime: FileRuntime, *, saturate: bool = False) -> Converted
         CompdError: if the file is of another kind, or has an operator without a counterpart.
     """
     if runtime.path.suffix.lower() != ".onnx":
-        raise CompdError(
+        raise ModelError(
             f"expected an ONNX file to convert, got {runtime.path.name!r}; there are no gradients "
             "through it"
         )
@@ -78,7 +78,7 @@ def saturating(runtime: FileRuntime) -> FloatRuntime:
     from compd.onnx.saturation import risks
 
     if not any(risk.risky for risk in risks(read_onnx(runtime.path))):
-        raise CompdError(
+        raise ModelError(
             f"expected int8 layers whose sums can saturate, got none in {runtime.path.name!r}: "
             "its weights have 7 bits, or it is not QDQ"
         )

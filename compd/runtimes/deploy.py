@@ -9,9 +9,10 @@ from torch import nn
 
 from compd.compress import COMPRESSIONS, Compression, Given, Prune, Ptq, Qat
 from compd.compress.int8 import ENGINES
-from compd.errors import CompdError, unknown
+from compd.errors import SettingError, unknown
 from compd.runtimes.base import Runtime
 from compd.runtimes.torch_runtimes import FloatRuntime, Int8Runtime
+from compd.wording import setting
 
 __all__ = ["check_engine", "deploy"]
 
@@ -25,9 +26,10 @@ def check_engine(config: Compression, engine: str) -> None:
     if engine not in ENGINES:
         raise unknown("engine", engine, ENGINES)
     if isinstance(config, Prune | Given) or (isinstance(config, Ptq) and config.weight_bits < 7):
-        raise CompdError(
-            f"expected no engine for {config}, whose deployed model has no int8 kernels here, got "
-            f"engine={engine!r}; leave --engine out"
+        raise SettingError(
+            f"no engine for {config}, whose deployed model has no int8 kernels here",
+            engine=engine,
+            advice=f"leave {setting('engine')} out",
         )
 
 

@@ -15,8 +15,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from compd.errors import CompdError
+from compd.errors import ModelError, SettingError, brief
 from compd.runtimes.formats import InputFormat, Overrides
+from compd.wording import setting
 
 __all__ = [
     "OPENERS",
@@ -156,8 +157,8 @@ class FileRuntime:
         try:
             return self._opened.call(x)
         except Exception as error:  # each runtime raises its own
-            what = " ".join(str(error).split())[:200]
-            raise CompdError(
+            what = brief(error, 200)
+            raise ModelError(
                 f"expected {self.path.name!r} to take {x.dtype} {x.shape}, but "
                 f"{self._opened.engine} raised {type(error).__name__}: {what}"
             ) from error
@@ -207,17 +208,17 @@ def check_file(path: Path, overrides: Overrides) -> None:
     """
     _opener(path)
     if not path.is_file():
-        raise CompdError(f"expected a model's file, got {str(path)!r} (there is none)")
+        raise ModelError(f"expected a model's file, got {str(path)!r} (there is none)")
     size = path.stat().st_size
     if not 0 < size <= MAX_BYTES:
-        raise CompdError(
+        raise ModelError(
             f"expected a model's file of 1 byte to {MAX_BYTES >> 30} GiB, got {str(path)!r} with "
             f"{size} bytes"
         )
     if path.suffix.lower() in _RUN_CODE and not overrides.trust:
-        raise CompdError(
-            f"expected --trust for {str(path)!r}, since loading it can run code; pass it if you "
-            "know who made the file"
+        raise SettingError(
+            f"expected {setting('trust', True)} for {str(path)!r}, since loading it can run code; "
+            "pass it if you know who made the file"
         )
 
 
@@ -247,12 +248,12 @@ def with_classes(
     try:
         answer = np.asarray(call(form.encode(torch.full(shape, 128, dtype=torch.uint8))))
     except Exception as error:  # each runtime raises its own
-        raise CompdError(
+        raise ModelError(
             f"expected {name!r} to take images {shape} as {form.layout} {form.dtype}, but it "
-            f"raised {type(error).__name__}: {' '.join(str(error).split())[:160]}"
+            f"raised {type(error).__name__}: {brief(error)}"
         ) from error
     if answer.ndim < 2 or len(answer) != shape[0] or answer[0].size != max(answer.shape[1:]):
-        raise CompdError(
+        raise ModelError(
             f"expected one number a class from {name!r}, got an output of shape {answer.shape}; "
             "compd tests classifiers"
         )
@@ -262,7 +263,7 @@ def with_classes(
 def _opener(path: Path) -> Callable[[Path, Overrides, int | None, bool], Opened]:
     suffix = path.suffix.lower()
     if suffix not in OPENERS:
-        raise CompdError(
+        raise ModelError(
             f"expected a model's file ({', '.join(sorted(OPENERS))}), got {str(path)!r}"
         )
     opener: Callable[[Path, Overrides, int | None, bool], Opened] = import_module(

@@ -14,7 +14,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from compd.errors import CompdError, unknown
+from compd.errors import SettingError, unknown
+from compd.wording import setting
 
 __all__ = [
     "LAYOUTS",
@@ -69,9 +70,9 @@ class Overrides:
         if self.output is not None and self.output not in OUTPUTS:
             raise unknown("output", self.output, OUTPUTS)
         if self.range is not None and (len(self.range) != 2 or not self.range[0] < self.range[1]):
-            raise CompdError(f"expected range as low,high (0,255), got range={self.range}")
+            raise SettingError("range as low,high (0,255)", range=self.range)
         if self.std is not None and not all(value > 0 for value in self.std):
-            raise CompdError(f"expected positive numbers, got std={self.std}")
+            raise SettingError("positive numbers", std=self.std)
 
     def over(self, other: Overrides) -> Overrides:
         """This overrides, and where it says nothing the other one."""
@@ -108,14 +109,12 @@ class InputFormat:
         for name in ("mean", "std"):
             values = getattr(self, name)
             if values is not None and len(values) not in (1, self.channels):
-                raise CompdError(
+                raise SettingError(
                     f"expected one number or {self.channels} (one a channel) for {name}, got "
                     f"{name}={','.join(map(str, values))}"
                 )
         if self.classes < 2:
-            raise CompdError(
-                f"expected an output of at least two classes, got classes={self.classes}"
-            )
+            raise SettingError("an output of at least two classes", classes=self.classes)
 
     def to_json(self) -> dict[str, Any]:
         """As a JSON object; its keys are older than the names here."""
@@ -194,7 +193,7 @@ class InputFormat:
         """
         flat = answers.reshape(len(answers), -1)
         if flat.shape[1] != self.classes:
-            raise CompdError(
+            raise SettingError(
                 f"expected an output of {self.classes} classes an image, got shape {answers.shape}"
             )
         values = torch.from_numpy(np.ascontiguousarray(flat).astype(np.float32))
@@ -276,15 +275,16 @@ def image_shape(
         CompdError: if it is no image's, or could be either layout.
     """
     if len(shape) != 4:
-        raise CompdError(
+        raise SettingError(
             f"expected an image input with four dimensions in {name!r}, got shape {_text(shape)}"
         )
     first, last = shape[1] in (1, 3), shape[3] in (1, 3)
     if layout is None:
         if first == last:
-            raise CompdError(
+            raise SettingError(
                 f"expected 1 or 3 channels, first or last, in the input of {name!r}, got shape "
-                f"{_text(shape)}, which does not tell; pass --layout NCHW or --layout NHWC"
+                f"{_text(shape)}, which does not tell; pass "
+                f"{setting('layout', 'NCHW')} or {setting('layout', 'NHWC')}"
             )
         layout = "NCHW" if first else "NHWC"
     channels, height, width = (
@@ -293,16 +293,17 @@ def image_shape(
     channels = 3 if channels is None else channels
     height, width = height or size, width or size
     if height is None or width is None:
-        raise CompdError(
-            f"expected --size, since {name!r} takes images of any size, got shape {_text(shape)}"
+        raise SettingError(
+            f"expected {setting('size')}, since {name!r} takes images of any size, got shape "
+            f"{_text(shape)}"
         )
     if channels not in (1, 3):
-        raise CompdError(
+        raise SettingError(
             f"expected images with 1 or 3 channels in {name!r}, got shape {_text(shape)} read as "
-            f"{layout}; is --layout right?"
+            f"{layout}; is {setting('layout')} right?"
         )
     if height != width:
-        raise CompdError(
+        raise SettingError(
             f"expected square images in {name!r}, got shape {_text(shape)} read as {layout}; compd "
             "handles no others"
         )

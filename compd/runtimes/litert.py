@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from compd.errors import CompdError, require_extra
+from compd.errors import ModelError, brief, require_extra
 from compd.runtimes.files import Census, Opened, sha256_of, with_classes
 from compd.runtimes.formats import Overrides, QParams, format_of
 
@@ -25,7 +25,7 @@ def open_model(path: Path, overrides: Overrides, size: int | None, optimise: boo
     litert = require_extra("ai_edge_litert.interpreter", "litert")
     with path.open("rb") as file:
         if file.read(8)[4:] != _IDENTIFIER:
-            raise CompdError(f"expected a LiteRT (TensorFlow Lite) file, got {str(path)!r}")
+            raise ModelError(f"expected a LiteRT (TensorFlow Lite) file, got {str(path)!r}")
     resolver = litert.OpResolverType.AUTO
     if not optimise:
         resolver = litert.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
@@ -37,13 +37,12 @@ def open_model(path: Path, overrides: Overrides, size: int | None, optimise: boo
         )
         interpreter.allocate_tensors()
     except (ValueError, RuntimeError, TypeError) as error:
-        raise CompdError(
-            f"expected a file that LiteRT can run, got {str(path)!r} "
-            f"({' '.join(str(error).split())[:160]})"
+        raise ModelError(
+            f"expected a file that LiteRT can run, got {str(path)!r} ({brief(error)})"
         ) from error
     inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()
     if len(inputs) != 1 or len(outputs) != 1:
-        raise CompdError(
+        raise ModelError(
             f"expected one input and one output in {str(path)!r}, got {len(inputs)} and "
             f"{len(outputs)}; compd tests image classifiers"
         )

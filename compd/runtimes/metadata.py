@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
-from compd.errors import CompdError
+from compd.errors import InputError, brief
 from compd.runtimes.formats import Overrides
 
 __all__ = ["class_names_of", "overrides_of"]
@@ -26,8 +26,8 @@ def overrides_of(metadata: Mapping[str, str], name: str) -> Overrides:
         tuples = {key: tuple(map(float, given[key].split(","))) for key in _NUMBERS & given.keys()}
         return Overrides(layout=given.get("layout"), output=given.get("output"), **tuples)  # type: ignore[arg-type]
     except ValueError as error:
-        raise CompdError(
-            f"expected numbers in compd's own metadata in {name!r}, got {str(error)[:80]}"
+        raise InputError(
+            f"expected numbers in compd's own metadata in {name!r}, got {brief(error, 80)}"
         ) from error
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from numpy.typing import NDArray
 
-from compd.errors import CompdError, require_extra
+from compd.errors import ModelError, brief, require_extra
 from compd.onnx import describe, read_onnx
 from compd.onnx.external import all_tensors
 from compd.runtimes.files import Opened, sha256_of, with_classes
@@ -30,7 +30,7 @@ def open_model(path: Path, overrides: Overrides, size: int | None, optimise: boo
     model = read_onnx(path)  # what a stranger's file can do wrong is found here
     what = describe(model)
     if len(what.outputs) != 1:
-        raise CompdError(
+        raise ModelError(
             f"expected one output in {str(path)!r}, got {len(what.outputs)}; compd tests image "
             "classifiers"
         )
@@ -50,9 +50,9 @@ def open_model(path: Path, overrides: Overrides, size: int | None, optimise: boo
     try:
         session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # of classes that ONNX Runtime does not export
-        raise CompdError(
+        raise ModelError(
             f"expected an ONNX file that ONNX Runtime {ort.__version__} can run, got "
-            f"{str(path)!r} ({' '.join(str(error).split())[:160]})"
+            f"{str(path)!r} ({brief(error)})"
         ) from error
     name, output = what.input.name, what.outputs[0].name
 

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from compd.errors import CompdError, require_extra
+from compd.errors import ModelError, brief, require_extra
 from compd.runtimes.files import Census, Opened, sha256_of, with_classes
 from compd.runtimes.formats import Overrides, format_of
 
@@ -25,14 +25,14 @@ def open_model(path: Path, overrides: Overrides, size: int | None, optimise: boo
     ov = require_extra("openvino", "openvino")
     weights = path.with_suffix(".bin")
     if not weights.is_file():
-        raise CompdError(
+        raise ModelError(
             f"expected {weights.name} beside {str(path)!r}, as OpenVINO writes both, got none"
         )
     core = ov.Core()
     try:
         model = core.read_model(str(path))
         if len(model.inputs) != 1 or len(model.outputs) != 1:
-            raise CompdError(
+            raise ModelError(
                 f"expected one input and one output in {str(path)!r}, got {len(model.inputs)} and "
                 f"{len(model.outputs)}; compd tests image classifiers"
             )
@@ -45,9 +45,9 @@ def open_model(path: Path, overrides: Overrides, size: int | None, optimise: boo
             settings["LP_TRANSFORMS_MODE"] = "NO"
         compiled = core.compile_model(model, "CPU", settings)
     except RuntimeError as error:
-        raise CompdError(
+        raise ModelError(
             f"expected a model that OpenVINO {ov.__version__} can run, got {str(path)!r} "
-            f"({' '.join(str(error).split())[:160]})"
+            f"({brief(error)})"
         ) from error
     sizes = model.input(0).get_partial_shape()
     shape = tuple(int(n.get_length()) if n.is_static else None for n in sizes)

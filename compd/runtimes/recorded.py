@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from compd.errors import CompdError
+from compd.errors import InputError, brief
 from compd.runtimes.files import Opened, sha256_of
 from compd.runtimes.formats import OUTPUTS, InputFormat, Overrides
 from compd.text import printable
@@ -116,18 +116,18 @@ def read_table(path: Path) -> tuple[dict[str, NDArray[np.float32]], dict[str, st
                 OverflowError,
                 RecursionError,
             ) as error:
-                what = f"{type(error).__name__}: {' '.join(str(error).split())[:80]}"
-                raise CompdError(
+                what = f"{type(error).__name__}: {brief(error, 80)}"
+                raise InputError(
                     'expected lines {"sha256": …, "logits": […]} of recorded outputs, got '
                     f"something else in line {number} of {str(path)!r} ({what})"
                 ) from error
             table[key] = logits
             numbers += len(logits) + _ROW
             if numbers > _MOST_NUMBERS:
-                raise CompdError(
+                raise InputError(
                     f"expected recorded outputs that fit into {_MOST_NUMBERS >> 18} MiB of memory, "
                     f"got more: {str(path)!r} line {number}; split the file before that line"
                 )
     if not table:
-        raise CompdError(f"expected recorded outputs, got none in {str(path)!r}")
+        raise InputError(f"expected recorded outputs, got none in {str(path)!r}")
     return table, header

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, fx
 from torch.utils import _pytree as pytree
 
-from compd.errors import CompdError, require_extra
+from compd.errors import CompdError, ModelError, brief, require_extra
 from compd.runtimes.files import Census, Opened, sha256_of, with_classes
 from compd.runtimes.formats import Overrides, format_of
 from compd.runtimes.metadata import class_names_of, overrides_of
@@ -56,7 +56,7 @@ def open_model(path: Path, overrides: Overrides, size: int | None, optimise: boo
     """Open a .pt2 file; without optimisation, quantised operators are computed in float32."""
     with path.open("rb") as file:
         if file.read(2) != b"PK":
-            raise CompdError(f"expected a file of torch.export, got {str(path)!r}")
+            raise ModelError(f"expected a file of torch.export, got {str(path)!r}")
     with quiet():
         version = require_extra("torchao", "torchao").__version__
         program, metadata = _load(path)
@@ -109,13 +109,13 @@ def _image_of(program: torch.export.ExportedProgram, path: Path) -> Tensor:
     """The input as a tensor without numbers."""
     inputs, outputs = program.graph_signature.user_inputs, program.graph_signature.user_outputs
     if len(inputs) != 1 or len(outputs) != 1:
-        raise CompdError(
+        raise ModelError(
             f"expected one input and one output in {str(path)!r}, got {len(inputs)} and "
             f"{len(outputs)}; compd tests image classifiers"
         )
     values = [node.meta.get("val") for node in program.graph.nodes if node.name == inputs[0]]
     if not values or not isinstance(values[0], Tensor):
-        raise CompdError(f"expected a tensor as input of {str(path)!r}, got {inputs[0]!r}")
+        raise ModelError(f"expected a tensor as input of {str(path)!r}, got {inputs[0]!r}")
     return values[0]
 
 
@@ -123,7 +123,7 @@ def _lowered(program: torch.export.ExportedProgram, example: Tensor, path: Path)
     lowering = require_extra("torchao.quantization.pt2e.lowering", "torchao")
     has_kernels: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
     if not has_kernels:  # the graph would stay as it is, in silence
-        raise CompdError(
+        raise ModelError(
             f"expected a PyTorch with oneDNN for the int8 kernels of {str(path)!r}, got torch "
             f"{torch.__version__} without"
         )
@@ -141,8 +141,8 @@ def _lowered(program: torch.export.ExportedProgram, example: Tensor, path: Path)
 
 
 def _cannot(do: str, path: Path, error: Exception) -> CompdError:
-    what = f"{type(error).__name__}: {' '.join(str(error).split())[:160]}"
-    return CompdError(
+    what = f"{type(error).__name__}: {brief(error)}"
+    return ModelError(
         f"expected a file that torch {torch.__version__} can {do}, got {str(path)!r} ({what})"
     )
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from compd.errors import CompdError, unknown
+from compd.errors import SettingError, unknown
+from compd.wording import setting
 
 __all__ = ["NORMS", "Bound"]
 
@@ -31,13 +32,15 @@ class Bound:
         if self.norm not in NORMS:
             raise unknown("norm", self.norm, NORMS)
         if self.eps is None and self.norm != "linf":
-            raise CompdError(f"expected eps with norm={self.norm!r}, got eps=None; pass --eps")
+            raise SettingError(
+                f"eps with norm={self.norm!r}", eps=None, advice=f"pass {setting('eps')}"
+            )
         if self.eps is not None and self.eps % 1 != 0:
-            raise CompdError(f"expected eps in whole levels of 255, got eps={self.eps}")
+            raise SettingError("eps in whole levels of 255", eps=self.eps)
         if self.eps is not None and self.eps < 1:
-            raise CompdError(f"expected eps >= 1 (levels of 255), got eps={self.eps}")
+            raise SettingError("eps >= 1 (levels of 255)", eps=self.eps)
         if self.eps is not None and self.norm == "linf" and self.eps > 255:
-            raise CompdError(f"expected eps in 1..255 (levels of 255), got eps={self.eps}")
+            raise SettingError("eps in 1..255 (levels of 255)", eps=self.eps)
 
     def nearest(self, places: Tensor, seeds: Tensor) -> Tensor:
         """Move places between the lattice's points into the ball, by the shortest way.

@@ -14,7 +14,7 @@ from torch import Tensor
 from compd.clock import Clock
 from compd.compress import Given
 from compd.data import Split
-from compd.errors import CompdError
+from compd.errors import SettingError
 from compd.images import check_batch
 from compd.models.inputs import fitting
 from compd.pair import Pair
@@ -78,7 +78,7 @@ class Campaign:
         check_batch(seeds.images, "seeds")
         pair.check_input(seeds.images, "seeds")
         if not len(seeds):
-            raise CompdError("expected at least one seed image, got an empty split")
+            raise SettingError("expected at least one seed image, got an empty split")
         self.pair = pair
         self.notes = list(pair.notes)  # of the pair, and what the campaign decided by itself
         name = STRATEGIES.name_of(settings.strategy)
@@ -115,7 +115,9 @@ class Campaign:
     def steps(self) -> Iterator[list[Finding]]:
         """The findings of each step of each batch, as soon as they are judged."""
         if self._running:
-            raise CompdError("expected a campaign to be run once, got a second run; make a new one")
+            raise SettingError(
+                "expected a campaign to be run once, got a second run; make a new one"
+            )
         self._running = True
         self._begun = time.perf_counter()
         judge = Judge(self.pair, self._clock, target=self._target, batch=self.batch)

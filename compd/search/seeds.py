@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from compd.data import Split
-from compd.errors import CompdError, unknown
+from compd.errors import SettingError, unknown
 from compd.search.judge import Judge
 
 __all__ = ["Seeds", "agreeing", "flip_labels"]
@@ -71,5 +71,5 @@ def flip_labels(
         if name not in classes:
             raise unknown("class", name, classes)
     if flip[0] == flip[1]:
-        raise CompdError(f"expected two different classes, got flip={':'.join(flip)!r}")
+        raise SettingError("two different classes", flip=":".join(flip))
     return classes.index(flip[0]), classes.index(flip[1])

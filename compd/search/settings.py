@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from compd.errors import CompdError, unknown
+from compd.errors import SettingError, unknown
 from compd.search.bounds import Bound
 from compd.search.strategies import STRATEGIES, Boundary
 
@@ -56,13 +56,13 @@ class SearchSettings:
         if self.goal not in GOALS:
             raise unknown("goal", self.goal, GOALS)
         if self.goal == "severe" and self.keep != "effective":
-            raise CompdError("expected keep='effective' with goal='severe', got keep='valid'")
+            raise SettingError("expected keep='effective' with goal='severe', got keep='valid'")
         Bound(self.eps, self.norm)  # raises
         if self.limit is not None and self.limit < 1:
-            raise CompdError(f"expected at least one seed, got seeds={self.limit}")
+            raise SettingError("at least one seed", seeds=self.limit)
         if self.batch is not None and self.batch < 1:
-            raise CompdError(f"expected at least one image a batch, got batch={self.batch}")
+            raise SettingError("at least one image a batch", batch=self.batch)
         if self.seconds is not None and not self.seconds > 0:
-            raise CompdError(f"expected a positive time, got time={self.seconds}")
+            raise SettingError("a positive time", time=self.seconds)
         if not 0 <= self.random_seed < 2**63:
-            raise CompdError(f"expected 0 <= random_seed < 2**63, got {self.random_seed}")
+            raise SettingError(f"expected 0 <= random_seed < 2**63, got {self.random_seed}")

@@ -6,7 +6,7 @@ benchmarks call it; whoever uses compd as a library may, too.
 
 from __future__ import annotations
 
-from compd.errors import CompdError
+from compd.errors import SettingError
 from compd.system.machine import cpu_count
 from compd.system.memory import keep_freed_memory
 from compd.system.threads import throttle_spinning
@@ -30,7 +30,7 @@ def prepare(threads: int | None = None) -> None:
         CompdError: if the number makes no sense.
     """
     if threads is not None and not 1 <= threads <= _MOST_THREADS:
-        raise CompdError(f"expected threads in 1..{_MOST_THREADS}, got threads={threads}")
+        raise SettingError(f"threads in 1..{_MOST_THREADS}", threads=threads)
     keep_freed_memory()
     import torch
 

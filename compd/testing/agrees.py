@@ -12,13 +12,14 @@ from hypothesis.errors import InvalidArgument
 from torch import Tensor
 
 from compd.corpus import Corpus, Record
-from compd.errors import CompdError
+from compd.errors import CompdError, SettingError
 from compd.images import png_round_trip
 from compd.pair import Pair
 from compd.search.findings import Answer, Finding
 from compd.search.judge import Judge, answers_of, verdicts_of
 from compd.testing.candidates import Candidate
 from compd.testing.database import CorpusDatabase
+from compd.wording import command
 
 __all__ = ["assert_agrees"]
 
@@ -55,7 +56,7 @@ def assert_agrees(
     """
     __tracebackhide__ = True
     if not 0 <= min_margin <= 1:
-        raise CompdError(f"expected min_margin in 0..1, got min_margin={min_margin}")
+        raise SettingError("min_margin in 0..1", min_margin=min_margin)
     candidate = image if isinstance(image, Candidate) else None
     shown = candidate.image if candidate else _checked(image)
     pair.check_input(shown[None], "an image")
@@ -109,7 +110,7 @@ def assert_agrees(
 def _checked(image: object) -> Tensor:
     if not isinstance(image, Tensor) or image.dtype != torch.uint8 or image.ndim != 3:
         what = f"{image.dtype} {tuple(image.shape)}" if isinstance(image, Tensor) else type(image)
-        raise CompdError(
+        raise SettingError(
             f"expected an image that compd.testing draws, or a uint8 tensor (C, H, W), got {what}"
         )
     return image
@@ -143,7 +144,7 @@ def _kept(pair: Pair, candidate: Candidate, finding: Finding, corpus: Path | str
             Corpus(corpus, create=True).add([(record, finding.image, finding.seed_image)])
         except CompdError as error:  # the deviation matters more
             return f"not stored: {error}"
-    return f"compd corpus show {finding.sha256[:12]} --corpus {corpus}"
+    return command("corpus show", finding.sha256[:12], corpus=corpus)
 
 
 def _record(pair: Pair, candidate: Candidate, finding: Finding) -> Record:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
-from compd.errors import CompdError
+from compd.errors import SettingError
 from compd.pair import Pair
 from compd.search.bounds import Bound
 from compd.testing.candidates import Candidate
@@ -51,7 +51,7 @@ def perturbed(
     """
     most = (4 if towards is None else 0) if patches is None else patches
     if most < 0 or (most == 0 and towards is None):
-        raise CompdError(f"expected patches >= 1, or a pair to go towards, got patches={patches}")
+        raise SettingError("patches >= 1, or a pair to go towards", patches=patches)
     bound = Bound(eps, norm)
     return _perturbed(seeds, bound, most, None if towards is None else Ways(towards, bound))
 

@@ -27,7 +27,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("compd", "deviations of a compressed network (compd)")
     for name, what in (
         ("corpus", "a corpus, each of whose deviations is a regression test; may be repeated"),
-        ("pair", "the pair to test: a folder that `compd compress --out` wrote, or mod:function"),
+        ("pair", "the pair to test: a folder that `compd compress` wrote, or mod:function"),
         ("baseline", "accepted deviations (default: baseline.txt in the corpus, if it is there)"),
     ):
         group.addoption(f"--compd-{name}", action="append", metavar=name.upper(), help=what)

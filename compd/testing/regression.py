@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from compd.corpus import Corpus, Record, Replayed
-from compd.errors import CompdError
+from compd.errors import CompdError, SettingError
 from compd.gating import (
     Baseline,
     Known,
@@ -23,6 +23,7 @@ from compd.gating import (
 )
 from compd.search.judge import Verdict
 from compd.testing.replays import PairOption, Replays
+from compd.wording import command
 
 __all__ = ["Regression"]
 
@@ -55,14 +56,14 @@ class Regression:
         """Open the corpora; what is wrong with them ends the run here."""
         try:
             if not self._paths:
-                raise CompdError(
+                raise SettingError(
                     f"expected a corpus for {min(self._wanted)!r}, got none; name it with "
                     "--compd-corpus DIR"
                 )
             for path in dict.fromkeys(path.resolve() for path in self._paths):
                 corpus = Corpus(path)
                 if not any(record.verdict is Verdict.EFFECTIVE for record in corpus):
-                    raise CompdError(
+                    raise SettingError(
                         f"expected deviations to test, got an empty corpus: {str(path)!r}"
                     )
                 name = path.name
@@ -220,7 +221,7 @@ def _told(record: Record, replay: Replayed, directory: Path) -> str:
             f"  deployed  {shipped.name} {shipped.confidence:.4f}, margin {shipped.margin:.4f}",
             f"  seed      {record.seed_row} of {record.seed_data}, Linf {record.linf}/255, L2 per "
             f"pixel {record.l2:g}",
-            f"  look      compd corpus show {record.sha256[:12]} --corpus {where}",
+            f"  look      {command('corpus show', record.sha256[:12], corpus=where)}",
         ]
     )
 

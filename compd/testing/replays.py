@@ -14,7 +14,7 @@ import torch
 
 from compd.corpus import Corpus, Record
 from compd.corpus.replay import Replayed, replay
-from compd.errors import CompdError
+from compd.errors import CompdError, SettingError, brief
 from compd.pair import Pair
 from compd.search.judge import Judge
 from compd.system import prepare
@@ -39,7 +39,7 @@ class PairOption:
             CompdError: if none or several are named, or it cannot be loaded.
         """
         if len(self.given) != 1:
-            raise CompdError(
+            raise SettingError(
                 f"expected one pair, got {len(self.given)}; name it with --compd-pair DIR, or "
                 "compd_pair = DIR in the configuration of pytest"
             )
@@ -60,10 +60,12 @@ class PairOption:
         except CompdError:
             raise
         except Exception as error:
-            what = f"{type(error).__name__}: {' '.join(str(error).split())[:160]}"
-            raise CompdError(f"expected {name!r} to return a compd.Pair, got {what}") from error
+            what = f"{type(error).__name__}: {brief(error)}"
+            raise SettingError(f"expected {name!r} to return a compd.Pair, got {what}") from error
         if not isinstance(made, Pair):
-            raise CompdError(f"expected {name!r} to return a compd.Pair, got {type(made).__name__}")
+            raise SettingError(
+                f"expected {name!r} to return a compd.Pair, got {type(made).__name__}"
+            )
         return made
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from hypothesis import strategies as st
 
-from compd.errors import CompdError, unknown
+from compd.errors import SettingError, unknown
 from compd.testing.candidates import Candidate
 from compd.testing.shifts import DETAIL, SHIFTS
 
@@ -45,7 +45,7 @@ def shifted(
         if name not in SHIFTS:
             raise unknown("kind", name, SHIFTS)
     if not kinds or min(far.values()) < 1:
-        raise CompdError(f"expected kinds, each with an amount >= 1, got {kinds=}, {most=}")
+        raise SettingError("kinds, each with an amount >= 1", kinds=kinds, most=most)
     return _shifted(seeds, tuple(kinds), tuple(far[name] for name in kinds))
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from compd.corpus import Corpus, Record
 from compd.data import Dataset, Split, Splits
-from compd.errors import CompdError
+from compd.errors import SettingError
 from compd.pair import Pair
 from compd.search.judge import Judge
 from compd.search.seeds import agreeing
@@ -36,7 +36,7 @@ def seeds(
         CompdError: if ``limit`` is below 1; when drawn, if there are no such rows.
     """
     if limit is not None and limit < 1:
-        raise CompdError(f"expected at least one seed, got limit={limit}")
+        raise SettingError("at least one seed", limit=limit)
     return _drawn(_Rows(source, agree, limit))
 
 
@@ -93,7 +93,7 @@ class _Rows:
             rows = found.rows.tolist()
         if not rows:
             why = "an empty split" if not len(split) else "none that the pair agrees on"
-            raise CompdError(f"expected seeds among {split.rows} of {split.data!r}, got {why}")
+            raise SettingError(f"expected seeds among {split.rows} of {split.data!r}, got {why}")
         return rows
 
     def __len__(self) -> int:
@@ -118,7 +118,7 @@ class _Entries:
 
     def __len__(self) -> int:
         if not self._records:
-            raise CompdError(f"expected a corpus with entries, got an empty one: {self!r}")
+            raise SettingError(f"expected a corpus with entries, got an empty one: {self!r}")
         return len(self._records)
 
     def __getitem__(self, i: int) -> Candidate:

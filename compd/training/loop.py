@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from compd.data import Split
-from compd.errors import CompdError
+from compd.errors import SettingError
 from compd.files.storage import config_hash, disk_errors, write_atomic
 from compd.models.inputs import predict, to_input
 from compd.progress import Progress, Report, silent
@@ -42,15 +42,14 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         if self.epochs < 1 or self.batch < 2 or not 0 < self.lr < 100:
-            raise CompdError(
-                f"expected epochs >= 1, batch >= 2 and 0 < lr < 100, got epochs={self.epochs}, "
-                f"batch={self.batch}, lr={self.lr}"
+            raise SettingError(
+                "epochs >= 1, batch >= 2 and 0 < lr < 100",
+                epochs=self.epochs,
+                batch=self.batch,
+                lr=self.lr,
             )
         if self.pad < 0 or self.cutout < 0:
-            raise CompdError(
-                f"expected pad >= 0 and cutout >= 0 pixels, got pad={self.pad}, "
-                f"cutout={self.cutout}"
-            )
+            raise SettingError("pad >= 0 and cutout >= 0 pixels", pad=self.pad, cutout=self.cutout)
 
 
 def lr_at(step: int, total: int, config: TrainConfig) -> float:
@@ -140,7 +139,7 @@ def fit_(
             if i % 16 == 15 or i == batches - 1:  # reading the loss waits for the device
                 value = float(loss.detach())
                 if not math.isfinite(value):
-                    raise CompdError(
+                    raise SettingError(
                         f"expected a finite loss, got {value} at step {step} of {stage}; "
                         f"lower the learning rate (lr={config.lr})"
                     )

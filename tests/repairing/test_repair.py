@@ -82,7 +82,9 @@ def test_a_repair_writes_a_pair_that_deviates_less(make_corpus: MakeCorpus, tmp_
     assert fixed.hashes["deployed"] != before["deployed"]
     labels = torch.tensor([record.seed_label for record in corpus])
     images = torch.stack([corpus.image(record) for record in corpus])
-    assert int(Judge(fixed)(images, labels).effective.sum()) == result.corpus_effective_after
+    assert (
+        int(Judge(fixed).confirm(images, labels).effective.sum()) == result.corpus_effective_after
+    )
     assert "corpus entries" in fixed.spec.rows["repair training"]
     assert result.rows["verdict"] == tiny_splits().heldout.rows
 

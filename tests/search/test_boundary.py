@@ -100,7 +100,7 @@ def rounds(config, task):
 
 def nearest(task, seen):
     """The least ``|o + d|`` of each seed's candidates, as a share of what it had to begin with."""
-    judgement = Judge(task.pair, target=task.target).look(task.images, task.labels)
+    judgement = Judge(task.pair, target=task.target).evaluate(task.images, task.labels)
     start = judgement.original_logit_margin + judgement.deployed_logit_margin
     least = torch.full((len(task.images),), float("inf"))
     for proposal, judgement in seen:

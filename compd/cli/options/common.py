@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from compd.errors import CompdError
+from compd.errors import SettingError
 
 __all__ = [
     "ActivationBits",
@@ -182,6 +182,6 @@ def floats(text: str | None, name: str) -> tuple[float, ...] | None:
     try:
         return tuple(float(part) for part in text.split(","))
     except ValueError as error:
-        raise CompdError(
+        raise SettingError(
             f"expected {name} as numbers with commas (0.49,0.48,0.45), got {name}={text!r}"
         ) from error

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from compd.cli.options import common as o
-from compd.errors import CompdError, unknown
+from compd.errors import SettingError, unknown
 
 if TYPE_CHECKING:
     from compd.runtimes import Overrides
@@ -25,10 +25,7 @@ def overrides_of(said: Mapping[str, str | None], *, trust: bool = False) -> Over
     from compd.runtimes import Overrides
 
     if (said.get("mean") is None) != (said.get("std") is None):
-        raise CompdError(
-            f"expected --mean and --std together, got mean={said.get('mean')} and "
-            f"std={said.get('std')}"
-        )
+        raise SettingError("--mean and --std together", mean=said.get("mean"), std=said.get("std"))
     bgr = said.get("bgr")
     return Overrides(
         said.get("layout"),
@@ -61,5 +58,5 @@ def _range(text: str | None) -> tuple[float, float] | None:
     if ends is None:
         return None
     if len(ends) != 2:
-        raise CompdError(f"expected range as low,high (0,255), got range={text!r}")
+        raise SettingError("range as low,high (0,255)", range=text)
     return ends[0], ends[1]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from compd.cli.options import common as o
 from compd.cli.options.formats import overrides_of, words_of
-from compd.errors import CompdError, unknown
+from compd.errors import SettingError, unknown
 
 if TYPE_CHECKING:
     from compd.compress import Compression
@@ -113,7 +113,7 @@ class PairRequest:
             load_data(self.data or pair.spec.data, channels=model.channels, size=self.size)
         )
         if len(splits.dataset.classes) != len(model.classes):
-            raise CompdError(
+            raise SettingError(
                 f"expected data with the pair's {len(model.classes)} classes, got "
                 f"{len(splits.dataset.classes)} in data={self.data or pair.spec.data!r}"
             )
@@ -162,7 +162,7 @@ class PairRequest:
         self._reject_without_files()
         self._reject("pair", _WITH_PAIR)
         if self.pair is None:
-            raise CompdError("expected --pair DIR, got none")
+            raise SettingError("expected --pair DIR, got none")
         return Pair.load(self.pair, engine=self.engine, device=self.device, trust=self.trust)
 
     def training(self, splits: Splits) -> TrainConfig:
@@ -195,9 +195,8 @@ class PairRequest:
             ]
             if kind not in takers:
                 option = _OPTION_OF.get(key, key.replace("_", "-"))
-                raise CompdError(
-                    f"expected --{option} with --compress {' or '.join(takers)}, got "
-                    f"compress={kind!r}"
+                raise SettingError(
+                    f"--{option} with --compress {' or '.join(takers)}", compress=kind
                 )
         return config(**given)
 
@@ -209,7 +208,7 @@ class PairRequest:
             missing = [
                 f"--{name}" for name in ("original", "deployed", "data") if not getattr(self, name)
             ]
-            raise CompdError(
+            raise SettingError(
                 "expected --original FILE --deployed FILE --data FOLDER, got none for "
                 f"{' and '.join(missing)}"
             )
@@ -253,7 +252,7 @@ class PairRequest:
         from compd.pair.from_files import deployed_as
 
         if self.deployed is None:
-            raise CompdError("expected --deployed FILE, got none")
+            raise SettingError("expected --deployed FILE, got none")
         # mean and std are those of the pair's original, then
         overrides = self.deployed_overrides().over(replace(self, mean=None, std=None).overrides())
         return deployed_as(pair, self.deployed, overrides)
@@ -263,7 +262,7 @@ class PairRequest:
         for name in FILE_OPTIONS:
             if getattr(self, name) != defaults[name]:
                 option = name.replace("_", "-")
-                raise CompdError(
+                raise SettingError(
                     f"expected --{option} with the files that it is said of (--original and "
                     f"--deployed, or --deployed alone), got --{option} without"
                 )
@@ -273,7 +272,7 @@ class PairRequest:
         for field in fields(self):
             name, value = field.name.replace("_", "-"), getattr(self, field.name)
             if field.name not in allowed and value != field.default:
-                raise CompdError(
+                raise SettingError(
                     f"expected --{option} or --{name}, got both (--{name} {value}); --{option} "
                     "decides that"
                 )

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from rich.table import Table
 
 from compd.cli.console import Console
+from compd.cli.wording import as_options
 from compd.report import CampaignReport
 from compd.statistics import Share
 
@@ -51,7 +52,7 @@ def print_facts(title: str, rows: Sequence[tuple[str, str]]) -> None:
     table.add_column(style="dim")
     table.add_column(overflow="fold")
     for name, value in rows:
-        table.add_row(name, value)
+        table.add_row(name, as_options(value))
     print_table(table)
 
 

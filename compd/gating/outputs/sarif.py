@@ -9,6 +9,7 @@ from compd._version import __version__
 from compd.gating.deviations import Deviation, Status
 from compd.gating.outputs.words import detail, metadata_of, plain, title
 from compd.gating.result import GateResult
+from compd.wording import command
 
 __all__ = ["sarif"]
 
@@ -23,8 +24,9 @@ _RULES = {
     Status.FLAKY: ("flaky-deviation", "note", "A deviation that does not show each time"),
 }
 _HELP = (
-    "compd corpus show HASH shows the picture, compd replay FILE judges it again, compd baseline "
-    "accept HASH --reason '…' lets it pass, compd repair mends the model."
+    f"{command('corpus show', 'HASH')} shows the picture, {command('replay', 'FILE')} judges it "
+    f"again, {command('baseline accept', 'HASH', reason='…')} lets it pass, {command('repair')} "
+    "mends the model."
 )
 _LIMIT = ("limit", "error", "A limit of the gate's policy does not hold")
 

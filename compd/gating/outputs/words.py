@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from compd.gating.deviations import Deviation
 from compd.gating.result import GateResult
+from compd.wording import command
 
 __all__ = ["detail", "look_at", "metadata_of", "plain", "replay_of", "title"]
 
@@ -28,7 +29,7 @@ def detail(one: Deviation) -> str:
 def look_at(one: Deviation, result: GateResult) -> str:
     """The command that shows the picture."""
     where = result.corpus if one.found == "corpus" else result.found
-    return f"compd corpus show {one.record.sha256[:12]} --corpus {where}"
+    return command("corpus show", one.record.sha256[:12], corpus=where)
 
 
 def replay_of(one: Deviation, result: GateResult) -> str:

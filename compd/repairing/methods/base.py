@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from compd.errors import CompdError
+from compd.errors import SettingError
 from compd.models.inputs import to_input
 from compd.training.augment import crop_and_mirror
 
@@ -33,16 +33,17 @@ class Schedule:
     def __post_init__(self) -> None:
         rate_fits = self.lr is None or 0 < self.lr < 100
         if not rate_fits or self.batch < 2 or (self.steps is not None and self.steps < 1):
-            raise CompdError(
-                f"expected 0 < lr < 100, steps >= 1 and batch >= 2, got lr={self.lr}, "
-                f"steps={self.steps}, batch={self.batch}"
+            raise SettingError(
+                "0 < lr < 100, steps >= 1 and batch >= 2",
+                lr=self.lr,
+                steps=self.steps,
+                batch=self.batch,
             )
         if self.optimiser not in ("adam", "sgd"):
-            raise CompdError(f"expected optimiser adam or sgd, got optimiser={self.optimiser!r}")
+            raise SettingError("optimiser adam or sgd", optimiser=self.optimiser)
         if min(self.stored, self.clean) < 0 or self.stored + self.clean > 1:
-            raise CompdError(
-                "expected stored and clean to be shares of a batch, got "
-                f"stored={self.stored}, clean={self.clean}"
+            raise SettingError(
+                "stored and clean to be shares of a batch", stored=self.stored, clean=self.clean
             )
 
     def hopeless(self, classes: int) -> float:

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
-from compd.errors import CompdError
+from compd.errors import SettingError
 from compd.pair.evaluation import divergences
 from compd.repairing.methods.base import Bench, Schedule, lattice, leads
 
@@ -47,9 +47,11 @@ class Walk(Schedule):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.mixed < 0 or self.stored + self.clean + self.mixed > 1 + 1e-9:
-            raise CompdError(
-                "expected stored, clean and mixed to be shares of a batch, got "
-                f"stored={self.stored}, clean={self.clean}, mixed={self.mixed}"
+            raise SettingError(
+                "stored, clean and mixed to be shares of a batch",
+                stored=self.stored,
+                clean=self.clean,
+                mixed=self.mixed,
             )
 
     def in_round(self, steps: int) -> Schedule:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from compd.errors import CompdError
+from compd.errors import SettingError
 from compd.search.strategies.base import Search, Task
 from compd.search.strategies.per_seed import Image, Reply, Seed, SeedSearch, searched_per_seed
 from compd.search.strategies.squares import Square, draw_square, side_after, stripes
@@ -43,7 +43,7 @@ class Blackbox:
 
     def __post_init__(self) -> None:
         if min(self.queries, self.trials, self.radius) < 1 or not 0 < self.area <= 1:
-            raise CompdError(
+            raise SettingError(
                 f"expected queries, trials and radius >= 1 and area in 0..1, got {self}"
             )
 

@@ -24,7 +24,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from compd.errors import CompdError, unknown
+from compd.errors import SettingError, unknown
 from compd.search.feedback import KINDS, energies
 from compd.search.judge import Judgement
 from compd.search.strategies.base import Proposal, Search, Task
@@ -55,11 +55,11 @@ class Boundary:
     def __post_init__(self) -> None:
         counts = (self.steps, self.trials, self.patience, self.climbs, self.climb_trials)
         if min(counts) < 1:
-            raise CompdError(
+            raise SettingError(
                 f"expected steps, trials, patience, climbs and climb_trials >= 1, got {self}"
             )
         if not all(levels > 0 for levels in (self.stride, self.reach, self.climb_stride)):
-            raise CompdError(f"expected stride, reach and climb_stride > 0, got {self}")
+            raise SettingError(f"expected stride, reach and climb_stride > 0, got {self}")
         if self.coverage not in ("none", *KINDS):
             raise unknown("coverage", self.coverage, ("none", *KINDS))
 

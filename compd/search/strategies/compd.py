@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from compd.errors import CompdError, unknown
+from compd.errors import SettingError, unknown
 from compd.models.inputs import steady
 from compd.search.coverage import draw_neurons, instrument_pair
 from compd.search.strategies.base import Proposal, Search, Task
@@ -40,9 +40,8 @@ class Compd:
         if self.coverage not in COVERAGES:
             raise unknown("coverage", self.coverage, COVERAGES)
         if self.steps < 1 or not self.step_size > 0:
-            raise CompdError(
-                f"expected steps >= 1 and step_size > 0, got steps={self.steps}, "
-                f"step_size={self.step_size}"
+            raise SettingError(
+                "steps >= 1 and step_size > 0", steps=self.steps, step_size=self.step_size
             )
 
 

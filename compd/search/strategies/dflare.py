@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from compd.errors import CompdError
+from compd.errors import SettingError
 from compd.search.strategies.base import Search, Task
 from compd.search.strategies.operators import OPERATORS
 from compd.search.strategies.per_seed import Reply, Seed, SeedSearch, searched_per_seed
@@ -37,7 +37,7 @@ class Dflare:
 
     def __post_init__(self) -> None:
         if self.queries < 1 or not self.new_state > 0:
-            raise CompdError(f"expected queries >= 1 and new_state > 0, got {self}")
+            raise SettingError(f"expected queries >= 1 and new_state > 0, got {self}")
 
 
 def search_dflare(config: Dflare, task: Task) -> Search:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from compd.errors import CompdError
+from compd.errors import SettingError
 from compd.search.strategies.base import Search, Task, sign_steps
 
 __all__ = ["Diva", "search_diva"]
@@ -22,9 +22,8 @@ class Diva:
 
     def __post_init__(self) -> None:
         if self.steps < 1 or self.step_levels < 1:
-            raise CompdError(
-                f"expected steps >= 1 and step_levels >= 1, got steps={self.steps}, "
-                f"step_levels={self.step_levels}"
+            raise SettingError(
+                "steps >= 1 and step_levels >= 1", steps=self.steps, step_levels=self.step_levels
             )
 
 

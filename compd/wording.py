@@ -1,0 +1,77 @@
+"""Settings and commands in messages: arguments in Python, options on the command line.
+
+A message that names a setting does so by :func:`setting`. As text it then says what a caller in
+Python passes (``layout='NCHW'``); the command line words it as its option (``--layout NCHW``).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+__all__ = ["Worded", "command", "setting"]
+
+# Letters of a private area stand around a setting's name, and between that and its value.
+_OPEN, _IS, _CLOSE = "\ue000", "\ue001", "\ue002"
+_SETTING = re.compile(f"{_OPEN}([^{_OPEN}{_IS}{_CLOSE}]*)(?:{_IS}([^{_OPEN}{_CLOSE}]*))?{_CLOSE}")
+
+
+def setting(name: str, value: object = None) -> str:
+    """A setting, to be put into a message.
+
+    Args:
+        name: as Python's argument has it: ``reduce_range``.
+        value: to pass; None where only the setting is named.
+    """
+    given = "" if value is None else f"{_IS}{value}"
+    return f"{_OPEN}{name}{given}{_CLOSE}"
+
+
+def command(name: str, *arguments: object, **options: object) -> str:
+    """A command of ``compd``, ready to be typed.
+
+    Args:
+        name: of the command: ``corpus show``.
+        arguments: that have no name.
+        options: by name; those that are None or empty are left out.
+    """
+    words = ["compd", name, *map(str, arguments)]
+    words += [
+        f"{_option(key)} {value}" for key, value in options.items() if value not in (None, "")
+    ]
+    return " ".join(words)
+
+
+class Worded(str):
+    """A message; as a string, it names settings as Python does."""
+
+    raw: str  # with the marks of :func:`setting`
+
+    def __new__(cls, raw: str) -> Worded:
+        """Read the marks."""
+        message = super().__new__(cls, _SETTING.sub(lambda m: _argument(m[1], m[2]), raw))
+        message.raw = raw
+        return message
+
+    def as_options(self, options: Callable[[str], str] = lambda name: _option(name)) -> str:
+        """The message as the command line says it.
+
+        Args:
+            options: name of a setting -> name of its option.
+        """
+
+        def word(match: re.Match[str]) -> str:
+            value = match[2]
+            if value is None or value == "True":
+                return options(match[1])
+            return f"{options(match[1])} {value}"
+
+        return _SETTING.sub(word, self.raw)
+
+
+def _argument(name: str, value: str | None) -> str:
+    return name if value is None else f"{name}={value}"
+
+
+def _option(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
