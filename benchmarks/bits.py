@@ -11,8 +11,8 @@ from __future__ import annotations
 import setup as bench
 
 from compd.compress import Compression, Ptq
+from compd.logits import disagrees, divergence
 from compd.models.inputs import predict
-from compd.pair.evaluation import disagrees, divergence
 from compd.search import Boundary, Diva, fuzz
 
 PAIRS: dict[str, Compression] = {

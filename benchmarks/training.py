@@ -13,9 +13,9 @@ from statistics import median
 import setup as bench
 import torch
 
+from compd.control import Progress
 from compd.data import Split
 from compd.models import build_zoo_model
-from compd.progress import Progress
 from compd.system.machine import computes_bfloat16
 from compd.training import TrainConfig, fit_
 

@@ -1,4 +1,11 @@
-"""compd finds, proves and stores inputs on which a compressed network deviates from its original.
+"""compd: differential fuzzing of compressed neural networks.
+
+It finds, proves and stores inputs on which a compressed network deviates from its original, repairs
+the compressed network, and gates CI on new deviations:
+
+    pair = compd.Pair.from_modules(original, int8, shadow=qat, example=images[:1])
+    for finding in compd.fuzz(pair, images, eps=4, goal="severe"):
+        print(finding)
 
 The names below load on first use, so that importing the package costs nothing.
 """
@@ -11,37 +18,65 @@ from compd._version import __version__
 from compd.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from compd.corpus import Corpus, collect, verify
+    from compd.control import Control
+    from compd.corpus import Corpus, collect, minimise, verify
     from compd.data import Splits, load_data
     from compd.errors import CompdError
+    from compd.exporting import export
+    from compd.gating import gate
     from compd.pair import Pair
     from compd.pair.build import build_pair
     from compd.pair.evaluation import evaluate
-
+    from compd.pair.preflight import check
+    from compd.plugins import register
+    from compd.repairing import repair
+    from compd.search import Finding, fuzz
 
 __all__ = [
     "CompdError",
+    "Control",
     "Corpus",
+    "Finding",
     "Pair",
     "Splits",
     "__version__",
     "build_pair",
+    "check",
     "collect",
     "evaluate",
+    "export",
+    "fuzz",
+    "gate",
     "load_data",
+    "minimise",
+    "register",
+    "repair",
     "verify",
 ]
 
 _HOMES = {
     "CompdError": "errors",
+    "Control": "control",
     "Corpus": "corpus",
+    "Finding": "search",
     "Pair": "pair",
     "Splits": "data",
     "build_pair": "pair.build",
+    "check": "pair.preflight",
     "collect": "corpus",
     "evaluate": "pair.evaluation",
+    "export": "exporting",
+    "fuzz": "search",
+    "gate": "gating",
     "load_data": "data",
+    "minimise": "corpus",
+    "register": "plugins",
+    "repair": "repairing",
     "verify": "corpus",
 }
 
 __getattr__ = lazy_names(__name__, _HOMES)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

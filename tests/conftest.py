@@ -19,6 +19,7 @@ import torch
 from hypothesis import settings
 from torch import Tensor
 
+from compd.cli.wording import as_options
 from compd.errors import CompdError
 from compd.images import encode_png
 from compd.system.machine import cpu_count
@@ -60,7 +61,7 @@ def _refuses(*culprits: str, always: bool = True) -> Iterator[None]:
     try:
         yield
     except CompdError as error:
-        message = str(error)
+        message = as_options(error.message)  # as the command line says it
     else:
         assert not always, "expected a CompdError"
         return

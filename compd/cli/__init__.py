@@ -31,7 +31,7 @@ from compd.cli.repair import repair
 from compd.cli.replay import replay
 from compd.cli.train import train
 from compd.cli.wording import as_options
-from compd.errors import CompdError, CompdWarning, brief
+from compd.errors import CompdError, CompdWarning, Stopped, brief
 
 __all__ = ["app", "main"]
 
@@ -97,7 +97,7 @@ def _run(arguments: list[str]) -> int:
         if code == 130:
             _say(_INTERRUPTED)
         return code
-    except (KeyboardInterrupt, typer.Abort):
+    except (KeyboardInterrupt, Stopped, typer.Abort):
         _say(_INTERRUPTED)
         return 130
     except BrokenPipeError:  # a reader such as head has seen enough

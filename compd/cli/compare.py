@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Annotated
 
 import typer
 
 from compd.cli.options import common as o
-from compd.cli.options.pair import PairRequest
+from compd.cli.options.pair import PairOptions
 from compd.cli.options.takes import takes_pair
-from compd.cli.pairs import open_pair_of
+from compd.errors import SettingError
 from compd.system import prepare
 
 __all__ = ["compare"]
 
 _SHOWN = 8
-_LAYERS = 64  # images whose sums are looked at layer by layer
 
 
 @takes_pair()
 def compare(
-    request: PairRequest,
+    named: PairOptions,
     runtimes: Annotated[
         str,
         typer.Option(
@@ -39,49 +37,33 @@ def compare(
     threads: o.Threads = None,
 ) -> int:
     """Replay a corpus, or clean images, on several runtimes: where do their answers part?"""
-    import torch
-
-    import compd.pair.comparison as library
     from compd.cli.display import live
     from compd.cli.files import check_outputs, write_json
     from compd.cli.render.compare import print_comparison, print_saturation
-    from compd.corpus import Corpus
-    from compd.errors import SettingError
-    from compd.pair.runtimes import runtimes_of
-    from compd.runtimes import FileRuntime
-    from compd.runtimes.converted import Saturation, saturation_by_layer
+    from compd.corpus.comparing import compare_pair
 
     prepare(threads)
     check_outputs(json=json)
     for name in ("plain", "saturating"):
-        if name in runtimes.split(",") and request.deployed is None:
+        if name in runtimes.split(",") and named.deployed is None:
             raise SettingError(
                 f"expected --deployed FILE with --runtimes {name}, got none; it is of that file"
             )
-    with live() as report:
-        labels = None
-        if corpus is not None:
-            store = Corpus(corpus)
-            pair = open_pair_of(store, request, report)
-            records = list(store)
-            images = torch.stack([store.image(record) for record in records])
-            labels = torch.tensor([record.seed_label for record in records])
-            names = [record.sha256[:12] for record in records]
-        else:
-            pair, splits = request.open(report)
-            split = splits.seeds
-            count = min(len(split), 1000 if seeds is None else seeds)
-            images, names = split.images[:count], [split.row(i) for i in range(count)]
-        opened = runtimes_of(pair, runtimes, request.overrides())
-        result = library.compare(
-            opened, images, names, labels=labels, batch=batch or 64, report=report
+    o.check_batch(batch)
+    request = named.request()
+    with live() as control:
+        result = compare_pair(
+            request,
+            runtimes,
+            corpus=corpus,
+            seeds=seeds,
+            overrides=named.overrides(),
+            batch=batch,
+            control=control,
         )
-        by_layer: tuple[Saturation, ...] = ()
-        if "saturating" in opened and isinstance(pair.deployed, FileRuntime):
-            by_layer = saturation_by_layer(pair.deployed, images[:_LAYERS])
-    print_saturation(by_layer, min(_LAYERS, len(images)))
-    print_comparison(result, pair.classes, None if corpus is None else str(corpus), _SHOWN)
+    print_saturation(result.saturation, result.looked_at)
+    where = None if corpus is None else str(corpus)
+    print_comparison(result.comparison, result.classes, where, _SHOWN)
     if json is not None:
-        layers = [asdict(layer) for layer in by_layer]
-        write_json(json, {**result.to_json(), "saturation": layers})
+        write_json(json, result.to_json())
     return 0

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from compd.cli.options import common as o
-from compd.cli.options.pair import FILE_OPTIONS, PairRequest
+from compd.cli.options.pair import FILE_OPTIONS, PairOptions
 from compd.cli.options.takes import takes_pair
 from compd.system import prepare
 
@@ -17,14 +17,12 @@ __all__ = ["compress"]
 
 @takes_pair("pair", "trust", *FILE_OPTIONS)
 def compress(
-    request: PairRequest,
+    named: PairOptions,
     out: Annotated[Path, typer.Option("--out", help="Directory for the pair.")],
     json: o.JsonFile = None,
     threads: o.Threads = None,
 ) -> int:
     """Build a pair (original, shadow, deployed) and save it for the other commands."""
-    from dataclasses import asdict
-
     from compd.cli.display import live
     from compd.cli.files import check_folder, check_outputs, write_json
     from compd.cli.render.tables import percent, print_facts, warn_if_untrained
@@ -35,16 +33,17 @@ def compress(
     check_outputs(json=json)
     check_folder(out)
     check_pair_target(out)
-    with live() as report:
-        pair, splits = request.open(report)
-        agreement = evaluate(pair, splits, report=report)
+    with live() as control:
+        pair, splits = named.request().open(control)
+        seen = evaluate(pair, splits.test(), shadow=None, control=control)
+    figures = seen.to_json()
     pair.save(out)
-    warn_if_untrained(agreement.original_accuracy, len(pair.classes))
+    warn_if_untrained(figures["original_accuracy"], len(pair.classes))
     if json is not None:
         write_json(
             json,
             {
-                **asdict(agreement),
+                **figures,
                 "pair": str(out),
                 "rows": dict(pair.spec.rows),
                 "fingerprint": pair.fingerprint(batch=256),
@@ -56,12 +55,12 @@ def compress(
             ("pair", f"{out} ({pair.spec.label})"),
             (
                 "accuracy",
-                f"original {percent(agreement.original_accuracy)}, shadow "
-                f"{percent(agreement.shadow_accuracy)}, deployed "
-                f"{percent(agreement.deployed_accuracy)} (rows {agreement.rows})",
+                f"original {percent(figures['original_accuracy'])}, shadow "
+                f"{percent(figures['shadow_accuracy'])}, deployed "
+                f"{percent(figures['deployed_accuracy'])} (rows {figures['rows']})",
             ),
-            ("natural disagreement", percent(agreement.natural_disagreement)),
-            ("shadow against deployed", percent(agreement.shadow_deployed_disagreement)),
+            ("natural disagreement", percent(figures["natural_disagreement"])),
+            ("shadow against deployed", percent(figures["shadow_deployed_disagreement"])),
             *((f"{split} rows", rows) for split, rows in pair.spec.rows.items()),
             ("next", f"compd fuzz --pair {out}"),
         ],

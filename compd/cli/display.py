@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 
 from rich.progress import (
@@ -18,49 +18,74 @@ from rich.progress import (
 from rich.progress import Progress as Bar
 
 from compd.cli.console import Console
-from compd.progress import Progress, Report
+from compd.cli.interrupt import first_interrupt_stops
+from compd.control import Control, Progress, Report
 
-__all__ = ["live"]
+__all__ = ["Display", "live"]
 
 _PLAIN_EVERY = 5.0  # seconds between plain lines
 
 
+class Display(Control):
+    """A control whose progress is drawn on standard error: as a bar, or as plain lines."""
+
+    def __init__(self, console: Console, bar: Bar | None) -> None:
+        super().__init__(_plain(console) if bar is None else self._draw)
+        self._bar = bar
+        self._tasks: dict[str, TaskID] = {}
+        self._done: dict[str, int] = {}
+
+    @contextmanager
+    def aside(self) -> Iterator[None]:
+        """Leave the terminal to something else that is printed."""
+        if self._bar is None:
+            yield
+            return
+        self._bar.stop()
+        yield
+        for task in self._tasks.values():  # what is printed stays; the bar goes on below
+            self._bar.remove_task(task)
+        self._tasks.clear()
+        self._bar.start()
+
+    def interruptible(self) -> AbstractContextManager[None]:
+        """Let the first Ctrl-C (or SIGTERM) end the work inside after its step."""
+        return first_interrupt_stops(self)
+
+    def _draw(self, progress: Progress) -> None:
+        assert self._bar is not None
+        stage = progress.stage
+        if stage not in self._tasks:
+            self._tasks[stage] = self._bar.add_task(stage, total=progress.total, facts="")
+        elif progress.done < self._done[stage]:  # the same again, from its beginning
+            self._bar.reset(self._tasks[stage])
+        self._done[stage] = progress.done
+        self._bar.update(
+            self._tasks[stage],
+            completed=progress.done,
+            total=progress.total,
+            facts=_facts(progress),
+        )
+
+
 @contextmanager
-def live() -> Iterator[Report]:
-    """Yield a report function that draws on standard error."""
+def live() -> Iterator[Display]:
+    """Yield a control that shows its progress."""
     console = Console(stderr=True)
-    if not console.is_terminal:
-        yield _plain(console)
-        return
-    bar = Bar(
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=24),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[facts]}"),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-        console=console,
-    )
-    with bar:
-        tasks: dict[str, TaskID] = {}
-        done: dict[str, int] = {}
-
-        def report(progress: Progress) -> None:
-            stage = progress.stage
-            if stage not in tasks:
-                tasks[stage] = bar.add_task(stage, total=progress.total, facts="")
-            elif progress.done < done[stage]:  # the same again, from its beginning
-                bar.reset(tasks[stage])
-            done[stage] = progress.done
-            bar.update(
-                tasks[stage],
-                completed=progress.done,
-                total=progress.total,
-                facts=_facts(progress),
-            )
-
-        yield report
+    bar = None
+    if console.is_terminal:
+        bar = Bar(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[facts]}"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=console,
+        )
+    with bar or nullcontext():
+        yield Display(console, bar)
 
 
 @dataclass

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from compd.cli.options import common as o
-from compd.cli.options.pair import FILE_OPTIONS, PairRequest
+from compd.cli.options.pair import FILE_OPTIONS, PairOptions
 from compd.cli.options.takes import takes_pair
 from compd.system import prepare
 
@@ -23,7 +23,7 @@ _TARGETS = (
 
 @takes_pair(*FILE_OPTIONS)
 def export(
-    request: PairRequest,
+    named: PairOptions,
     to: Annotated[
         str,
         typer.Option(
@@ -73,15 +73,15 @@ def export(
     prepare(threads)
     check_outputs(json=json, out=out)
     check_export_target(to, out)
-    with live() as report:
-        pair, splits = request.open(report)
+    with live() as control:
+        pair, splits = named.request().open(control)
         done = export_pair(
             pair,
             to,
             out,
             of=of,
             splits=splits,
-            report=report,
+            control=control,
             activations=activations,
             reduce_range=reduce_range,
             per_channel=per_channel,

@@ -12,8 +12,10 @@ import typer
 from compd.cli.wording import as_options
 from compd.errors import SettingError
 from compd.files.outputs import check_output, is_standard_output, write_output
+from compd.system import prepare
 
 if TYPE_CHECKING:
+    from compd.corpus import Corpus
     from compd.pair import Pair
 
 __all__ = [
@@ -22,6 +24,7 @@ __all__ = [
     "default_corpus",
     "default_repaired",
     "find_corpus",
+    "prepare_as",
     "write_json",
 ]
 
@@ -54,6 +57,13 @@ def find_corpus(corpus: Path | None) -> Path:
     if len(found) > 1:
         typer.echo(f"compd: the latest of {len(found)} corpora: --corpus {newest}", err=True)
     return newest
+
+
+def prepare_as(store: Corpus, threads: int | None) -> None:
+    """Compute with as many threads as all entries were found with, unless told otherwise."""
+    from compd.corpus.opening import threads_of
+
+    prepare(threads or threads_of(store))
 
 
 def check_outputs(**outputs: Path | None) -> None:

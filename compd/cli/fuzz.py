@@ -2,35 +2,33 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from compd.cli.interrupt import first_interrupt_sets
 from compd.cli.options import common as o
-from compd.cli.options.pair import PairRequest
+from compd.cli.options.pair import PairOptions
 from compd.cli.options.takes import takes_pair
 from compd.errors import SettingError, unknown
 from compd.system import prepare
 
+if TYPE_CHECKING:
+    from compd.pair.preflight import Preflight
+
 __all__ = ["fuzz"]
 
 _ACCURACY = ("sample", "full")
-_FULL_CHECK = 500  # images of the check, where all are measured anyway
 
 
 @takes_pair()
 def fuzz(
-    request: PairRequest,
+    named: PairOptions,
     strategy: Annotated[
         str,
         typer.Option(
             "--strategy",
             help="boundary, diva, pgd, or compd (the paper's); without gradients: blackbox or "
-            "dflare.",
+            "dflare; one of another package. With settings: boundary:stride=0.5,trials=8.",
         ),
     ] = "boundary",
     eps: Annotated[
@@ -59,7 +57,7 @@ def fuzz(
         typer.Option("--queries", help="blackbox, dflare: candidates a seed. Default: 2000."),
     ] = None,
     coverage: Annotated[
-        str | None, typer.Option("--coverage", help="none, neuron; boundary: also channel, layer.")
+        str | None, typer.Option("--coverage", help="compd: none, or neuron (its Algorithm 2).")
     ] = None,
     time: Annotated[float | None, typer.Option("--time", help="Seconds to search.")] = None,
     keep: Annotated[
@@ -90,13 +88,11 @@ def fuzz(
     import compd.search as search
     from compd.cli.display import live
     from compd.cli.files import check_outputs, default_corpus, write_json
+    from compd.cli.render.campaign import print_campaign
     from compd.cli.render.check import print_check
-    from compd.cli.render.tables import print_campaign, warn_if_untrained
-    from compd.corpus import Corpus, collect
-    from compd.pair.evaluation import evaluate
-    from compd.pair.preflight import check
+    from compd.corpus import Corpus
     from compd.pair.runtimes import runtimes_of
-    from compd.report import campaign_report
+    from compd.report import run_campaign
 
     prepare(threads)
     check_outputs(json=json)
@@ -108,67 +104,56 @@ def fuzz(
         eps=eps,
         norm=norm,
         goal=goal,
-        flip=_flip(flip),
+        objective=search.LabelFlip() if flip is None else search.flip(*_classes(flip)),
         random_seed=random_seed,
-        batch=batch,
         keep=keep,
         seconds=time,
     )
     if corpus is not None:
         Corpus(corpus, create=True)  # now, not after minutes of training
-    with live() as report:
-        built, splits = request.open(report)
-        rows = None if accuracy == "full" else settings.clean_rows(len(splits.seeds))
-        look = check(
-            built, splits, limit=rows or _FULL_CHECK, allow_float=allow_float, report=report
-        )
-        if request.deployed is not None:  # what compd made itself is what it says
-            look.raise_if_faulty()
-    print_check(look, notes=built.notes)
-    with live() as report:
-        agreement = evaluate(built, splits, limit=rows, report=report)
-        stop = threading.Event()
-        campaign = search.Campaign(built, splits.seeds, settings, stop=stop, report=report)
-        replays = (
-            search.StabilityCheck(
-                built,
-                batch=campaign.batch,
-                others=runtimes_of(built, confirm_on, request.overrides()),
+    request = named.request()
+    o.check_batch(batch)
+    with live() as control:
+        pair, splits = request.open(control)
+        pair.batch = batch
+
+        def show(look: Preflight) -> None:
+            with control.aside():
+                print_check(look, notes=pair.notes)
+
+        with control.interruptible():
+            result = run_campaign(
+                pair,
+                splits,
+                settings,
+                Corpus(corpus or default_corpus(pair), create=True),
+                clean_rows=None if accuracy == "full" else settings.clean_rows(len(splits.seeds)),
+                replays=confirm,
+                others=runtimes_of(pair, confirm_on, named.overrides()),
+                allow_float=allow_float,
+                on_check=show,
+                control=control,
             )
-            if confirm
-            else None
-        )
-        where = corpus or default_corpus(built)
-        store = Corpus(where, create=True)
-        with first_interrupt_sets(stop):
-            stored = sum(collect(campaign, store, confirm=replays))
-    used = {"seeds": splits.seeds.rows, "test": agreement.rows, **built.spec.rows}
-    result = campaign_report(
-        campaign,
-        agreement,
-        rows=used,
-        corpus=str(where),
-        stored=stored,
-        stability=replays.counts if replays is not None else None,
-    )
-    warn_if_untrained(agreement.original_accuracy, len(built.classes))
-    print_campaign(result, _next_steps(where, result.seeds_effective, result.settings["strategy"]))
+    next_steps = _next_steps(result.corpus, result.seeds_effective, result.strategy)
+    print_campaign(result, len(pair.classes), next_steps)
     if json is not None:
         write_json(json, result.to_json())
-    return 130 if stop.is_set() else 0
+    return 130 if control.stopped else 0
 
 
-def _flip(text: str | None) -> tuple[str, str] | None:
-    if text is None:
-        return None
+def _classes(text: str) -> tuple[str, str]:
     before, colon, after = text.partition(":")
     if not (before and colon and after):
         raise SettingError("two classes with a colon (cat:dog)", flip=text)
     return before, after
 
 
-def _next_steps(where: Path, found: int, strategy: Mapping[str, object]) -> list[str]:
+def _next_steps(corpus: str, found: int, strategy: str) -> list[str]:
+    from compd.search import STRATEGIES
+
     if not found:
-        more = "--queries" if "queries" in strategy else "--steps"
-        return [f"nothing deviated so far; try more --seeds, more {more}, or a larger --eps if set"]
-    return [f"compd corpus show --corpus {where}", f"compd corpus stats --corpus {where}"]
+        more = STRATEGIES[strategy].budget
+        return [
+            f"nothing deviated so far; try more --seeds, more --{more}, or a larger --eps if set"
+        ]
+    return [f"compd corpus show --corpus {corpus}", f"compd corpus stats --corpus {corpus}"]

@@ -3,37 +3,27 @@
 from __future__ import annotations
 
 import os
-import threading
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from compd.cli.interrupt import first_interrupt_sets, silence
+from compd.cli.interrupt import silence
 from compd.cli.options import common as o
-from compd.cli.options.pair import PairRequest
+from compd.cli.options.pair import PairOptions
 from compd.cli.options.takes import takes_pair
-from compd.cli.pairs import open_pair_of, open_with_data, use_threads_of
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from compd.corpus import Corpus
-    from compd.errors import CompdError
-    from compd.gating import Deviation, GateResult
 
 __all__ = ["gate"]
 
 
 @takes_pair()
 def gate(
-    request: PairRequest,
+    named: PairOptions,
     directory: o.CorpusDir = None,
     baseline: o.BaselineFile = None,
     config: Annotated[
         Path | None,
-        typer.Option("--config", help="Default: the nearest pyproject.toml, [tool.compd.gating]."),
+        typer.Option("--config", help="Default: the nearest pyproject.toml, [tool.compd.gate]."),
     ] = None,
     only_replay: Annotated[
         bool | None, typer.Option("--only-replay/--search", help="Do not search.")
@@ -108,12 +98,11 @@ def gate(
     """
     import compd.gating as library
     from compd.cli.display import live
-    from compd.cli.files import check_folder, check_outputs, find_corpus
+    from compd.cli.files import check_folder, check_outputs, find_corpus, prepare_as
     from compd.cli.render.gate import print_gate
     from compd.corpus import Corpus
-    from compd.errors import SettingError
     from compd.files.outputs import clear_output
-    from compd.gating.outputs import workflow_commands
+    from compd.gating.outputs import workflow_commands, write_result
 
     check_outputs(json=json, junit=junit, sarif=sarif, summary=summary)
     check_folder(out)
@@ -141,24 +130,18 @@ def gate(
             "norm": norm,
         }
     )
-    if batch is not None and batch < 1:
-        raise SettingError("at least one image a batch", batch=batch)
+    o.check_batch(batch)
     accepted_in = baseline or library.baseline_of(store.directory)
     accepted = library.Baseline.load(accepted_in, missing=baseline is None)
-    use_threads_of(store, threads)
+    prepare_as(store, threads)
     if not policy.only_replay:
         library.settings_for(policy, store)  # raises, and not after minutes of training
-    stop = threading.Event()
-    with live() as report:
-        if policy.only_replay and not policy.asks_for_clean_rows and request.pair is not None:
-            pair, splits = open_pair_of(store, request, report, changed=True), None
-        else:
-            pair, splits = open_with_data(store, request, report, changed=True)
-        new = None
-        if not policy.only_replay:
-            name = f"{pair.spec.label}-{pair.hashes['deployed'][:6]}"
-            new = Corpus(out or Path("compd-new") / name, create=True)
-        with first_interrupt_sets(stop):
+    request = named.request()
+    with live() as control:
+        pair, splits = library.open_gated(store, request, policy, control)
+        pair.batch = batch
+        new = library.new_findings(pair, policy, out)
+        with control.interruptible():
             result = library.gate(
                 pair,
                 store,
@@ -168,12 +151,11 @@ def gate(
                 found=new,
                 baseline_name=str(accepted_in),
                 policy_from=policy_from,
-                batch=batch or 64,
-                options=request.words,
-                stop=stop,
-                report=report,
+                options=named.words,
+                control=control,
             )
-    failed = _write(result, store, new, json=json, junit=junit, sarif=sarif, summary=summary)
+    page = summary or os.environ.get("GITHUB_STEP_SUMMARY")
+    failed = write_result(result, store, new, json=json, junit=junit, sarif=sarif, summary=page)
     try:
         print_gate(result)
         if annotate or (annotate is None and os.environ.get("GITHUB_ACTIONS") == "true"):
@@ -184,45 +166,3 @@ def gate(
     if failed:
         raise failed[0]
     return result.exit_code
-
-
-def _write(
-    result: GateResult,
-    store: Corpus,
-    new: Corpus | None,
-    *,
-    json: Path | None,
-    junit: Path | None,
-    sarif: Path | None,
-    summary: Path | None,
-) -> list[CompdError]:
-    """Write what was asked for; what could not be written keeps nothing else from being."""
-    from compd.cli.files import write_json
-    from compd.errors import CompdError
-    from compd.files.outputs import append_output, write_output
-    from compd.gating import outputs
-
-    def pictures(one: Deviation) -> tuple[Tensor, Tensor]:
-        home = store if one.found == "corpus" or new is None else new
-        return home.image(one.record), home.seed_image(one.record)
-
-    def append(path: Path) -> None:
-        append_output(
-            path, lambda there: outputs.summary(result, pictures, room=(1 << 20) - there).encode()
-        )
-
-    page = summary or os.environ.get("GITHUB_STEP_SUMMARY")
-    writers: list[tuple[Path | str | None, Callable[[Path], None]]] = [
-        (json, lambda path: write_json(path, result.to_json())),
-        (junit, lambda path: write_output(path, outputs.junit(result))),
-        (sarif, lambda path: write_output(path, outputs.sarif(result))),
-        (page, append),
-    ]
-    failed = []
-    for place, write in writers:
-        try:
-            if place:
-                write(Path(place))
-        except CompdError as error:
-            failed.append(error)
-    return failed

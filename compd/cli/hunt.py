@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import threading
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from compd.cli.interrupt import first_interrupt_sets
 from compd.cli.options import common as o
-from compd.cli.options.pair import PairRequest
+from compd.cli.options.pair import PairOptions
 from compd.cli.options.takes import takes_pair
-from compd.cli.pairs import open_with_data
+from compd.errors import SettingError
 from compd.system import prepare
 
 __all__ = ["hunt"]
@@ -23,7 +20,7 @@ _STRATEGIES = "boundary,diva"
 
 @takes_pair()
 def hunt(
-    request: PairRequest,
+    named: PairOptions,
     directory: o.CorpusDir = None,
     time: Annotated[
         float | None, typer.Option("--time", help="Seconds. Default: 600, unless --rounds is set.")
@@ -51,48 +48,43 @@ def hunt(
     ] = 400,
     config: Annotated[
         Path | None,
-        typer.Option("--config", help="Default: the nearest pyproject.toml, [tool.compd.gating]."),
+        typer.Option("--config", help="Default: the nearest pyproject.toml, [tool.compd.gate]."),
     ] = None,
     json: o.JsonFile = None,
     batch: o.Batch = None,
     threads: o.Threads = None,
 ) -> int:
     """Search until the time is up, and add what is new to the corpus, each as small as it gets."""
-    from dataclasses import replace
+    from dataclasses import asdict, replace
 
     import compd.gating as library
     import compd.search as search
     from compd.cli.display import live
     from compd.cli.files import check_outputs, find_corpus, write_json
-    from compd.cli.render.tables import print_facts
+    from compd.cli.render.hunt import print_hunt
     from compd.corpus import Corpus, MinimiseSettings
-    from compd.errors import SettingError
+    from compd.corpus.opening import open_with_data
 
     prepare(threads)
     check_outputs(json=json)
-    if directory is not None and request.names_pair:
+    if directory is not None and named.names_pair:
         store = Corpus(directory, create=True)
     else:
         store = Corpus(find_corpus(directory))
     policy, _ = library.find_policy(Path.cwd(), config)
-    policy = policy.over(
-        {"min_severity": min_severity, "goal": goal, "eps": eps, "norm": norm, "strategy": None}
-    )
-    base = library.settings_for(policy, store)
+    policy = policy.over({"min_severity": min_severity, "goal": goal, "eps": eps, "norm": norm})
+    base = library.settings_for(replace(policy, strategy=None), store)
     settings = [
-        replace(base, strategy=search.strategy(name.strip()), limit=seeds)
-        for name in strategy.split(",")
-        if name
+        replace(base, strategy=search.strategy(one), limit=seeds) for one in _several(strategy)
     ]
-    if batch is not None and batch < 1:
-        raise SettingError("at least one image a batch", batch=batch)
+    o.check_batch(batch)
     if (rounds is not None and rounds < 1) or (time is not None and not time > 0):
         raise SettingError("rounds >= 1 and time > 0", rounds=rounds, time=time)
-    effort = MinimiseSettings(trials)
-    stop = threading.Event()
-    with live() as report:
-        pair, splits = open_with_data(store, request, report, changed=True)
-        with first_interrupt_sets(stop):
+    minimising, request = MinimiseSettings(trials), named.request()
+    with live() as control:
+        pair, splits = open_with_data(store, request, changed=True, control=control)
+        pair.batch = batch
+        with control.interruptible():
             result = library.hunt(
                 pair,
                 splits.seeds,
@@ -102,36 +94,21 @@ def hunt(
                 rounds=rounds,
                 random_seed=random_seed,
                 min_severity=policy.min_severity,
-                effort=effort,
-                batch=batch or 64,
-                stop=stop,
-                report=report,
+                minimising=minimising,
+                control=control,
             )
     if json is not None:
         write_json(json, {**asdict(result), "corpus": str(store.directory)})
-    print_facts(
-        "",
-        [
-            ("pair", pair.spec.label),
-            ("corpus", f"{store.directory}, {result.entries} entries"),
-            (
-                "campaigns",
-                f"{result.rounds}, random seeds from {result.first_seed}; next {result.next_seed}",
-            ),
-            ("seeds", str(result.seeds)),
-            ("deviations found", str(result.found)),
-            (
-                "new to the corpus",
-                f"{result.novel}, {result.smaller} of them made smaller, {result.stored} stored",
-            ),
-            ("seconds", f"{result.seconds:.1f}"),
-            (
-                "stopped",
-                {"time": "the time was up", "rounds": "done"}.get(result.stopped, result.stopped),
-            ),
-        ],
-    )
-    if stop.is_set():
-        typer.echo(f"what was found lies in {store.directory}-hunt; the next hunt takes it in")
-    typer.echo(f"next: compd gate --corpus {store.directory} {request.words}".rstrip())
-    return 130 if stop.is_set() else 0
+    print_hunt(result, pair.spec.label, str(store.directory), named.words)
+    return 130 if control.stopped else 0
+
+
+def _several(text: str) -> list[str]:
+    """Strategies with commas between, each perhaps with settings that have commas, too."""
+    found: list[str] = []
+    for part in text.split(","):
+        if "=" in part and ":" not in part and found:  # a further setting of the last one
+            found[-1] += f",{part}"
+        elif part.strip():
+            found.append(part.strip())
+    return found

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -57,8 +56,10 @@ def export_inputs(
 
 def _files(store: Corpus) -> str:
     """What names the original again, where a corpus was made with files."""
+    from compd.pair.requests import facts_of
+
     record = next(iter(store))
-    made = record.pair.get("compress")
-    if not isinstance(made, Mapping) or made.get("kind") != "given":
+    made = facts_of(record.pair)
+    if made is None:
         return ""
     return f" --original {made.get('original')} --data {record.seed_data} (read as before)"

@@ -5,22 +5,23 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-__all__ = ["first_interrupt_sets", "silence"]
+from compd.control import Control
+
+__all__ = ["first_interrupt_stops", "silence"]
 
 
 @contextmanager
-def first_interrupt_sets(stop: threading.Event) -> Iterator[None]:
+def first_interrupt_stops(control: Control) -> Iterator[None]:
     """Let the first Ctrl-C (or SIGTERM) end the work after its step, and the second at once."""
 
     def handle(number: int, frame: FrameType | None) -> None:
-        if stop.is_set():
+        if control.stopped:
             raise KeyboardInterrupt
-        stop.set()
+        control.stop()
         # not through a buffered stream: this may interrupt a write to that very stream
         os.write(2, b"\nstopping after this step; Ctrl-C again to stop at once\n")
 

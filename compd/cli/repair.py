@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from compd.cli.interrupt import first_interrupt_sets
 from compd.cli.options import common as o
-from compd.cli.options.pair import FILE_OPTIONS, PairRequest
+from compd.cli.options.pair import FILE_OPTIONS, PairOptions
 from compd.cli.options.takes import takes_pair
 from compd.errors import SettingError
 from compd.system import prepare
@@ -20,7 +18,7 @@ __all__ = ["repair"]
 
 @takes_pair(*FILE_OPTIONS)
 def repair(
-    request: PairRequest,
+    named: PairOptions,
     corpus: o.CorpusDir = None,
     out: Annotated[
         Path | None,
@@ -90,7 +88,7 @@ def repair(
     check_folder(out)
     if out is not None:
         check_pair_target(out)
-        if request.pair is not None and out.resolve() == request.pair.resolve():
+        if named.pair is not None and out.resolve() == named.pair.resolve():
             raise SettingError(
                 "another directory than the pair's own",
                 advice="the pair stays as it is",
@@ -111,20 +109,20 @@ def repair(
     settings = {key: value for key, value in given.items() if value is not None}
     library.RepairSettings(**settings)  # now, not after minutes of training
     store = None if corpus is None else Corpus(corpus)
-    with live() as report:
-        built, splits = request.open(report)
+    request = named.request()
+    with live() as control:
+        pair, splits = request.open(control)
         if store is None:
-            store = Corpus(default_corpus(built))
+            store = Corpus(default_corpus(pair))
         if dry_run:
-            print_plan(library.plan(built, store, splits=splits, **settings))
+            print_plan(library.plan(pair, store, splits=splits, **settings))
             return 0
-        where = out or default_repaired(built, method)
-        stop = threading.Event()
-        with first_interrupt_sets(stop):
+        where = out or default_repaired(pair, method.partition(":")[0])
+        with control.interruptible():
             result = library.repair(
-                built, store, out=where, splits=splits, stop=stop, report=report, **settings
+                pair, store, out=where, splits=splits, control=control, **settings
             )
-    print_repair(result, store.directory, trust=built.spec.model.is_code)
+    print_repair(result, store.directory, trust=pair.spec.model.is_code)
     if json is not None:
         write_json(json, result.to_json())
     return 0

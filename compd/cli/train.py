@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from compd.cli.options import common as o
-from compd.cli.options.pair import FILE_OPTIONS, PairRequest
+from compd.cli.options.pair import FILE_OPTIONS, PairOptions
 from compd.cli.options.takes import takes_pair
 from compd.system import prepare
 
@@ -28,7 +28,7 @@ __all__ = ["train"]
     *FILE_OPTIONS,
 )
 def train(
-    request: PairRequest,
+    named: PairOptions,
     out: Annotated[Path, typer.Option("--out", help="Where to write the weights (.safetensors).")],
     lr: Annotated[float | None, typer.Option("--lr", help="Peak learning rate.")] = None,
     batch: o.Batch = None,
@@ -48,27 +48,29 @@ def train(
     from compd.cli.files import check_outputs
     from compd.cli.render.tables import percent, print_facts
     from compd.pair.original import train_original
+    from compd.pair.requests import PairRecipe
 
     prepare(threads)
     check_outputs(out=out)
-    model = request.model_name
+    request = named.request()
+    assert isinstance(request, PairRecipe)  # the command has no other options
     splits = request.splits()
-    with live() as report:
+    with live() as control:
         result = train_original(
-            model,
+            request.model_name,
             splits,
             out,
             weights=request.weights,
             width=request.width,
-            mean=o.floats(request.mean, "mean"),
-            std=o.floats(request.std, "std"),
+            mean=request.mean,
+            std=request.std,
             epochs=request.epochs,
             lr=lr,
             batch=batch,
             seed=random_seed,
             bfloat16=bfloat16,
             device=request.device,
-            report=report,
+            control=control,
         )
     print_facts(
         "",
@@ -76,7 +78,10 @@ def train(
             ("weights", str(out)),
             ("accuracy", f"{percent(result.accuracy)} (rows {result.rows['test']})"),
             ("trained on", f"rows {result.rows['train']}, watched on {result.rows['selection']}"),
-            ("next", f"compd fuzz --model {model} --weights {out} {request.data_words}"),
+            (
+                "next",
+                f"compd fuzz --model {request.model_name} --weights {out} {named.data_words}",
+            ),
         ],
     )
     return 0

@@ -48,6 +48,7 @@ __all__ = [
     "ENGINES",
     "activation_quantisers",
     "calibrate_",
+    "calibrated",
     "convert",
     "freeze_ranges_",
     "new_shadow",
@@ -156,6 +157,18 @@ def calibrate_(shadow: nn.Module, images: Tensor, *, batch: int = 64) -> None:
         for i in range(0, len(images), batch):
             shadow(to_input(images[i : i + batch], device))
     shadow.apply(enable_fake_quant)
+
+
+def calibrated(shadow: nn.Module, images: Tensor) -> nn.Module:
+    """A new shadow with its ranges set from images and frozen, in eval mode; not trained.
+
+    Args:
+        shadow: from :func:`new_shadow`; changed, and returned.
+        images: uint8 (N, C, H, W).
+    """
+    calibrate_(shadow, images)
+    freeze_ranges_(shadow)
+    return shadow.eval()
 
 
 def activation_quantisers(shadow: nn.Module) -> list[nn.Module]:

@@ -13,58 +13,45 @@ from the original. Where rounding to 8 bits costs little, these weights are near
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
-from functools import singledispatch
 from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
 from torch.ao.quantization.fake_quantize import FakeQuantize
 
-from compd.compress.configs import COMPRESSIONS, Compression, Prune, Ptq, Qat
-from compd.compress.int8 import freeze_ranges_
+from compd.compress.int8 import calibrated, freeze_ranges_
 from compd.compress.pixels import given_state, normalised
-from compd.compress.shadows import calibrated_shadow, empty_shadow
-from compd.errors import unknown
 from compd.models.factory import trace
 from compd.models.inputs import to_input
 
-__all__ = ["starts"]
+__all__ = ["quantised_starts"]
 
 
-@singledispatch
-def starts(
-    config: Compression, shadow: nn.Module, original: nn.Module, images: Tensor
-) -> Iterator[tuple[Compression, nn.Module]]:
-    """Shadows to start from instead of the one given, with their configurations.
+def quantised_starts(
+    empty: Callable[[Any, nn.Module, Tensor], nn.Module],
+) -> Callable[..., Iterator[tuple[Any, nn.Module]]]:
+    """Make the ``starts`` of a compression to integers.
 
     Args:
-        config: what the shadow was made with.
-        shadow: with frozen ranges; not changed.
-        original: the original it was made from; not changed.
-        images: uint8 (N, C, H, W) to calibrate with.
-
-    Yields:
-        Pairs of a configuration and a shadow, on the CPU, in eval mode; none for pruned models.
+        empty: makes its shadows, uncalibrated.
     """
-    raise unknown("compress", type(config).__name__, COMPRESSIONS)
 
+    def starts(
+        config: Any, shadow: nn.Module, original: nn.Module, images: Tensor
+    ) -> Iterator[tuple[Any, nn.Module]]:
+        finer, example = config, to_input(images[:1])
+        if (config.weight_bits, config.activation_bits) == (8, 7):
+            finer = replace(config, weight_bits=8, activation_bits=8)
+            moved = empty(finer, original, example)
+            assert isinstance(moved, fx.GraphModule)
+            if _take_over_(moved, shadow, original):
+                freeze_ranges_(moved)
+                yield finer, moved
+        yield finer, calibrated(empty(finer, original, example), images)
 
-@starts.register(Qat)
-@starts.register(Ptq)
-def _(
-    config: Qat | Ptq, shadow: nn.Module, original: nn.Module, images: Tensor
-) -> Iterator[tuple[Compression, nn.Module]]:
-    finer = config
-    if (config.weight_bits, config.activation_bits) == (8, 7):
-        finer = replace(config, weight_bits=8, activation_bits=8)
-        moved = empty_shadow(finer, original, to_input(images[:1]))
-        assert isinstance(moved, fx.GraphModule)
-        if _take_over_(moved, shadow, original):
-            freeze_ranges_(moved)
-            yield finer, moved
-    yield finer, calibrated_shadow(finer, original, images)
+    return starts
 
 
 def _take_over_(moved: fx.GraphModule, shadow: nn.Module, original: nn.Module) -> bool:
@@ -101,10 +88,3 @@ def _quantisers(shadow: fx.GraphModule) -> list[str]:
     """The names of the activation quantisers in the order of the graph."""
     calls = [str(node.target) for node in shadow.graph.nodes if node.op == "call_module"]
     return [name for name in calls if isinstance(shadow.get_submodule(name), FakeQuantize)]
-
-
-@starts.register
-def _(
-    config: Prune, shadow: nn.Module, original: nn.Module, images: Tensor
-) -> Iterator[tuple[Compression, nn.Module]]:
-    yield from ()

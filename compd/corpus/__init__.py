@@ -3,7 +3,14 @@
 from compd.corpus.campaigns import collect, records_by
 from compd.corpus.minimise import Minimisation, MinimiseSettings, minimise
 from compd.corpus.records import Record
-from compd.corpus.replay import Replayed, fingerprint_changes, verify
+from compd.corpus.replay import (
+    JudgedImage,
+    Replayed,
+    Verification,
+    fingerprint_changes,
+    judge_image,
+    verify,
+)
 from compd.corpus.rows import RowsUsed, rows_used
 from compd.corpus.stats import CorpusStats, Cut, stats
 from compd.corpus.store import Corpus
@@ -13,6 +20,7 @@ __all__ = [
     "Corpus",
     "CorpusStats",
     "Cut",
+    "JudgedImage",
     "Kind",
     "Minimisation",
     "MinimiseSettings",
@@ -20,8 +28,10 @@ __all__ = [
     "Replayed",
     "RowsUsed",
     "Subset",
+    "Verification",
     "collect",
     "fingerprint_changes",
+    "judge_image",
     "minimise",
     "records_by",
     "rows_used",

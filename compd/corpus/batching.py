@@ -11,9 +11,9 @@ from torch import Tensor
 
 from compd.corpus.shrink import Steps
 from compd.corpus.trials import Ask, Outcome, Pixels, Reply, Slopes
+from compd.logits import answers_of
 from compd.models.inputs import steady, to_input
 from compd.pair import Pair
-from compd.search.judge import answers_of
 
 __all__ = ["Job", "Models", "batched"]
 

@@ -24,11 +24,7 @@ def records_by(campaign: Campaign) -> Callable[[Finding], Record]:
     settings = campaign.settings
     fingerprint = campaign.pair.fingerprint(batch=campaign.batch)
     pair = campaign.pair.spec.made_of
-    strategy = {
-        **STRATEGIES.settings_of(settings.strategy),
-        "goal": settings.goal,
-        "flip": None if settings.flip is None else ":".join(settings.flip),
-    }
+    strategy = {**STRATEGIES.settings_of(settings.strategy), **settings.to_json()}
 
     def record(finding: Finding) -> Record:
         return Record.of(
@@ -46,14 +42,14 @@ def records_by(campaign: Campaign) -> Callable[[Finding], Record]:
 
 
 def collect(
-    campaign: Campaign, corpus: Corpus, *, confirm: StabilityCheck | None = None
+    campaign: Campaign, corpus: Corpus, *, stability: StabilityCheck | None = None
 ) -> Iterator[int]:
     """Run a campaign and store what it finds, about once a second, and at its end however it ends.
 
     Args:
         campaign: not run yet.
         corpus: to store it in.
-        confirm: replays what was found before it is stored; None stores it as it is.
+        stability: replays what was found before it is stored; None stores it as it is.
 
     Yields:
         How many entries each write added; they are on the disk by then.
@@ -65,7 +61,7 @@ def collect(
 
     waiting: list[Finding] = []
     writing: Future[int] | None = None
-    every = _EVERY if confirm is None else _CONFIRM_EVERY
+    every = _EVERY if stability is None else _CONFIRM_EVERY
     due = time.monotonic() + every
     with ThreadPoolExecutor(1) as disk:  # writes wait for the disk, not for the processor
         try:
@@ -74,13 +70,13 @@ def collect(
                 if waiting and time.monotonic() >= due and (writing is None or writing.done()):
                     if writing is not None:
                         yield writing.result()
-                    if confirm is not None:
-                        waiting = confirm(waiting)
+                    if stability is not None:
+                        waiting = stability(waiting)
                     writing, waiting = disk.submit(store, waiting), []
                     due = time.monotonic() + every
         finally:
-            if confirm is not None:
-                waiting = confirm(waiting)
+            if stability is not None:
+                waiting = stability(waiting)
             last = disk.submit(store, waiting)
         if writing is not None:
             yield writing.result()

@@ -6,11 +6,11 @@ can be lost at any moment, and what was done before a crash is what the new corp
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 
+from compd.control import QUIET, Control, Outcome
 from compd.corpus.batching import Job, Models, batched
 from compd.corpus.entries import Entry, read_entry
 from compd.corpus.minimised import records_of
@@ -20,7 +20,6 @@ from compd.corpus.store import Corpus
 from compd.corpus.trials import Pixels
 from compd.errors import CompdError, SettingError
 from compd.pair import Pair
-from compd.progress import Progress, Report, silent
 from compd.rng import draws_at, seed_key
 from compd.search.judge import Verdict
 
@@ -71,18 +70,16 @@ class Minimisation:
     forwards: int = 0  # of these, on the original, too
     gradients: int = 0
     seconds: float = 0.0
-    stopped: str = "done"  # or "interrupted"
+    stopped: str = str(Outcome.DONE)  # or "interrupted"
 
 
 def minimise(
     source: Corpus,
     target: Corpus,
     pair: Pair,
-    effort: MinimiseSettings | None = None,
+    settings: MinimiseSettings | None = None,
     *,
-    batch: int = 64,
-    stop: threading.Event | None = None,
-    report: Report = silent,
+    control: Control = QUIET,
 ) -> Minimisation:
     """Store, for each effective entry, the smallest change found that keeps the same two answers.
 
@@ -94,19 +91,15 @@ def minimise(
         source: what to make smaller; not changed.
         target: where results go, in the order of their sources.
         pair: the models that judge.
-        effort: how hard to try.
-        batch: images a call.
-        stop: set it to end after the current call.
-        report: told of progress.
+        settings: how hard to try.
+        control: told of progress, and asked whether to stop.
 
     Raises:
-        CompdError: if ``target`` holds anything but results of this pair and this effort.
+        CompdError: if ``target`` holds anything but results of this pair and these settings.
     """
-    effort = effort or MinimiseSettings()
-    if batch < 1:
-        raise SettingError("at least one image a batch", batch=batch)
-    settings = asdict(effort)
-    _check_target(source, target, pair, settings)
+    settings = settings or MinimiseSettings()
+    made_with = asdict(settings)
+    _check_target(source, target, pair, made_with)
     done = {record.minimised.source for record in target if record.minimised is not None}
     effective = [record for record in source if record.verdict is Verdict.EFFECTIVE]
     todo = [record for record in effective if record.sha256 not in done]
@@ -121,16 +114,16 @@ def minimise(
             try:
                 entry = read_entry(source, record, pair)
             except CompdError as error:
-                result.left_out[record.sha256] = str(error)
+                result.left_out[record.sha256] = error.message
                 ended[number] = None
                 continue
             open_[number] = entry
-            (draws,) = draws_at(effort.random_seed, [seed_key(record.sha256)], 0)
+            (draws,) = draws_at(settings.random_seed, [seed_key(record.sha256)], 0)
             steps = shrink(
                 entry.image.numpy(),
                 entry.seed.numpy(),
-                bound=effort.bound(record),
-                trials=effort.trials,
+                bound=settings.bound(record),
+                trials=settings.trials,
                 draws=draws,
                 length=record.eps if record.norm == "l2" else None,
             )
@@ -146,7 +139,7 @@ def minimise(
                 ready.append((end[0], end[1]))
             elif end is not None:
                 result.left_out[end[0].record.sha256] = f"no longer {end[0].record.flip}"
-        records = records_of(ready, pair, settings=settings, batch=batch)
+        records = records_of(ready, pair, settings=made_with)
         for (entry, _), record in zip(ready, records, strict=True):
             if record is None:  # a device whose sums depend on the batch
                 result.left_out[entry.record.sha256] = "other answers in another batch"
@@ -158,7 +151,7 @@ def minimise(
 
     begun = time.perf_counter()
     due = begun + _EVERY
-    for end in batched(jobs(), models, batch=batch):
+    for end in batched(jobs(), models, batch=pair.batch):
         if end is not None:
             job, pixels = end
             ended[job.number] = open_.pop(job.number), pixels
@@ -166,12 +159,12 @@ def minimise(
         if time.perf_counter() >= due:
             written += write()
             due = time.perf_counter() + _EVERY
-        report(Progress("minimising", result.done_before + written + len(ended), len(effective)))
-        if stop is not None and stop.is_set():
-            result.stopped = "interrupted"
+        control.report("minimising", result.done_before + written + len(ended), len(effective))
+        if control.stopped:
+            result.stopped = str(Outcome.INTERRUPTED)
             break
     written += write()
-    report(Progress("minimising", result.done_before + written, len(effective)))
+    control.report("minimising", result.done_before + written, len(effective))
     result.trials, result.forwards, result.gradients = (
         models.trials,
         models.forwards,

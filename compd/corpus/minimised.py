@@ -25,7 +25,6 @@ def records_of(
     pair: Pair,
     *,
     settings: Mapping[str, int | None],
-    batch: int,
 ) -> list[tuple[Record, Tensor, Tensor] | None]:
     """Judge smaller images after the PNG round trip, as every stored image is.
 
@@ -33,11 +32,11 @@ def records_of(
         entries: each with the smaller image that came of it.
         pair: the models.
         settings: what the images were made with.
-        batch: images a call.
 
     Returns:
         For each what :meth:`Corpus.add` takes; None if the models give other answers than before.
     """
+    batch = pair.batch
     judge, fingerprint, made_of = Judge(pair), pair.fingerprint(batch=batch), pair.spec.made_of
     found: list[tuple[Record, Tensor, Tensor] | None] = []
     for start in range(0, len(entries), batch):

@@ -4,22 +4,33 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
+from torch import Tensor
 
-from compd.clock import Clock
+from compd.control import QUIET, Control
 from compd.corpus.entries import Entry, read_entry
 from compd.corpus.records import Record
+from compd.corpus.rows import RowsUsed, rows_used
 from compd.corpus.store import Corpus
-from compd.errors import CompdError, SettingError
+from compd.errors import CompdError
+from compd.images import png_round_trip
+from compd.logits import answers_of
 from compd.pair import Pair
-from compd.progress import Progress, Report, silent
 from compd.search.findings import Answer
-from compd.search.judge import Judge, Verdict
+from compd.search.judge import Judge, Verdict, verdicts_of
 
-__all__ = ["Replayed", "fingerprint_changes", "replay", "verify"]
+__all__ = [
+    "JudgedImage",
+    "Replayed",
+    "Verification",
+    "fingerprint_changes",
+    "judge_image",
+    "replay",
+    "verify",
+]
 
 
 @dataclass(frozen=True)
@@ -39,14 +50,78 @@ class Replayed:
         return self.verdict is self.record.verdict
 
 
+@dataclass(frozen=True)
+class JudgedImage:
+    """One picture, judged on a pair."""
+
+    verdict: Verdict
+    severity: float  # 0 unless effective
+    original: Answer
+    deployed: Answer
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What a corpus's replay on a pair says."""
+
+    corpus: str
+    rows: tuple[RowsUsed, ...]
+    unchanged: int
+    changed: tuple[Replayed, ...]  # with another verdict than the one stored
+    damaged: tuple[Replayed, ...]  # whose pictures cannot be used
+    fingerprint_changes: Mapping[str, tuple[str, str]]  # key -> (stored, here)
+
+    @classmethod
+    def of(
+        cls, corpus: Corpus, results: Sequence[Replayed], now: Mapping[str, Any]
+    ) -> Verification:
+        """Sum up results on a pair with this fingerprint."""
+        damaged = tuple(one for one in results if one.verdict is None)
+        changed = tuple(one for one in results if one.verdict is not None and not one.holds)
+        return cls(
+            str(corpus.directory),
+            rows_used(one.record for one in results),
+            len(results) - len(damaged) - len(changed),
+            changed,
+            damaged,
+            {
+                key: values
+                for record in corpus
+                for key, values in fingerprint_changes(record, now).items()
+            },
+        )
+
+    @property
+    def entries(self) -> int:
+        """All of them."""
+        return self.unchanged + len(self.changed) + len(self.damaged)
+
+    @property
+    def holds(self) -> bool:
+        """Whether each entry is what it was."""
+        return not self.changed and not self.damaged
+
+    def to_json(self) -> dict[str, Any]:
+        """As a JSON object."""
+        return {
+            "corpus": self.corpus,
+            "entries": self.entries,
+            "rows": [asdict(part) for part in self.rows],
+            "unchanged": self.unchanged,
+            "changed": [one.record.sha256 for one in self.changed],
+            "damaged": [one.record.sha256 for one in self.damaged],
+            "fingerprint_changes": {
+                key: list(values) for key, values in self.fingerprint_changes.items()
+            },
+        }
+
+
 def verify(
     corpus: Corpus,
     pair: Pair,
     *,
     records: Sequence[Record] | None = None,
-    batch: int = 64,
-    clock: Clock | None = None,
-    report: Report = silent,
+    control: Control = QUIET,
 ) -> list[Replayed]:
     """Read pictures from disk and judge them on a pair.
 
@@ -54,24 +129,17 @@ def verify(
         corpus: what to replay.
         pair: the models to replay it on.
         records: which entries, in which order; None for all in the corpus's order.
-        batch: images a call.
-        clock: adds up the time inside model calls.
-        report: told of progress.
+        control: told of progress, and asked whether to stop.
 
     Returns:
         One result an entry; damaged pictures are reported, never used.
-
-    Raises:
-        CompdError: if ``batch`` is below 1.
     """
-    if batch < 1:
-        raise SettingError("at least one image a batch", batch=batch)
-    judge = Judge(pair, clock)
+    judge, batch = Judge(pair, control), pair.batch
     wanted = list(corpus) if records is None else records
     results: list[Replayed] = []
     for start in range(0, len(wanted), batch):
         results += replay(corpus, wanted[start : start + batch], judge)
-        report(Progress("replaying", len(results), len(wanted)))
+        control.report("replaying", len(results), len(wanted))
     return results
 
 
@@ -84,7 +152,7 @@ def replay(corpus: Corpus, records: Sequence[Record], judge: Judge) -> list[Repl
         try:
             entries.append(read_entry(corpus, record, pair))
         except CompdError as error:
-            results[record.sha256] = Replayed(record, None, problem=str(error))
+            results[record.sha256] = Replayed(record, None, problem=error.message)
     if entries:
         labels = torch.tensor([entry.record.seed_label for entry in entries])
         judgement = judge.confirm(torch.stack([entry.image for entry in entries]), labels)
@@ -97,6 +165,30 @@ def replay(corpus: Corpus, records: Sequence[Record], judge: Judge) -> list[Repl
                 Answer.of(judgement.deployed, i, pair.classes),
             )
     return [results[record.sha256] for record in records]
+
+
+def judge_image(pair: Pair, image: Tensor, record: Record | None = None) -> JudgedImage:
+    """Judge one picture on a pair.
+
+    Args:
+        pair: the models to judge it on.
+        image: uint8 (C, H, W).
+        record: what a corpus says of it; its seed's label is what the original has to keep. Without
+            one, that is whatever the original says of the picture itself.
+    """
+    pair.check_input(image[None], "an image")
+    judge, shown = Judge(pair), png_round_trip(image[None])
+    original, deployed = judge.logits(shown)
+    labels = answers_of(original).label
+    if record is not None:
+        labels = torch.tensor([record.seed_label])
+    judgement = verdicts_of(shown, original, deployed, labels)
+    return JudgedImage(
+        judgement.verdict(0),
+        float(judgement.severity[0]),
+        Answer.of(judgement.original, 0, pair.classes),
+        Answer.of(judgement.deployed, 0, pair.classes),
+    )
 
 
 def fingerprint_changes(record: Record, now: Mapping[str, Any]) -> dict[str, tuple[str, str]]:

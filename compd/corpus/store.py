@@ -113,6 +113,10 @@ class Corpus:
             )
         return hits[0]
 
+    def by_severity(self) -> list[Record]:
+        """The records, the most severe first."""
+        return sorted(self, key=lambda record: (-record.severity, record.sha256))
+
     def line(self, record: Record) -> int:
         """Where a record stands in ``metadata.jsonl``: its line, from 1."""
         return self._numbers[record.sha256]

@@ -15,13 +15,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from compd.control import QUIET, Control
 from compd.corpus.entries import Entry, read_entry
 from compd.corpus.records import Record
 from compd.corpus.store import Corpus
-from compd.errors import CompdError, SettingError, unknown
+from compd.errors import CompdError, unknown
 from compd.models.inputs import steady, to_input
 from compd.pair import Pair
-from compd.progress import Progress, Report, silent
 from compd.search.coverage import instrument_pair
 from compd.search.judge import Verdict
 
@@ -51,7 +51,7 @@ class Subset:
 
 
 def select_subset(
-    corpus: Corpus, pair: Pair, *, keep: str = "kinds", batch: int = 64, report: Report = silent
+    corpus: Corpus, pair: Pair, *, keep: str = "kinds", control: Control = QUIET
 ) -> Subset:
     """Choose effective entries that stand for all of them; of several, the most severe.
 
@@ -63,16 +63,14 @@ def select_subset(
         corpus: what to choose from.
         pair: the models whose layers are compared.
         keep: one of :data:`KEEP`.
-        batch: images a call.
-        report: told of progress.
+        control: told of progress, and asked whether to stop.
 
     Raises:
         CompdError: if ``keep`` is unknown, or the two models' neurons do not map one to one.
     """
     if keep not in KEEP:
         raise unknown("keep", keep, KEEP)
-    if batch < 1:
-        raise SettingError("at least one image a batch", batch=batch)
+    batch = pair.batch
     layers_of = _Layers(pair)
     records = [record for record in corpus if record.verdict is Verdict.EFFECTIVE]
     left_out: dict[str, str] = {}
@@ -83,12 +81,12 @@ def select_subset(
             try:
                 entries.append(read_entry(corpus, record, pair))
             except CompdError as error:
-                left_out[record.sha256] = str(error)
+                left_out[record.sha256] = error.message
         for entry, layer in zip(entries, layers_of(entries), strict=True):
             record = entry.record
             kind = Kind(record.seed_label, record.deployed.label, layer)
             members.setdefault(kind, []).append(record)
-        report(Progress("comparing layers", min(start + batch, len(records)), len(records)))
+        control.report("comparing layers", min(start + batch, len(records)), len(records))
     stands_for: Counter[str] = Counter()
     for group in members.values():
         group.sort(key=_rank)

@@ -112,10 +112,16 @@ class Split:
 
     def first(self, count: int) -> Split:
         """Its first rows; all of them if there are no more."""
-        if count >= len(self):
-            return self
+        return self if count >= len(self) else self.part(0, count)
+
+    def part(self, start: int, stop: int) -> Split:
+        """Some rows that follow each other."""
+        return replace(self.chosen(slice(start, stop)), start=self.start + start)
+
+    def chosen(self, rows: Tensor | slice) -> Split:
+        """Any rows of it, int64 (n,)."""
         return replace(
-            self, images=self.images[:count], labels=self.labels[:count], index=self.index[:count]
+            self, images=self.images[rows], labels=self.labels[rows], index=self.index[rows]
         )
 
     @property
@@ -243,13 +249,17 @@ class Splits:
         """Rows that neither search nor repair ever touches."""
         return self._split("heldout")
 
-    def test(self) -> Split:
-        """Seeds and held-out rows (if any) together: what accuracies are measured on."""
+    def test(self, limit: int | None = None) -> Split:
+        """Seeds and held-out rows (if any) together: what accuracies are measured on.
+
+        Args:
+            limit: only so many of them, the first ones; None for all.
+        """
         seeds = self.seeds
-        if not self._trains:
-            return seeds
+        if not self._trains or (limit is not None and limit <= len(seeds)):
+            return seeds if limit is None else seeds.first(limit)  # without a copy of them all
         heldout = self.heldout
-        return Split(
+        whole = Split(
             self.dataset.name,
             "test",
             seeds.source,
@@ -259,3 +269,4 @@ class Splits:
             torch.cat([seeds.index, heldout.index]),
             seeds.shuffled,
         )
+        return whole if limit is None else whole.first(limit)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from compd.compress.explicit import is_quantised
+from compd.control import QUIET, Control
 from compd.data import Splits
 from compd.errors import ModelError, unknown
 from compd.exporting.artifact import MODELS, Source, Target
@@ -16,7 +17,6 @@ from compd.exporting.targets import TARGETS
 from compd.files.outputs import check_output, is_standard_output, write_outputs
 from compd.files.storage import disk_errors
 from compd.pair import Pair
-from compd.progress import Progress, Report, silent
 from compd.wording import setting
 
 __all__ = ["Exported", "check_export_target", "export"]
@@ -48,7 +48,7 @@ def export(
     *,
     of: str | None = None,
     splits: Splits | None = None,
-    report: Report = silent,
+    control: Control = QUIET,
     **settings: Any,
 ) -> Exported:
     """Write one model of a pair as an artifact of another runtime.
@@ -60,7 +60,7 @@ def export(
         of: ``original`` or ``deployed``; None for the deployed model if the target can hold it,
             else the original.
         splits: whose calibration rows set the ranges of targets that quantise by themselves.
-        report: told of progress.
+        control: told of progress, and asked whether to stop.
         settings: of the target, for example ``reduce_range`` of ``onnx-ptq``; None is the default.
 
     Raises:
@@ -71,14 +71,14 @@ def export(
     target = TARGETS[to]
     check_export_target(to, out)
     source = Source(pair, _choose(pair, to, target, of), splits)
-    report(Progress(f"exporting to {to}", 0, 1))
+    control.report(f"exporting to {to}", 0, 1)
     artifact = target.make(source, config)
     files = {
         out if is_standard_output(out) else out.with_suffix(suffix): data
         for suffix, data in artifact.files.items()
     }
     write_outputs(dict(reversed(files.items())))  # the one to open appears last
-    report(Progress(f"exporting to {to}", 1, 1))
+    control.report(f"exporting to {to}", 1, 1)
     return Exported(
         target=to,
         of=source.of,

@@ -1,9 +1,11 @@
 """The gate: what deviates now, and did anybody decide so?"""
 
+from compd.gating.accepting import Acceptance, Pruning, accept, prune
 from compd.gating.baseline import Accepted, Baseline, baseline_of
 from compd.gating.deviations import Deviation, Status, machine_changes, status_of
 from compd.gating.hunt import Hunted, hunt
 from compd.gating.known import Known
+from compd.gating.opening import new_findings, open_gated
 from compd.gating.policy import Policy, find_policy
 from compd.gating.replays import as_judged
 from compd.gating.result import GateResult
@@ -11,6 +13,7 @@ from compd.gating.run import gate
 from compd.gating.search import settings_for
 
 __all__ = [
+    "Acceptance",
     "Accepted",
     "Baseline",
     "Deviation",
@@ -18,13 +21,18 @@ __all__ = [
     "Hunted",
     "Known",
     "Policy",
+    "Pruning",
     "Status",
+    "accept",
     "as_judged",
     "baseline_of",
     "find_policy",
     "gate",
     "hunt",
     "machine_changes",
+    "new_findings",
+    "open_gated",
+    "prune",
     "settings_for",
     "status_of",
 ]

@@ -6,22 +6,20 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from compd.clock import Clock
+from compd.control import QUIET, Control
 from compd.data import Splits
 from compd.errors import InputError
 from compd.gating.policy import Policy
-from compd.models.inputs import fitting
 from compd.pair import Pair
-from compd.pair.evaluation import disagrees
-from compd.search import Judge
+from compd.pair.evaluation import evaluate
 from compd.statistics import upper_bound
 from compd.wording import setting
 
-__all__ = ["Clean", "clean_of", "failures_of"]
+__all__ = ["CleanRows", "clean_of", "failures_of"]
 
 
 @dataclass(frozen=True)
-class Clean:
+class CleanRows:
     """Accuracies and natural disagreement, as counts."""
 
     rows: str
@@ -37,25 +35,20 @@ class Clean:
         return asdict(self)
 
 
-def clean_of(pair: Pair, splits: Splits, *, batch: int, clock: Clock | None = None) -> Clean:
+def clean_of(pair: Pair, splits: Splits, *, control: Control = QUIET) -> CleanRows:
     """Measure a pair on its test rows.
 
     Args:
         pair: the pair.
         splits: of a data set with the pair's classes and image size.
-        batch: images a call.
-        clock: adds up the time inside model calls.
+        control: its clock adds up the time inside model calls.
 
     Raises:
         CompdError: if the images do not fit the pair.
     """
     test = splits.test()
-    pair.check_input(test.images, "test images")
-    original, deployed = Judge(pair, clock, batch=fitting(batch, test.images)).logits(test.images)
-    labels = original.argmax(1)
-    disagree = int(disagrees(deployed, labels).sum())
-    right = labels == test.labels
-    shipped = deployed.argmax(1) == test.labels
+    seen = evaluate(pair, test, control=control)
+    right, shipped = seen.right(seen.original), seen.right(seen.deployed)
     drops = {}
     if test.labelled:
         for k, name in enumerate(pair.classes):
@@ -63,18 +56,19 @@ def clean_of(pair: Pair, splits: Splits, *, batch: int, clock: Clock | None = No
             if mine.any():
                 drop = right[mine].double().mean() - shipped[mine].double().mean()
                 drops[name] = round(float(drop), 6)
-    return Clean(
+    disagree = int(seen.disagree.sum())
+    return CleanRows(
         rows=test.rows,
         images=len(test),
         disagree=disagree,
         disagree_bound=upper_bound(disagree, len(test)),
-        original_accuracy=float(right.double().mean()) if test.labelled else None,
-        deployed_accuracy=float(shipped.double().mean()) if test.labelled else None,
+        original_accuracy=seen.accuracy(seen.original),
+        deployed_accuracy=seen.accuracy(seen.deployed),
         class_drops=drops,
     )
 
 
-def failures_of(clean: Clean, policy: Policy) -> dict[str, str]:
+def failures_of(clean: CleanRows, policy: Policy) -> dict[str, str]:
     """What a policy does not let pass: its limit's name -> one line.
 
     Raises:

@@ -8,20 +8,26 @@ the next one goes on there.
 from __future__ import annotations
 
 import shutil
-import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from compd.control import QUIET, Control, Outcome
 from compd.corpus import Corpus, MinimiseSettings, Record, collect, minimise
 from compd.data import Split
-from compd.errors import InputError
+from compd.errors import SettingError
 from compd.files.storage import disk_errors, locked_folder, write_atomic
 from compd.pair import Pair
-from compd.progress import Report, silent
-from compd.search import Campaign, SearchSettings, Stability, StabilityCheck, Verdict
+from compd.search import (
+    Campaign,
+    SearchSettings,
+    Stability,
+    StabilityCheck,
+    Summary,
+    Verdict,
+)
 
 __all__ = ["Hunted", "hunt"]
 
@@ -56,10 +62,8 @@ def hunt(
     rounds: int | None = None,
     random_seed: int | None = None,
     min_severity: float = 0.0,
-    effort: MinimiseSettings | None = None,
-    batch: int = 64,
-    stop: threading.Event | None = None,
-    report: Report = silent,
+    minimising: MinimiseSettings | None = None,
+    control: Control = QUIET,
 ) -> Hunted:
     """Search again and again, and store what is new, made smaller.
 
@@ -76,75 +80,52 @@ def hunt(
         rounds: campaigns at most; None: no limit.
         random_seed: of the first campaign; None: one that no hunt on this corpus has had yet.
         min_severity: the gate's.
-        effort: of minimisation.
-        batch: images a call when minimising.
-        stop: set it to end after the current step.
-        report: told of progress.
+        minimising: how hard to make entries smaller.
+        control: told of progress, and asked whether to stop.
 
     Raises:
         CompdError: if there is neither a budget of time nor of rounds, or no settings.
     """
     if not settings or (seconds is None and rounds is None):
-        raise InputError("expected settings, and a budget of time or rounds, got none")
-    stop = stop or threading.Event()
+        raise SettingError("expected settings, and a budget of time or rounds, got none")
     corpus.add([])  # raises if it cannot be written: now, and not after the search
-    intake = _Intake(pair, corpus, min_severity, effort or MinimiseSettings(), batch, stop, report)
+    intake = _Intake(pair, corpus, min_severity, minimising or MinimiseSettings(), control)
     with intake.alone():
-        return _hunt(pair, seeds, intake, settings, seconds, rounds, random_seed, stop, report)
-
-
-def _hunt(
-    pair: Pair,
-    seeds: Split,
-    intake: _Intake,
-    settings: Sequence[SearchSettings],
-    seconds: float | None,
-    rounds: int | None,
-    random_seed: int | None,
-    stop: threading.Event,
-    report: Report,
-) -> Hunted:
-    begun = time.perf_counter()
-    first = number = intake.next_seed() if random_seed is None else random_seed
-    done = searched = found = 0
-    for left_over in intake.left_over():
-        found += intake.absorb(left_over)
-    stopped = "rounds"
-    while rounds is None or done < rounds:
-        left = None if seconds is None else seconds - (time.perf_counter() - begun)
-        if stop.is_set() or (left is not None and left <= 0):
-            stopped = "interrupted" if stop.is_set() else "time"
-            break
-        one = replace(
-            settings[done % len(settings)],
-            random_seed=number % 2**63,
-            seconds=None if left is None else max(left * _SEARCH, 1e-3),
+        begun = time.perf_counter()
+        first = number = intake.next_seed() if random_seed is None else random_seed
+        done = searched = found = 0
+        for left_over in intake.left_over():
+            found += intake.absorb(left_over)
+        outcome = Outcome.ROUNDS
+        while rounds is None or done < rounds:
+            left = None if seconds is None else seconds - (time.perf_counter() - begun)
+            if control.stopped or (left is not None and left <= 0):
+                outcome = Outcome.TIME
+                break
+            one = replace(
+                settings[done % len(settings)],
+                random_seed=number % 2**63,
+                seconds=None if left is None else max(left * _SEARCH, 1e-3),
+            )
+            summary = intake.campaign(seeds, one, number)
+            searched += summary.seeds
+            found += summary.images_effective
+            done += 1
+            number += 1
+            intake.remember(number)
+        return Hunted(
+            rounds=done,
+            seeds=searched,
+            found=found,
+            novel=intake.novel,
+            smaller=intake.smaller,
+            stored=intake.stored,
+            entries=len(intake.corpus),
+            first_seed=first,
+            next_seed=number,
+            seconds=time.perf_counter() - begun,
+            stopped=str(Outcome.INTERRUPTED if control.stopped else outcome),
         )
-        place = intake.place(number)
-        raw = Corpus(place / _FOUND, create=True)
-        campaign = Campaign(pair, seeds, one, stop=stop, report=report)
-        for _ in collect(campaign, raw, confirm=StabilityCheck(pair, batch=campaign.batch)):
-            pass
-        summary = campaign.summary()
-        searched += summary.seeds
-        found += summary.images_effective
-        intake.absorb(place)
-        done += 1
-        number += 1
-        intake.remember(number)
-    return Hunted(
-        rounds=done,
-        seeds=searched,
-        found=found,
-        novel=intake.novel,
-        smaller=intake.smaller,
-        stored=intake.stored,
-        entries=len(intake.corpus),
-        first_seed=first,
-        next_seed=number,
-        seconds=time.perf_counter() - begun,
-        stopped="interrupted" if stop.is_set() else stopped,
-    )
 
 
 class _Intake:
@@ -155,14 +136,11 @@ class _Intake:
         pair: Pair,
         corpus: Corpus,
         min_severity: float,
-        effort: MinimiseSettings,
-        batch: int,
-        stop: threading.Event,
-        report: Report,
+        minimising: MinimiseSettings,
+        control: Control,
     ) -> None:
-        self._pair, self.corpus, self._effort = pair, corpus, effort
-        self._min_severity, self._batch = min_severity, batch
-        self._stop, self._report = stop, report
+        self._pair, self.corpus, self._minimising = pair, corpus, minimising
+        self._min_severity, self._control = min_severity, control
         where = corpus.directory
         self._home = where.with_name(f"{where.name}-hunt")
         self.novel = self.smaller = self.stored = 0
@@ -199,6 +177,16 @@ class _Intake:
         for path in sorted(found):
             yield path.parents[1]
 
+    def campaign(self, seeds: Split, settings: SearchSettings, number: int) -> Summary:
+        """Search once, and take in what was found."""
+        place = self.place(number)
+        raw = Corpus(place / _FOUND, create=True)
+        campaign = Campaign(self._pair, seeds, settings, control=self._control)
+        for _ in collect(campaign, raw, stability=StabilityCheck(self._pair, self._control)):
+            pass
+        self.absorb(place)
+        return campaign.summary()
+
     def absorb(self, place: Path) -> int:
         """Store what is new in a campaign's findings; nothing if it is interrupted meanwhile.
 
@@ -209,17 +197,9 @@ class _Intake:
         chosen = self._new(raw)
         novel, small = (Corpus(place / name, create=True) for name in (_NOVEL, _SMALL))
         novel.add((one, raw.image(one), raw.seed_image(one)) for one in chosen)
-        minimise(
-            novel,
-            small,
-            self._pair,
-            self._effort,
-            batch=self._batch,
-            stop=self._stop,
-            report=self._report,
-        )
+        minimise(novel, small, self._pair, self._minimising, control=self._control)
         found = sum(record.verdict is Verdict.EFFECTIVE for record in raw)
-        if self._stop.is_set():
+        if self._control.stopped:
             return found
         made = {one.minimised.source: one for one in small if one.minimised is not None}
         ready = []

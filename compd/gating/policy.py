@@ -1,4 +1,4 @@
-"""What a gate lets pass: flags, and the table ``[tool.compd.gating]`` of ``pyproject.toml``."""
+"""What a gate lets pass: flags, and the table ``[tool.compd.gate]`` of ``pyproject.toml``."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["KNOWN_BY", "Policy", "find_policy"]
 
 KNOWN_BY = ("image", "seed")
 NORMS = ("linf", "l2")
-_TABLE = "[tool.compd.gating]"
+_TABLE = "[tool.compd.gate]"
 _LARGEST = 4 << 20  # bytes of a pyproject.toml
 
 
@@ -71,6 +71,11 @@ class Policy:
     def over(self, given: Mapping[str, Any]) -> Policy:
         """With what else is given (flags); None leaves a field as it is."""
         return replace(self, **{name: value for name, value in given.items() if value is not None})
+
+    @property
+    def asks_for_images(self) -> bool:
+        """Whether images of a data set are needed: to search from, or to measure on."""
+        return not self.only_replay or self.asks_for_clean_rows
 
     @property
     def asks_for_clean_rows(self) -> bool:

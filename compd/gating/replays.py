@@ -8,14 +8,13 @@ from typing import Any
 
 import torch
 
-from compd.clock import Clock
+from compd.control import Control
 from compd.corpus import Corpus, Record, Replayed, verify
 from compd.errors import InputError
 from compd.gating.deviations import Deviation, Status, machine_changes, status_of
 from compd.gating.known import Known
 from compd.gating.policy import Policy
 from compd.pair import Pair
-from compd.progress import Progress, Report
 from compd.search import StabilityCheck, Verdict
 
 __all__ = ["as_judged", "replayed"]
@@ -27,9 +26,7 @@ def replayed(
     known: Known,
     policy: Policy,
     now: Mapping[str, Any],
-    batch: int,
-    clock: Clock,
-    report: Report,
+    control: Control,
 ) -> list[Deviation]:
     """Judge a corpus's deviations again.
 
@@ -39,9 +36,7 @@ def replayed(
         known: what was accepted.
         policy: what counts.
         now: the pair's fingerprint on this machine.
-        batch: images a call.
-        clock: adds up the time inside model calls.
-        report: told of progress.
+        control: told of progress, and asked whether to stop.
 
     Raises:
         CompdError: if a picture cannot be used, or the pair has other classes than the corpus.
@@ -50,7 +45,7 @@ def replayed(
         _check_classes(record, pair)
     replays = [
         one
-        for one in verify(corpus, pair, batch=batch, clock=clock, report=report)
+        for one in verify(corpus, pair, control=control)
         if Verdict.EFFECTIVE in (one.record.verdict, one.verdict) or one.problem is not None
     ]
     for one in replays:
@@ -70,18 +65,18 @@ def replayed(
         is Status.NEW
         and (record.stability is None or unlike[i] or not _same_models(replays[i].record, now))
     ]
-    confirm = StabilityCheck(pair, batch=batch, clock=clock)
+    stability, batch = StabilityCheck(pair, control), pair.batch
     for start in range(0, len(doubtful), batch):
         rows = doubtful[start : start + batch]
-        report(Progress("replaying in other ways", start, len(doubtful)))
-        stabilities = confirm.stabilities(
+        control.report("replaying in other ways", start, len(doubtful))
+        found = stability.stabilities(
             torch.stack([corpus.image(judged[i]) for i in rows]),
             torch.tensor([judged[i].seed_label for i in rows]),
         )
-        for i, stability in zip(rows, stabilities, strict=True):
-            judged[i] = replace(judged[i], stability=stability)
+        for i, kind in zip(rows, found, strict=True):
+            judged[i] = replace(judged[i], stability=kind)
     if doubtful:
-        report(Progress("replaying in other ways", len(doubtful), len(doubtful)))
+        control.report("replaying in other ways", len(doubtful), len(doubtful))
     done = []
     for i, record in enumerate(judged):
         status, why = status_of(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from compd.gating.baseline import Accepted
-from compd.gating.clean import Clean
+from compd.gating.clean import CleanRows
 from compd.gating.deviations import Deviation, Status
 from compd.gating.policy import Policy
 from compd.gating.search import Searched
@@ -33,7 +33,7 @@ class GateResult:
     deviations: tuple[Deviation, ...]  # what matters most first, then by severity and hash
     unknown: tuple[Accepted, ...]  # lines of the baseline that the corpus has no entry for
     failures: Mapping[str, str]  # limit of the policy -> what does not hold
-    clean: Clean | None  # None: the policy limits nothing there
+    clean: CleanRows | None  # None: the policy limits nothing there
     searched: Searched | None  # None: replay only
     found: str | None  # corpus that new findings of the search were stored in
     seconds: float

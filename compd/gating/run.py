@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Mapping
 from typing import Any
 
-from compd.clock import Clock
+from compd.control import QUIET, Control
 from compd.corpus import Corpus
 from compd.data import Splits
 from compd.errors import InputError, SettingError
@@ -20,7 +19,6 @@ from compd.gating.replays import replayed
 from compd.gating.result import ORDER, GateResult
 from compd.gating.search import Searched, search, settings_for
 from compd.pair import Pair
-from compd.progress import Progress, Report, silent
 from compd.search import Verdict
 from compd.wording import setting
 
@@ -38,9 +36,7 @@ def gate(
     baseline_name: str = "",
     policy_from: str = "defaults",
     options: str = "",
-    batch: int = 64,
-    stop: threading.Event | None = None,
-    report: Report = silent,
+    control: Control = QUIET,
 ) -> GateResult:
     """Replay a corpus on a pair, search a little, and compare with the baseline.
 
@@ -54,17 +50,16 @@ def gate(
         baseline_name: where the baseline lies, for the result.
         policy_from: where the policy comes from, for the result.
         options: how a command line names the pair, for the commands that outputs suggest.
-        batch: images a call.
-        stop: set it to end the search after its current step.
-        report: told of progress.
+        control: told of progress, and asked whether to stop.
 
     Raises:
         CompdError: if an entry of the corpus is damaged, or the policy asks for images and there
             are none.
     """
     policy = policy or Policy()
-    begun, clock, now = time.perf_counter(), Clock(), pair.fingerprint(batch=batch)
-    if splits is None and (not policy.only_replay or policy.asks_for_clean_rows):
+    begun, now = time.perf_counter(), pair.fingerprint(batch=pair.batch)
+    before = control.clock.seconds
+    if splits is None and policy.asks_for_images:
         raise SettingError(
             "expected images to search from or to measure on, got none; pass them, or "
             f"{setting('only_replay', True)}"
@@ -80,24 +75,19 @@ def gate(
             f"{str(found.directory)!r} for both"
         )
     known = Known(baseline, corpus, by=policy.known_by)
-    deviations = replayed(pair, corpus, known, policy, now, batch, clock, report)
+    deviations = replayed(pair, corpus, known, policy, now, control)
     replay_seconds = time.perf_counter() - begun
     searched = clean = None
     failures: dict[str, str] = {}
     if splits is not None and not policy.only_replay:
-        searched = search(
-            pair, splits.seeds, settings_for(policy, corpus), clock=clock, stop=stop, report=report
-        )
+        searched = search(pair, splits.seeds, settings_for(policy, corpus), control=control)
         deviations += _found(searched, corpus, known, policy, found)
 
-    def interrupted() -> bool:
-        return stop is not None and stop.is_set()
-
-    if splits is not None and policy.asks_for_clean_rows and not interrupted():
-        report(Progress("measuring clean rows", 0, 1))
-        clean = clean_of(pair, splits, batch=batch, clock=clock)
+    if splits is not None and policy.asks_for_clean_rows and not control.stopped:
+        control.report("measuring clean rows", 0, 1)
+        clean = clean_of(pair, splits, control=control)
         failures = failures_of(clean, policy)
-        report(Progress("measuring clean rows", 1, 1))
+        control.report("measuring clean rows", 1, 1)
     deviations.sort(
         key=lambda one: (ORDER.index(one.status), -one.record.severity, one.record.sha256)
     )
@@ -108,7 +98,7 @@ def gate(
         policy=policy,
         policy_from=policy_from,
         options=options,
-        interrupted=interrupted(),
+        interrupted=control.stopped,
         other_original=_others(corpus, now),
         deviations=tuple(deviations),
         unknown=tuple(one for one in baseline.values() if one.sha256 not in corpus),
@@ -118,7 +108,7 @@ def gate(
         found=None if found is None else str(found.directory),
         seconds=time.perf_counter() - begun,
         replay_seconds=replay_seconds,
-        model_seconds=clock.seconds,
+        model_seconds=control.clock.seconds - before,
         fingerprint=now,
     )
 

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from compd.clock import Clock
+from compd.control import QUIET, Control
 from compd.corpus import Record, records_by
 from compd.data import Split
 from compd.gating.policy import Policy
 from compd.pair import Pair
-from compd.progress import Report, silent
 from compd.search import Campaign, Finding, SearchSettings, StabilityCheck, Summary, strategy
 from compd.search.settings import GOALS
 from compd.search.strategies import STRATEGIES
@@ -59,9 +57,7 @@ def search(
     seeds: Split,
     settings: SearchSettings,
     *,
-    clock: Clock | None = None,
-    stop: threading.Event | None = None,
-    report: Report = silent,
+    control: Control = QUIET,
 ) -> Searched:
     """Search, and replay what was found in other ways.
 
@@ -69,17 +65,13 @@ def search(
         pair: the pair.
         seeds: clean images to start from.
         settings: of the campaign.
-        clock: adds up the time inside model calls.
-        stop: set it to end after the current step; what was found until then is kept.
-        report: told of progress.
+        control: told of progress, and asked whether to stop.
     """
-    campaign = Campaign(pair, seeds, settings, stop=stop, report=report)
+    campaign = Campaign(pair, seeds, settings, control=control)
     findings = [one for step in campaign.steps() for one in step]
-    findings = StabilityCheck(pair, batch=campaign.batch, clock=clock)(findings)
+    findings = StabilityCheck(pair, control)(findings)
     to_record = records_by(campaign)
     summary = campaign.summary()
-    if clock is not None:
-        clock.seconds += summary.model_seconds
     made_with = {
         **STRATEGIES.settings_of(campaign.settings.strategy),
         "eps": settings.eps,

@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from compd.errors import SettingError
 from compd.models.products import ROWS, filled
 
-__all__ = ["FEWEST", "differentiable", "fitting", "predict", "steady", "steady_from", "to_input"]
+__all__ = [
+    "FEWEST",
+    "checked_batch",
+    "differentiable",
+    "fitting",
+    "predict",
+    "steady",
+    "steady_from",
+    "to_input",
+]
 
 # Below this many images oneDNN picks other kernels for convolutions, which add in another order
 # (measured: 1 and 3).
@@ -58,15 +68,26 @@ def _first(value: Any, n: int) -> Any:
     return value[:n] if isinstance(value, Tensor) else tuple(_first(part, n) for part in value)
 
 
-def fitting(most: int, images: Tensor, *, values: int = _VALUES) -> int:
-    """How many images of this size to take at once: fewer than ``most`` where they are large.
+def fitting(most: int, shape: Sequence[int], *, values: int = _VALUES) -> int:
+    """How many images of a size to take at once: fewer than ``most`` where they are large.
 
     Args:
         most: if they are small.
-        images: (N, C, H, W).
+        shape: (C, H, W); with a zero where it is not known.
         values: in all of them, at most.
     """
-    return max(1, min(most, values // math.prod(images.shape[1:])))
+    return max(1, min(most, values // max(1, math.prod(shape))))
+
+
+def checked_batch(number: int) -> int:
+    """A number of images a model call.
+
+    Raises:
+        SettingError: if it is below 1.
+    """
+    if number < 1:
+        raise SettingError("at least one image a batch", batch=number)
+    return number
 
 
 def differentiable(images: Tensor, *models: Callable[[Tensor], Any]) -> int:
@@ -90,6 +111,6 @@ def predict(run: Callable[[Tensor], Tensor], images: Tensor, *, batch: int | Non
     Returns:
         float32 logits (N, K) on the CPU.
     """
-    batch = batch or fitting(_MOST, images)
+    batch = batch or fitting(_MOST, images.shape[1:])
     parts = [run(images[i : i + batch]).cpu() for i in range(0, len(images), batch)]
     return torch.cat(parts)

@@ -1,7 +1,7 @@
 """What models say of clean images: each image is run once on each model.
 
 The check of a pair, its accuracies and the choice of seeds look at the same images. They share one
-:class:`Answers`, which a pair carries.
+:class:`AnswerCache`, which a pair carries.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from torch import Tensor
 from compd.models.inputs import predict
 from compd.runtimes import Runtime
 
-__all__ = ["Answers"]
+__all__ = ["AnswerCache"]
 
 _ROOM = 1 << 26  # numbers kept, of all models together: a quarter of a gigabyte
 
 
-class Answers:
+class AnswerCache:
     """Logits of models on images, computed once and kept while there is room.
 
     Args:
@@ -58,6 +58,12 @@ class Answers:
         """Hand the answers of a runtime to a copy of it, which takes its place."""
         self._known[id(copy)] = copy, self._of(runtime)
         del self._known[id(runtime)]
+
+    def of_one(self, runtime: Runtime) -> AnswerCache:
+        """A cache of its own that begins with what one runtime has said."""
+        other = AnswerCache(self._room)
+        other._known[id(runtime)] = runtime, self._of(runtime)
+        return other
 
     def _of(self, runtime: Runtime) -> dict[bytes, Tensor]:
         return self._known.setdefault(id(runtime), (runtime, {}))[1]

@@ -17,16 +17,16 @@ from compd.compress import (
     empty_shadow,
     make_shadow,
 )
+from compd.control import QUIET, Control
 from compd.data import Splits, load_data
-from compd.errors import unknown
 from compd.files.storage import cache_dir, config_hash
 from compd.models import model_hash, trace
 from compd.pair.cache import cached_module, torch_version
 from compd.pair.original import prepare_original
-from compd.pair.pair import Pair, choose_device
+from compd.pair.pair import Pair
 from compd.pair.spec import PairSpec
-from compd.progress import Report, silent
 from compd.runtimes import check_engine
+from compd.system.devices import choose_device
 from compd.training import TrainConfig
 
 __all__ = ["build_pair"]
@@ -45,7 +45,7 @@ def build_pair(
     engine: str | None = None,
     training: TrainConfig | None = None,
     device: str = "auto",
-    report: Report = silent,
+    control: Control = QUIET,
 ) -> Pair:
     """Build a pair, or load its parts from the cache.
 
@@ -63,7 +63,7 @@ def build_pair(
         engine: int8 engine of the deployed model; None for x86 (pruned models have none).
         training: schedule for the original; None for the default of the data.
         device: ``auto``, ``cpu``, ``cuda``, …
-        report: told of progress.
+        control: told of progress, and asked whether to stop.
 
     Returns:
         The pair, on the device.
@@ -74,9 +74,7 @@ def build_pair(
     splits = data if isinstance(data, Splits) else Splits(load_data(data))
     named = data_name or (data if isinstance(data, str) else splits.dataset.name)
     if isinstance(compress, str):
-        if compress not in COMPRESSIONS:
-            raise unknown("compress", compress, COMPRESSIONS)
-        compress = COMPRESSIONS[compress]()
+        compress = COMPRESSIONS.parse(compress)
     if engine is not None:
         check_engine(compress, engine)
     where = choose_device(device)
@@ -89,10 +87,10 @@ def build_pair(
         std=std,
         training=training,
         device=where,
-        report=report,
+        control=control,
     )
     trace(original, model)
-    shadow, more_rows = _shadow(compress, original, splits, where, report)
+    shadow, more_rows = _shadow(compress, original, splits, where, control)
     pair_spec = PairSpec(
         spec, compress, engine or "x86", named, splits.dataset.identity, {**rows, **more_rows}
     )
@@ -100,7 +98,7 @@ def build_pair(
 
 
 def _shadow(
-    config: Compression, original: nn.Module, splits: Splits, device: torch.device, report: Report
+    config: Compression, original: nn.Module, splits: Splits, device: torch.device, control: Control
 ) -> tuple[nn.Module, Mapping[str, str]]:
     """The shadow of an original, from the cache or made, and the rows it used."""
     dataset = splits.dataset
@@ -126,8 +124,8 @@ def _shadow(
             splits,
             device=device,
             checkpoint=folder / f"{key}.checkpoint",
-            report=report,
+            control=control,
         )
-        return shadow, {part: getattr(splits, part).rows for part in config.uses}
+        return shadow, {part: getattr(splits, part).rows for part in COMPRESSIONS.of(config).uses}
 
     return cached_module(folder / f"{key}.safetensors", empty, make)

@@ -9,11 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from compd.control import QUIET, Control
 from compd.errors import SettingError
 from compd.images import pixel_hash
+from compd.logits import disagrees
 from compd.models.inputs import predict
-from compd.pair.evaluation import disagrees
-from compd.progress import Progress, Report, silent
 from compd.runtimes import Runtime
 
 __all__ = ["Comparison", "Parting", "compare"]
@@ -54,7 +54,7 @@ def compare(
     *,
     labels: Tensor | None = None,
     batch: int = 64,
-    report: Report = silent,
+    control: Control = QUIET,
 ) -> Comparison:
     """Run images through several runtimes.
 
@@ -65,7 +65,7 @@ def compare(
         labels: int64 (N,): the original's labels for the seeds of stored deviations; None for
             clean images.
         batch: images a call.
-        report: told of progress.
+        control: told of progress, and asked whether to stop.
 
     Raises:
         CompdError: if there are fewer than two runtimes, no images, or other classes.
@@ -77,9 +77,9 @@ def compare(
         )
     logits = []
     for i, runtime in enumerate(runtimes.values()):
-        report(Progress("comparing", i, len(runtimes)))
+        control.report("comparing", i, len(runtimes))
         logits.append(predict(runtime.run, images, batch=batch))
-    report(Progress("comparing", len(runtimes), len(runtimes)))
+    control.report("comparing", len(runtimes), len(runtimes))
     if len({one.shape[1] for one in logits}) > 1:
         raise SettingError(
             "expected runtimes of the same classes, got "

@@ -2,129 +2,127 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
-import torch.nn.functional as F
 from torch import Tensor
 
-from compd.data import Splits
-from compd.files.storage import cache_dir, config_hash, disk_errors, write_atomic
+from compd.control import QUIET, Control
+from compd.data import Split
+from compd.logits import disagrees, divergence
+from compd.pair.images import Images, as_split
 from compd.pair.pair import Pair
-from compd.progress import Progress, Report, silent
+from compd.runtimes import Runtime
 
-__all__ = ["SHADOW_ROWS", "Agreement", "disagrees", "divergence", "divergences", "evaluate"]
+__all__ = ["SHADOW_ROWS", "Evaluation", "evaluate"]
 
-# On which a shadow is compared in a look that is bounded: it takes several times as long as the
-# model that it stands in for.
+# On which a shadow is compared where not all are asked for: it takes several times as long as the
+# model that it stands for.
 SHADOW_ROWS = 64
 
 
 @dataclass(frozen=True)
-class Agreement:
-    """How the three models of a pair do on clean test rows (seeds and held-out)."""
+class Evaluation:
+    """What the models of a pair say of clean images."""
 
-    images: int
-    rows: str
-    original_accuracy: float | None  # None if the images are not labelled
-    shadow_accuracy: float | None  # None if there is no shadow, either
-    deployed_accuracy: float | None
-    natural_disagreement: float  # original against deployed; ties agree
-    shadow_images: int  # of these, the first ones, that the shadow was run on
-    shadow_deployed_disagreement: float | None
+    split: Split
+    original: Tensor  # float32 logits (N, K)
+    deployed: Tensor  # float32 logits (N, K)
+    shadow: Tensor | None = None  # float32 logits of the first images; None if it was not asked
 
+    def __len__(self) -> int:
+        return len(self.original)
 
-def divergence(logits: Tensor, answers: Tensor) -> Tensor:
-    """Mean Kullback-Leibler divergence of a model from the original, in nats; differentiable.
+    @cached_property
+    def answers(self) -> Tensor:
+        """int64 (N,): the original's labels."""
+        return self.original.argmax(1)
 
-    Args:
-        logits: of the model, float (N, K).
-        answers: the original's logits, float (N, K).
-    """
-    return divergences(logits, answers).mean()
+    @cached_property
+    def disagree(self) -> Tensor:
+        """Bool (N,): where the deployed model leaves the original's answer; a tie does not."""
+        return disagrees(self.deployed, self.answers)
 
+    @property
+    def natural_disagreement(self) -> float:
+        """The share of images on which it does, 0..1."""
+        return _share(self.disagree)
 
-def divergences(logits: Tensor, answers: Tensor) -> Tensor:
-    """The same for each image: float (N,)."""
-    apart = F.kl_div(
-        logits.log_softmax(1), answers.log_softmax(1), log_target=True, reduction="none"
-    )
-    return apart.sum(1)
+    @property
+    def divergence(self) -> float:
+        """Mean Kullback-Leibler divergence of the deployed model from the original, in nats."""
+        return float(divergence(self.deployed, self.original))
 
+    def right(self, logits: Tensor) -> Tensor:
+        """Bool (n,): where a model's answer is the label of the data."""
+        return logits.argmax(1) == self.split.labels[: len(logits)]
 
-def disagrees(logits: Tensor, labels: Tensor) -> Tensor:
-    """Where a model's answer is another than the given labels; a tie with the label is none.
+    def accuracy(self, logits: Tensor | None) -> float | None:
+        """Share of right answers, 0..1; None if nobody labelled the images, or there are none."""
+        if logits is None or not self.split.labelled:
+            return None
+        return _share(self.right(logits))
 
-    Args:
-        logits: float (N, K).
-        labels: int64 (N,).
+    @property
+    def shadow_disagreement(self) -> float | None:
+        """Share of the shadow's images on which the deployed model leaves its answer."""
+        if self.shadow is None:
+            return None
+        return _share(disagrees(self.deployed[: len(self.shadow)], self.shadow.argmax(1)))
 
-    Returns:
-        bool (N,).
-    """
-    return logits.gather(1, labels[:, None])[:, 0] < logits.amax(1)
+    def to_json(self) -> dict[str, Any]:
+        """The figures as a JSON object."""
+        return {
+            "images": len(self),
+            "rows": self.split.rows,
+            "original_accuracy": self.accuracy(self.original),
+            "shadow_accuracy": self.accuracy(self.shadow),
+            "deployed_accuracy": self.accuracy(self.deployed),
+            "natural_disagreement": self.natural_disagreement,
+            "shadow_images": 0 if self.shadow is None else len(self.shadow),
+            "shadow_deployed_disagreement": self.shadow_disagreement,
+        }
 
 
 def evaluate(
-    pair: Pair, splits: Splits, *, limit: int | None = None, report: Report = silent
-) -> Agreement:
-    """Measure a pair on test rows; kept on disk by the pair, the data and this machine.
+    pair: Pair,
+    images: Images,
+    *,
+    labels: Tensor | None = None,
+    shadow: int | None = 0,
+    control: Control = QUIET,
+) -> Evaluation:
+    """Ask a pair's models about clean images; what they have said before is not asked again.
 
     Args:
         pair: the pair.
-        splits: of a data set with the pair's classes and image size.
-        limit: rows to measure, the first ones, and :data:`SHADOW_ROWS` of them for the shadow; all
-            if None.
-        report: told of progress.
+        images: of its shape: a uint8 tensor (N, C, H, W), rows of a data set, a data set or its
+            name.
+        labels: int64 (N,), of a tensor's images.
+        shadow: on how many of them, the first ones, to ask its shadow, if there is one, too; None
+            for all.
+        control: told of progress.
 
     Raises:
         CompdError: if the images do not fit the pair.
     """
-    key = config_hash(
-        {"data": splits.dataset.identity, "limit": limit, **pair.fingerprint(batch=0)}
-    )
-    path = cache_dir() / "evaluations" / f"{key}.json"
-    try:
-        return Agreement(**json.loads(path.read_text()))
-    except (OSError, ValueError, TypeError):
-        pass  # not there, or another version's: measure
-    if limit is not None and limit <= len(splits.seeds):
-        test = splits.seeds.first(limit)  # where the test rows begin; without a copy of them all
-    else:
-        test = splits.test() if limit is None else splits.test().first(limit)
-    pair.check_input(test.images, "test images")
-    answers = []
-    runs = [pair.reference, pair.deployed]
-    if pair.has_shadow:
-        runs.append(pair.shadow_runtime)
-    for i, run in enumerate(runs):
-        report(Progress("measuring accuracy", i, len(runs), {"images": str(len(test))}))
-        rows = len(test) if limit is None or i < 2 else SHADOW_ROWS
-        answers.append(pair.answers.of(run, test.images[:rows]))
-    report(Progress("measuring accuracy", len(runs), len(runs)))
-    original, deployed, *shadows = (logits.argmax(1) for logits in answers)
-    shadow = shadows[0] if shadows else None
+    split = as_split(images, pair, labels)
+    pair.check_input(split.images, "clean images")
+    asked: list[tuple[Runtime, Tensor]] = [
+        (pair.reference, split.images),
+        (pair.deployed, split.images),
+    ]
+    if shadow != 0 and pair.has_shadow:
+        asked.append((pair.shadow_runtime, split.images[:shadow]))
+    said = []
+    for i, (runtime, shown) in enumerate(asked):
+        control.report("evaluating", i, len(asked), {"images": str(len(split))})
+        with control.clock.running():
+            said.append(pair.answers.of(runtime, shown))
+    control.report("evaluating", len(asked), len(asked))
+    return Evaluation(split, said[0], said[1], said[2] if len(said) > 2 else None)
 
-    def share(hits: Tensor) -> float:
-        return float(hits.double().mean())
 
-    def accuracy(labels: Tensor | None) -> float | None:
-        if labels is None or not test.labelled:
-            return None
-        return share(labels == test.labels[: len(labels)])
-
-    result = Agreement(
-        images=len(test),
-        rows=test.rows,
-        original_accuracy=accuracy(original),
-        shadow_accuracy=accuracy(shadow),
-        deployed_accuracy=accuracy(deployed),
-        natural_disagreement=share(disagrees(answers[1], original)),
-        shadow_images=0 if shadow is None else len(shadow),
-        shadow_deployed_disagreement=(
-            None if shadow is None else share(disagrees(answers[1][: len(shadow)], shadow))
-        ),
-    )
-    with disk_errors(path):
-        write_atomic(path, json.dumps(asdict(result)).encode(), sync=False)
-    return result
+def _share(hits: Tensor) -> float:
+    return float(hits.double().mean())

@@ -11,20 +11,21 @@ import torch
 from torch import Tensor, nn
 
 from compd.compress import Given
+from compd.control import QUIET, Control
 from compd.data import Splits, load_data, named_for
 from compd.errors import CompdError, InputError
+from compd.logits import divergence
 from compd.models.inputs import predict
-from compd.pair.answers import Answers
-from compd.pair.evaluation import divergence
-from compd.pair.pair import Pair, choose_device, own_copy
+from compd.pair.answers import AnswerCache
+from compd.pair.pair import Pair, own_copy
 from compd.pair.spec import ModelSpec, PairSpec
-from compd.progress import Progress, Report, silent
 from compd.runtimes import FileRuntime, FloatRuntime, Overrides, Runtime, open_file
 from compd.runtimes.converted import ConvertedFile, converted_file, quantised_here
+from compd.system.devices import choose_device
 
 __all__ = ["deployed_as", "pair_of_files"]
 
-_LOOK = 64  # images by which a shadow is compared with the file that it stands in for
+_LOOK = 64  # images by which a shadow is compared with its file
 _EXACT = 32  # the same for the original: its conversion computes the same
 _FOLLOWS = 0.05  # share of images on which a converted file may answer otherwise at most
 
@@ -39,7 +40,7 @@ def pair_of_files(
     deployed_overrides: Overrides | None = None,
     size: int | None = None,
     device: str = "auto",
-    report: Report = silent,
+    control: Control = QUIET,
 ) -> tuple[Pair, Splits]:
     """Open two files, and find gradients for them.
 
@@ -56,7 +57,7 @@ def pair_of_files(
         deployed_overrides: the same for the deployed file alone, before ``overrides``.
         size: height and width where the files leave them open.
         device: where gradients are computed.
-        report: told of progress.
+        control: told of progress, and asked whether to stop.
 
     Returns:
         The pair, whose notes say where its gradients come from, and the images to search on.
@@ -65,14 +66,14 @@ def pair_of_files(
         CompdError: if a file cannot be run, or both do not take the same images.
     """
     where, overrides = choose_device(device), overrides or Overrides()
-    report(Progress("opening files", 0, 3))
+    control.report("opening files", 0, 3)
     reference = open_file(original, overrides, size=size)
     form = reference.format
     shipped = open_file(
         deployed, (deployed_overrides or Overrides()).over(overrides), size=form.height
     )
     _check_alike(reference, shipped)
-    report(Progress("opening files", 1, 3))
+    control.report("opening files", 1, 3)
     dataset = named_for(
         load_data(data, channels=form.channels, size=form.height, unlabelled=True),
         form.classes,
@@ -80,8 +81,8 @@ def pair_of_files(
         names=reference.class_names,
     )
     splits = Splits(dataset, trains=False)
-    report(Progress("opening files", 2, 3))
-    answers = Answers()
+    control.report("opening files", 2, 3)
+    answers = AnswerCache()
     found = _gradients(reference, shipped, splits, answers, where)
     spec = PairSpec(
         ModelSpec(
@@ -91,7 +92,7 @@ def pair_of_files(
         shipped.engine,
         data,
         dataset.identity,
-        {"stand-in": splits.calibration.rows},
+        {"shadow": splits.calibration.rows},
     )
     pair = Pair(
         spec,
@@ -105,7 +106,7 @@ def pair_of_files(
     if found.run is not None:
         answers.share(found.run, pair.shadow_runtime)
     pair.answers = answers
-    report(Progress("opening files", 3, 3))
+    control.report("opening files", 3, 3)
     return pair, splits
 
 
@@ -129,15 +130,7 @@ def deployed_as(pair: Pair, file: Path | str, overrides: Overrides | None = None
             f"expected a file with the pair's {len(model.classes)} classes, got {form.classes} for "
             f"{shipped.path.name!r}"
         )
-    return Pair(
-        pair.spec,
-        pair.original,
-        pair.shadow if pair.has_shadow else None,
-        device=pair.device,
-        deployed=shipped,
-        reference=pair.reference,
-        notes=pair.notes,
-    )
+    return pair.with_deployed(shipped)
 
 
 def _check_alike(reference: FileRuntime, shipped: FileRuntime) -> None:
@@ -170,7 +163,7 @@ def _gradients(
     reference: FileRuntime,
     shipped: FileRuntime,
     splits: Splits,
-    answers: Answers,
+    answers: AnswerCache,
     device: torch.device,
 ) -> _Gradients:
     """The original and the shadow as modules, what the shadow is, and why."""
@@ -196,16 +189,16 @@ def _gradients(
         return _Gradients(model, None, "none", (*notes, "it can be replayed, and not searched"))
     found = [
         (float(divergence(predict(_running(one, device).run, images[:_LOOK]), said)), kind, one)
-        for kind, one in _stand_ins(model, images)
+        for kind, one in _substitutes(model, images)
     ]
     apart, kind, shadow = min(found, key=lambda one: one[0])
     text = {"quantised": "the original, quantised here,", "original": "the original itself"}[kind]
-    notes.append(f"{text} stands in for it (KL {apart:.4f} nats from the deployed file)")
+    notes.append(f"{text} is its shadow (KL {apart:.4f} nats from the deployed file)")
     return _Gradients(model, shadow, kind, tuple(notes))
 
 
-def _stand_ins(model: ConvertedFile, images: Tensor) -> Iterator[tuple[str, ConvertedFile]]:
-    """What may stand in for a deployed file that cannot be converted."""
+def _substitutes(model: ConvertedFile, images: Tensor) -> Iterator[tuple[str, ConvertedFile]]:
+    """What may be the shadow of a deployed file that cannot be converted."""
     yield "original", model
     yield "quantised", quantised_here(model, images)
 
@@ -215,7 +208,7 @@ def _running(module: nn.Module, device: torch.device) -> FloatRuntime:
     return FloatRuntime(own_copy(module, device), device)
 
 
-def _answers(runtime: Runtime, images: Tensor, answers: Answers) -> Tensor | None:
+def _answers(runtime: Runtime, images: Tensor, answers: AnswerCache) -> Tensor | None:
     try:
         return answers.of(runtime, images)
     except CompdError:
@@ -226,7 +219,7 @@ def _check_follows(
     module: nn.Module,
     runtime: FileRuntime,
     images: Tensor,
-    answers: Answers,
+    answers: AnswerCache,
     device: torch.device,
     *,
     keep: bool,
@@ -239,7 +232,7 @@ def _check_follows(
     if there is None:
         raise InputError(f"{runtime.path.name!r} does not answer new images")
     run = _running(module, device)
-    here = (answers if keep else Answers()).of(run, images)
+    here = (answers if keep else AnswerCache()).of(run, images)
     apart = float((here.argmax(1) != there.argmax(1)).double().mean())
     if not apart <= _FOLLOWS:
         raise InputError(

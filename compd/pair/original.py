@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from compd._version import __version__
+from compd.control import QUIET, Control
 from compd.data import Splits
 from compd.errors import SettingError, unknown
 from compd.files.outputs import check_output, write_output
@@ -19,10 +20,9 @@ from compd.files.storage import cache_dir, config_hash
 from compd.models import ZOO, Classifier, load_weights_, model_hash, read_weights
 from compd.models.tensors import tensors_to_bytes
 from compd.pair.cache import cached_module, torch_version
-from compd.pair.pair import choose_device
 from compd.pair.spec import ModelSpec
-from compd.progress import Report, silent
 from compd.runtimes import FloatRuntime
+from compd.system.devices import choose_device
 from compd.system.machine import computes_bfloat16
 from compd.training import TrainConfig, accuracy, fit_
 from compd.wording import setting
@@ -41,7 +41,7 @@ def prepare_original(
     training: TrainConfig | None = None,
     always_train: bool = False,
     device: torch.device,
-    report: Report = silent,
+    control: Control = QUIET,
 ) -> tuple[ModelSpec, nn.Module, Mapping[str, str]]:
     """Return an original, what it takes to build its architecture, and the rows it trained on.
 
@@ -103,7 +103,7 @@ def prepare_original(
             stage=f"training {model}",
             device=device,
             checkpoint=folder / f"{key}.checkpoint",
-            report=report,
+            control=control,
         )
         return original, {"train": splits.train.rows, "selection": splits.selection.rows}
 
@@ -158,7 +158,7 @@ def train_original(
     seed: int = 0,
     bfloat16: bool | None = None,
     device: str = "auto",
-    report: Report = silent,
+    control: Control = QUIET,
 ) -> Trained:
     """Train an original and write its weights, with mean and std in the file's metadata.
 
@@ -179,7 +179,7 @@ def train_original(
         bfloat16: arithmetic in bfloat16, the weights in float32; None for on a GPU, and on a CPU
             that does it natively if the data are not small.
         device: ``auto``, ``cpu``, ``cuda``, …
-        report: told of progress.
+        control: told of progress, and asked whether to stop.
 
     Raises:
         CompdError: for anything that is wrong with the arguments or files.
@@ -201,7 +201,7 @@ def train_original(
         training=training,
         always_train=True,
         device=where,
-        report=report,
+        control=control,
     )
     net = original.net if isinstance(original, Classifier) and spec.mean else original
     metadata = {"architecture": model, "dataset": splits.dataset.name}

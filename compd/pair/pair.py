@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -13,18 +14,21 @@ import torch
 from torch import Tensor, nn
 
 from compd.compress import empty_shadow
-from compd.errors import InputError, UnavailableError, brief
+from compd.errors import InputError, ModelError
 from compd.files.reading import inside
 from compd.files.storage import disk_errors, write_atomic
 from compd.models import model_hash, zoo_weights
+from compd.models.inputs import checked_batch, fitting
 from compd.models.tensors import load_tensors_, tensors_to_bytes
-from compd.pair.answers import Answers
+from compd.pair.answers import AnswerCache
+from compd.pair.from_modules import parts_of_modules
 from compd.pair.spec import PAIR_FILE, PAIR_FORMAT, PairSpec, read_pair_file
-from compd.runtimes import FileRuntime, FloatRuntime, Runtime, check_engine, deploy
+from compd.runtimes import FloatRuntime, Runtime, check_engine, deploy
+from compd.system.devices import choose_device, device_name
 from compd.system.machine import cpu_flags, isa_limits, versions
 from compd.wording import setting
 
-__all__ = ["Pair", "check_pair_target", "choose_device", "own_copy"]
+__all__ = ["Pair", "check_pair_target", "own_copy"]
 
 _FILES = {"original": "original.safetensors", "shadow": "shadow.safetensors"}
 
@@ -37,8 +41,8 @@ class Pair:
     Args:
         spec: how they were made.
         original: float pixels in 0..1 to logits; None if it can only be run, as ``reference``.
-        shadow: the same, differentiable stand-in of the deployed model; None if there is none, and
-            then only searches without gradients can be run.
+        shadow: the same for the deployed model; None if there is none, and then only searches
+            without gradients can be run.
         device: where original and shadow run; int8 kernels run on the CPU.
         deployed: the model that judges; made from the shadow if None.
         reference: what the original answers with; ``original`` itself if None.
@@ -63,6 +67,7 @@ class Pair:
         self.device = device
         self._original = None if original is None else own_copy(original, device)
         self._shadow = None if shadow is None else own_copy(shadow, device)
+        self.rebuilds = deployed is None  # whether the deployed model comes from the shadow
         self.deployed = (
             deploy(spec.compress, self.shadow, engine=spec.engine, device=device)
             if deployed is None
@@ -70,11 +75,107 @@ class Pair:
         )
         self.spec = replace(spec, engine=self.deployed.engine)  # pruned models have no int8 engine
         self.reference: Runtime = reference or FloatRuntime(self.original, device)
-        self.answers = Answers()  # of its models to clean images
+        self.answers = AnswerCache()  # of its models to clean images
+        self._batch: int | None = None
+
+    @classmethod
+    def from_modules(
+        cls,
+        original: nn.Module,
+        deployed: nn.Module | Callable[[Tensor], Any],
+        *,
+        shadow: nn.Module | None = None,
+        example: Tensor | None = None,
+        classes: Sequence[str] | None = None,
+        mean: Sequence[float] | None = None,
+        std: Sequence[float] | None = None,
+        batch: int | None = None,
+    ) -> Pair:
+        """Make a pair of a network and whatever answers for its compressed form.
+
+        Args:
+            original: float pixels (N, C, H, W) in 0..1 to logits (N, K), or to an object that has
+                them as ``logits``. Not changed.
+            deployed: what ships: a module that takes the same pixels, or any callable that takes
+                uint8 (N, C, H, W) and returns numbers (N, K), a tensor or an array: a session of a
+                runtime, a server, a device.
+            shadow: a differentiable module that answers as the deployed model does. Without one,
+                searches take no gradients: ``blackbox``.
+            example: images (N, C, H, W), uint8, or float in 0..1, from which their shape is
+                learnt; without one, ``classes`` are needed.
+            classes: their names in label order; None numbers them.
+            mean: per-channel mean that is subtracted in front of the modules; None if they do so.
+            std: the same for the standard deviation.
+            batch: images that the deployed model takes in a call at most; None for any number.
+
+        Returns:
+            The pair. It can be checked, searched, stored and replayed; what is not code of this
+            process is needed to open it in another one, so that it cannot be saved.
+
+        Raises:
+            CompdError: if a module cannot be copied or run, or the two do not fit each other.
+        """
+        parts = parts_of_modules(
+            original,
+            deployed,
+            shadow=shadow,
+            example=example,
+            classes=classes,
+            mean=mean,
+            std=std,
+            batch=batch,
+        )
+        return cls(
+            parts.spec,
+            parts.original,
+            parts.shadow,
+            device=parts.device,
+            deployed=parts.deployed,
+            notes=parts.notes,
+        )
+
+    def with_shadow(self, shadow: nn.Module, compress: Any = None) -> Pair:
+        """The same original with another shadow, and the deployed model that is made of it.
+
+        Args:
+            shadow: float pixels in 0..1 to logits.
+            compress: the configuration that it was made with; None for this pair's.
+        """
+        spec = self.spec if compress is None else replace(self.spec, compress=compress)
+        other = Pair(spec, None, shadow, device=self.device, reference=self.reference)
+        other._original, other._batch = self._original, self._batch
+        other.answers = self.answers.of_one(self.reference)
+        return other
+
+    def with_deployed(self, deployed: Runtime) -> Pair:
+        """The same original and shadow with another deployed model."""
+        other = Pair(
+            self.spec,
+            None,
+            self._shadow,
+            device=self.device,
+            deployed=deployed,
+            reference=self.reference,
+            notes=self.notes,
+        )
+        other._original, other.answers, other._batch = self._original, self.answers, self._batch
+        return other
+
+    @property
+    def batch(self) -> int:
+        """Images a model call, as it was set, or else as many as pay: large ones are few."""
+        if self._batch is not None:
+            return self._batch
+        most, model = 64 if self.device.type == "cpu" else 512, self.spec.model
+        return fitting(most, (model.channels, model.size, model.size))
+
+    @batch.setter
+    def batch(self, number: int | None) -> None:
+        self._batch = None if number is None else checked_batch(number)
 
     @property
     def has_shadow(self) -> bool:
-        """Whether there are gradients: of the original, and of a stand-in of the deployed model."""
+        """Whether there are gradients: of the original, and of a shadow of the deployed model."""
         return self._shadow is not None and self._original is not None
 
     @property
@@ -85,7 +186,7 @@ class Pair:
             CompdError: if it can only be run.
         """
         if self._original is None:
-            raise InputError(
+            raise ModelError(
                 "expected an original with gradients, got one that can only be run; a search "
                 f"without gradients needs none: {setting('strategy', 'blackbox')}"
             )
@@ -93,13 +194,13 @@ class Pair:
 
     @property
     def shadow(self) -> nn.Module:
-        """The differentiable stand-in of the deployed model.
+        """The differentiable module that answers as the deployed model does.
 
         Raises:
             CompdError: if there is none.
         """
         if self._shadow is None:
-            raise InputError(
+            raise ModelError(
                 "expected a pair with a shadow, got one without; a search without gradients needs "
                 f"none: {setting('strategy', 'blackbox')}"
             )
@@ -134,14 +235,14 @@ class Pair:
             "deployed": self.deployed.content_hash,
         }
 
-    def fingerprint(self, *, batch: int) -> dict[str, Any]:
+    def fingerprint(self, *, batch: int = 0) -> dict[str, Any]:
         """All that could change an answer on another machine or another day."""
         return {
             **versions(),
             "engine": self.deployed.engine,
-            **_facts("reference", self.reference),
-            **_facts("deployed", self.deployed),
-            "device": _device_name(self.device),
+            **{f"reference_{key}": value for key, value in self.reference.facts.items()},
+            **{f"deployed_{key}": value for key, value in self.deployed.facts.items()},
+            "device": device_name(self.device),
             "threads": torch.get_num_threads(),
             "cpu_capability": torch.backends.cpu.get_cpu_capability(),
             "cpu_flags": " ".join(cpu_flags()),
@@ -153,7 +254,7 @@ class Pair:
     def check_input(self, images: Tensor, name: str) -> None:
         """Raise unless images have the channels and size this pair was made for."""
         model = self.spec.model
-        if tuple(images.shape[1:]) != (model.channels, model.size, model.size):
+        if model.size and tuple(images.shape[1:]) != (model.channels, model.size, model.size):
             raise InputError(
                 f"expected {name} of shape (N, {model.channels}, {model.size}, {model.size}) for "
                 f"this pair, got {tuple(images.shape)}; pass "
@@ -167,11 +268,10 @@ class Pair:
             CompdError: if the directory holds something else, or cannot be written, or if there is
                 no shadow to make the deployed model from again.
         """
-        if isinstance(self.deployed, FileRuntime):
+        if not self.rebuilds:
             raise InputError(
-                f"expected a pair that compd can build again, got {self.deployed.path.name!r} "
-                f"as its deployed model; name that file with {setting('deployed')} whenever the "
-                "pair is used"
+                f"expected a pair that compd can build again, got {self.deployed.name!r} as its "
+                f"deployed model; name it with {setting('deployed')} whenever the pair is used"
             )
         config = directory / PAIR_FILE
         check_pair_target(directory)
@@ -182,7 +282,7 @@ class Pair:
                 "format": PAIR_FORMAT,
                 **self.spec.to_json(),
                 "hashes": self.hashes,
-                "fingerprint": self.fingerprint(batch=0),
+                "fingerprint": self.fingerprint(),
             }
             write_atomic(config, (json.dumps(content, indent=2) + "\n").encode())
 
@@ -269,40 +369,6 @@ def check_pair_target(directory: Path) -> None:
             f"expected a new or a pair's directory, got {str(directory)!r}, which holds other "
             "files; name another one"
         )
-
-
-def choose_device(name: str) -> torch.device:
-    """Turn ``auto``, ``cpu``, ``cuda``, ``cuda:1`` … into a device that is there.
-
-    Raises:
-        CompdError: if there is no such device.
-    """
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise UnavailableError(
-            f"expected a device that this PyTorch can use, got device={name!r} "
-            f"({brief(error, 100)}); try {setting('device', 'cpu')}"
-        ) from error
-    return device
-
-
-def _device_name(device: torch.device) -> str:
-    if device.type != "cuda":
-        return device.type
-    return f"{torch.cuda.get_device_name(device)}, CUDA {torch.version.cuda}"
-
-
-def _facts(role: str, runtime: Runtime) -> dict[str, Any]:
-    """What a file's runtime says of itself."""
-    if not isinstance(runtime, FileRuntime):
-        return {}
-    return {f"{role}_{key}": value for key, value in runtime.facts.items()} | {
-        f"{role}_input": json.dumps(runtime.format.to_json(), sort_keys=True)
-    }
 
 
 def own_copy(module: nn.Module, device: torch.device) -> nn.Module:

@@ -10,12 +10,12 @@ import torch
 from torch import Tensor
 
 from compd.compress import Given
-from compd.data import Splits
+from compd.control import QUIET, Control
 from compd.errors import InputError
-from compd.pair.evaluation import SHADOW_ROWS, disagrees
+from compd.pair.evaluation import SHADOW_ROWS, Evaluation, evaluate
+from compd.pair.images import Images
 from compd.pair.pair import Pair
 from compd.pair.readings import Reading, better_reading, other_order, spoken
-from compd.progress import Progress, Report, silent
 from compd.runtimes import FileRuntime, Overrides, Runtime
 from compd.system.machine import cpu_flags
 from compd.wording import Worded, setting
@@ -79,110 +79,117 @@ class Preflight:
 
 
 def check(
-    pair: Pair,
-    splits: Splits,
-    *,
-    limit: int = 500,
-    allow_float: bool = False,
-    report: Report = silent,
+    pair: Pair, images: Images, *, allow_float: bool = False, control: Control = QUIET
 ) -> Preflight:
     """Look at a pair on clean images.
 
     Args:
         pair: any.
-        splits: of the images that it is searched on.
-        limit: seeds to look at, the first ones; the shadow is run on :data:`SHADOW_ROWS` of them.
+        images: of what it is searched on: a uint8 tensor (N, C, H, W), rows of a data set, a data
+            set or its name. The shadow is run on :data:`SHADOW_ROWS` of them.
         allow_float: whether a deployed file without any integer operator is meant.
-        report: told of progress.
+        control: told of progress.
     """
-    seeds = splits.seeds.first(limit)
-    images, labels = seeds.images, seeds.labels if seeds.labelled else None
-    runs: list[Runtime] = [pair.reference, pair.deployed]
-    if pair.has_shadow:
-        runs.append(pair.shadow_runtime)
-    logits = []
-    for i, runtime in enumerate(runs):
-        report(Progress("looking at the pair", i, len(runs)))
-        logits.append(pair.answers.of(runtime, images if i < 2 else images[:SHADOW_ROWS]))
-    report(Progress("looking at the pair", len(runs), len(runs)))
-    original, deployed = logits[:2]
-    answers = original.argmax(1)
-    apart = float(disagrees(deployed, answers).double().mean())
-    faults: list[str] = []
-    warnings: list[str] = []
-    renamed = None if labels is None else _renamed(labels, answers)
-    if isinstance(pair.spec.compress, Given):
-        faults += _uncompressed(pair, allow_float)
-    for role, runtime, said in zip(("original", "deployed"), runs[:2], logits[:2], strict=True):
-        if isinstance(runtime, FileRuntime):
-            faults += _faults_of(role, runtime, said)
-    hints = [] if faults else _misread(pair, images, labels, logits, apart, renamed or 0.0)
-    for hint in hints:
-        (faults if hint.proved else warnings).append(hint.text)
-    explained = any(hint.measured for hint in hints)
-    if not faults and not explained and apart >= _WRONG and len(images) >= _LEAST:
-        share = other_order(answers, deployed.argmax(1))
-        if share is not None:
-            faults.append(
-                f"expected two models with the classes in the same order, got {1 - apart:.0%} of "
-                f"{len(images)} images on which they agree, and {share:.0%} with the classes of "
-                "the deployed one renamed; compare how both were exported"
-            )
-    if not faults and len(images) >= _LEAST and len(torch.unique(answers)) == 1:
-        if labels is not None:
-            faults.append(
-                f"expected an original that tells images apart, got the same answer to all of "
-                f"{len(images)}; are these images that it knows?"
-            )
-        else:  # nobody says that they are of several classes
-            warnings.append(
-                f"the original gives the same answer to all of {len(images)} images; are these "
-                "images that it knows, and read as it was trained on them?"
-            )
-    if not faults and apart >= _WRONG and len(images) >= _LEAST:
-        why = [hint.text for hint in hints]
-        why = why or ["are they of the same network, and read as they were made for?"]
-        faults.append(
-            f"expected two models that agree on clean images, got {apart:.0%} of {len(images)} "
-            f"on which they differ; {'; '.join(why)}"
-        )
-    if not faults and not explained and renamed is not None:
-        faults.append(
-            f"expected labels in the order of the model's classes, got an accuracy of "
-            f"{_accuracy(original, labels):.0%}, and {renamed:.0%} with the labels renamed; see "
-            f"{setting('labels')}, or the names of the class folders"
-        )
-    if len(images) < _LEAST:
-        warnings.append(f"{len(images)} images say little; {_LEAST} or more are looked at closely")
-    elif 1 < (known := len(torch.unique(answers))) < min(len(pair.classes), len(images)) / 4:
-        warnings.append(
-            f"the original answers {known} of its {len(pair.classes)} classes; are these images of "
-            "what it knows?"
-        )
-    if not faults and apart >= _MANY:
-        warnings.append(f"the pair differs on {apart:.1%} of clean images; the search leaves these")
-    warnings += _saturation(pair.deployed)
-    shadowed = deployed[:SHADOW_ROWS]  # of what the shadow was run on
-    error = None if len(logits) < 3 else _logit_error(logits[2], shadowed)
+    seen = evaluate(pair, images, shadow=SHADOW_ROWS, control=control)
+    faults, warnings = _judged(pair, seen, allow_float)
+    made = pair.spec.compress
     return Preflight(
         files=(_facts("original", pair.reference), _facts("deployed", pair.deployed)),
-        images=len(images),
-        rows=seeds.rows,
-        original_accuracy=_accuracy(original, labels),
-        deployed_accuracy=_accuracy(deployed, labels),
-        natural_disagreement=apart,
-        classes_answered=len(torch.unique(answers)),
-        shadow=pair.spec.compress.shadow if isinstance(pair.spec.compress, Given) else "own",
-        shadow_images=0 if error is None else len(shadowed),
-        shadow_disagreement=(
-            None
-            if error is None
-            else float(disagrees(shadowed, logits[2].argmax(1)).double().mean())
-        ),
-        shadow_error=error,
+        images=len(seen),
+        rows=seen.split.rows,
+        original_accuracy=seen.accuracy(seen.original),
+        deployed_accuracy=seen.accuracy(seen.deployed),
+        natural_disagreement=seen.natural_disagreement,
+        classes_answered=len(torch.unique(seen.answers)),
+        shadow=made.shadow if isinstance(made, Given) else "own",
+        shadow_images=0 if seen.shadow is None else len(seen.shadow),
+        shadow_disagreement=seen.shadow_disagreement,
+        shadow_error=None if seen.shadow is None else _logit_error(seen.shadow, seen.deployed),
         faults=tuple(map(Worded, faults)),
         warnings=tuple(map(Worded, warnings)),
     )
+
+
+def _judged(pair: Pair, seen: Evaluation, allow_float: bool) -> tuple[list[str], list[str]]:
+    """Faults and warnings; what comes after a fault is left out, since that may explain it."""
+    labels = seen.split.labels if seen.split.labelled else None
+    apart, enough = seen.natural_disagreement, len(seen) >= _LEAST
+    renamed = None if labels is None else _renamed(labels, seen.answers)
+    faults: list[str] = []
+    warnings: list[str] = []
+    if isinstance(pair.spec.compress, Given):
+        faults += _uncompressed(pair, allow_float)
+    for role, runtime in (("original", pair.reference), ("deployed", pair.deployed)):
+        if runtime.file is not None:
+            logits = seen.original if role == "original" else seen.deployed
+            faults += _faults_of(role, runtime.file, logits)
+    hints = [] if faults else _misread(pair, seen, renamed or 0.0)
+    for hint in hints:
+        (faults if hint.proved else warnings).append(hint.text)
+    explained = any(hint.measured for hint in hints)
+    if not faults and enough and len(torch.unique(seen.answers)) == 1 and labels is None:
+        warnings.append(_one_answer(seen))
+    if not faults and enough and apart >= _WRONG:
+        faults += _apart(seen, hints, explained)
+    if not faults and enough and len(torch.unique(seen.answers)) == 1 and labels is not None:
+        faults.append(_one_answer(seen))
+    if not faults and not explained and renamed is not None:
+        faults.append(
+            f"expected labels in the order of the model's classes, got an accuracy of "
+            f"{seen.accuracy(seen.original):.0%}, and {renamed:.0%} with the labels renamed; see "
+            f"{setting('labels')}, or the names of the class folders"
+        )
+    warnings += _few(pair, seen)
+    if not faults and apart >= _MANY:
+        warnings.append(f"the pair differs on {apart:.1%} of clean images; the search leaves these")
+    return faults, warnings + _saturation(pair.deployed)
+
+
+def _apart(seen: Evaluation, hints: Sequence[_Hint], explained: bool) -> list[str]:
+    """What is wrong with two models that differ on far too many images."""
+    apart = seen.natural_disagreement
+    if not explained:
+        share = other_order(seen.answers, seen.deployed.argmax(1))
+        if share is not None:
+            return [
+                f"expected two models with the classes in the same order, got {1 - apart:.0%} of "
+                f"{len(seen)} images on which they agree, and {share:.0%} with the classes of the "
+                "deployed one renamed; compare how both were exported"
+            ]
+    if len(torch.unique(seen.answers)) == 1 and seen.split.labelled:
+        return [_one_answer(seen)]
+    why = [hint.text for hint in hints]
+    why = why or ["are they of the same network, and read as they were made for?"]
+    return [
+        f"expected two models that agree on clean images, got {apart:.0%} of {len(seen)} on which "
+        f"they differ; {'; '.join(why)}"
+    ]
+
+
+def _one_answer(seen: Evaluation) -> str:
+    """That the original says the same of all images, which are of several classes or not."""
+    if seen.split.labelled:
+        return (
+            f"expected an original that tells images apart, got the same answer to all of "
+            f"{len(seen)}; are these images that it knows?"
+        )
+    return (
+        f"the original gives the same answer to all of {len(seen)} images; are these images that "
+        "it knows, and read as it was trained on them?"
+    )
+
+
+def _few(pair: Pair, seen: Evaluation) -> list[str]:
+    """That there are few images, or few classes among their answers."""
+    if len(seen) < _LEAST:
+        return [f"{len(seen)} images say little; {_LEAST} or more are looked at closely"]
+    known = len(torch.unique(seen.answers))
+    if 1 < known < min(len(pair.classes), len(seen)) / 4:
+        return [
+            f"the original answers {known} of its {len(pair.classes)} classes; are these images of "
+            "what it knows?"
+        ]
+    return []
 
 
 def _faults_of(role: str, runtime: FileRuntime, logits: Tensor) -> list[str]:
@@ -217,33 +224,30 @@ class _Hint:
     proved: bool  # so, and against nothing that anybody said
 
 
-def _misread(
-    pair: Pair,
-    images: Tensor,
-    labels: Tensor | None,
-    logits: Sequence[Tensor],
-    apart: float,
-    renamed: float,
-) -> list[_Hint]:
+def _misread(pair: Pair, seen: Evaluation, renamed: float) -> list[_Hint]:
     """Whether the files understand the images better when they are read otherwise.
 
     ``renamed`` is the original's accuracy with labels in another order, which may explain more.
     """
     hints: list[_Hint] = []
+    images, labels = seen.split.images, seen.split.labels if seen.split.labelled else None
     if len(images) < _LEAST:
         return hints
-    reference, deployed = pair.reference, pair.deployed
-    answers = logits[0].argmax(1)
-    if isinstance(reference, FileRuntime):
-        found = better_reading(reference, images, labels=labels, now=logits[0])
+    reference, deployed = pair.reference.file, pair.deployed.file
+    if reference is not None:
+        found = better_reading(reference, images, labels=labels, now=seen.original)
         if found is not None and found.after > renamed - 0.05:
             hints.append(_hint("original", reference, found))
             if hints[0].proved:  # the deployed one is compared with its answers
                 return hints
-    if isinstance(deployed, FileRuntime) and apart >= _MANY:
-        like = reference.format if isinstance(reference, FileRuntime) else None
+    if deployed is not None and seen.natural_disagreement >= _MANY:
         found = better_reading(
-            deployed, images, labels=labels, answers=answers, now=logits[1], like=like
+            deployed,
+            images,
+            labels=labels,
+            answers=seen.answers,
+            now=seen.deployed,
+            like=None if reference is None else reference.format,
         )
         if found is not None:
             hints.append(_hint("deployed", deployed, found))
@@ -291,7 +295,7 @@ def _passed(role: str, overrides: Overrides) -> str:
 
 def _uncompressed(pair: Pair, allow_float: bool) -> list[str]:
     if pair.reference.content_hash == pair.deployed.content_hash:
-        return ["expected two files, got the same one as original and deployed"]
+        return ["expected two models, got the same one as original and deployed"]
     facts = _facts("deployed", pair.deployed)
     whole = facts.int8_share
     if whole == 0 and _facts("original", pair.reference).int8_share:
@@ -320,12 +324,12 @@ def _renamed(labels: Tensor, answers: Tensor) -> float | None:
 
 def _saturation(deployed: Runtime) -> list[str]:
     """Whether the sums of an int8 file come out otherwise on other CPUs."""
-    if not isinstance(deployed, FileRuntime) or deployed.path.suffix.lower() != ".onnx":
+    if deployed.file is None or deployed.file.path.suffix.lower() != ".onnx":
         return []
     from compd.onnx import read_onnx
     from compd.onnx.saturation import risks
 
-    layers = risks(read_onnx(deployed.path))
+    layers = risks(read_onnx(deployed.file.path))
     risky = sum(layer.risky > 0 for layer in layers)
     if not risky:
         return []
@@ -338,30 +342,13 @@ def _saturation(deployed: Runtime) -> list[str]:
 
 
 def _logit_error(logits: Tensor, deployed: Tensor) -> float:
+    deployed = deployed[: len(logits)]
     spread = float(deployed.std(1).mean())
     centred = (logits - logits.mean(1, keepdim=True)) - (deployed - deployed.mean(1, keepdim=True))
     return float(centred.abs().mean()) / max(spread, 1e-9)
 
 
-def _accuracy(logits: Tensor, labels: Tensor | None) -> float | None:
-    return None if labels is None else float((logits.argmax(1) == labels).double().mean())
-
-
 def _facts(role: str, runtime: Runtime) -> FileFacts:
-    if isinstance(runtime, FileRuntime):
-        return FileFacts(
-            role,
-            runtime.path.name,
-            runtime.engine,
-            runtime.content_hash,
-            runtime.format.describe(),
-            runtime.census,
-        )
     return FileFacts(
-        role,
-        "a torch module",
-        runtime.engine,
-        runtime.content_hash,
-        "float pixels in 0..1, NCHW, RGB",
-        {},
+        role, runtime.name, runtime.engine, runtime.content_hash, runtime.takes, runtime.census
     )

@@ -9,8 +9,6 @@ from compd.errors import SettingError
 from compd.pair.from_files import deployed_as
 from compd.pair.pair import Pair
 from compd.runtimes import (
-    FileRuntime,
-    FloatRuntime,
     Int8Runtime,
     Overrides,
     Runtime,
@@ -48,21 +46,22 @@ def _open(pair: Pair, name: str, overrides: Overrides | None) -> Runtime:
     if name == "deployed":
         return pair.deployed
     if name == "shadow":
-        return FloatRuntime(pair.shadow, pair.device, "shadow")
+        return pair.shadow_runtime
     if name == "plain":
-        if isinstance(pair.deployed, FileRuntime) and pair.deployed.can_be_plain:
-            return pair.deployed.plain()
+        plain = pair.deployed.plain()
+        if plain is not None:
+            return plain
         raise SettingError(
             "expected a deployed file whose runtime can leave its graph as it is, got "
             f"{pair.deployed.engine}"
         )
     if name == "saturating":
-        if not isinstance(pair.deployed, FileRuntime):
+        if pair.deployed.file is None:
             raise SettingError(
                 "expected an ONNX file as the deployed model, to emulate saturating sums, got "
                 f"{pair.deployed.engine}; export it: {command('export', to='onnx-qdq')}"
             )
-        return saturating(pair.deployed)
+        return saturating(pair.deployed.file)
     if name in ENGINES:
         check_engine(pair.spec.compress, name)
         return Int8Runtime(pair.shadow, name)

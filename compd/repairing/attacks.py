@@ -53,7 +53,7 @@ def pgd(
     steps: int = 20,
     device: torch.device,
     batch: int = 128,
-    report: Callable[[int], None] = lambda step: None,
+    step_done: Callable[[int], None] = lambda step: None,
 ) -> Tensor:
     """Signed steps of a fourth of the bound (at least one level), each clipped to the bound.
 
@@ -65,7 +65,7 @@ def pgd(
         steps: how many.
         device: where the model is.
         batch: images a gradient.
-        report: told of each step that is done.
+        step_done: told of each step that is done.
 
     Returns:
         uint8 (N, C, H, W).
@@ -75,7 +75,7 @@ def pgd(
         signs = torch.cat(list(_signs(model, current, labels, device, batch)))
         moved = current.to(torch.int16) + max(1, levels // 4) * signs
         current = bound.clip(moved, images)
-        report(step + 1)
+        step_done(step + 1)
     return current
 
 

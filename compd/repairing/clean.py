@@ -8,18 +8,17 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from compd.data import Split
-from compd.models.inputs import predict
 from compd.pair import Pair
-from compd.pair.evaluation import disagrees, divergence
+from compd.pair.evaluation import evaluate
 from compd.statistics import Share, mcnemar
 
-__all__ = ["Clean", "measure_clean"]
+__all__ = ["CleanChange", "measure_clean"]
 
 _DROP_WORTH_A_NAME = 0.01  # of a class's accuracy
 
 
 @dataclass(frozen=True)
-class Clean:
+class CleanChange:
     """Both compressed models and the original on untouched held-out images."""
 
     rows: str
@@ -40,28 +39,24 @@ class Clean:
     kl_after: float
 
 
-def measure_clean(before: Pair, after: Pair, heldout: Split) -> Clean:
+def measure_clean(before: Pair, after: Pair, heldout: Split) -> CleanChange:
     """Measure both pairs on all held-out rows."""
-    logits = {
-        "original": predict(before.reference.run, heldout.images),
-        "before": predict(before.deployed.run, heldout.images),
-        "after": predict(after.deployed.run, heldout.images),
-    }
+    was, now = evaluate(before, heldout), evaluate(after, heldout)
+    logits = {"original": was.original, "before": was.deployed, "after": now.deployed}
     labels, n = heldout.labels, len(heldout)
-    right = {name: (z.argmax(1) == labels).double() for name, z in logits.items()}
+    right = {name: was.right(z).double() for name, z in logits.items()}
     by_class = {}
     for k, name in enumerate(before.classes):
         of_class = labels == k
         if of_class.any():
             accuracies = [float(right[who][of_class].mean()) for who in logits]
             by_class[name] = (accuracies[0], accuracies[1], accuracies[2])
-    original = logits["original"].argmax(1)
-    differed, differs = (disagrees(logits[who], original) for who in ("before", "after"))
+    differed, differs = was.disagree, now.disagree
 
     def share(where: Tensor) -> Share:
         return Share.count_of(int(where.sum()), n)
 
-    return Clean(
+    return CleanChange(
         rows=heldout.rows,
         images=n,
         accuracy_original=float(right["original"].mean()),
@@ -83,6 +78,6 @@ def measure_clean(before: Pair, after: Pair, heldout: Split) -> Clean:
         stubborn=share(differed & differs),
         new=share(~differed & differs),
         p_value=mcnemar(int((differed & ~differs).sum()), int((~differed & differs).sum())),
-        kl_before=float(divergence(logits["before"], logits["original"])),
-        kl_after=float(divergence(logits["after"], logits["original"])),
+        kl_before=was.divergence,
+        kl_after=now.divergence,
     )

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 
+from compd.control import Control
 from compd.data import Split
-from compd.errors import SettingError
-from compd.models.inputs import predict
+from compd.errors import InputError
 from compd.pair import Pair
-from compd.pair.evaluation import disagrees
-from compd.progress import Report
+from compd.pair.evaluation import evaluate
 from compd.repairing.settings import RepairSettings
 from compd.search import (
     Blackbox,
@@ -27,6 +25,7 @@ from compd.search import (
     Pgd,
     SearchSettings,
 )
+from compd.search.findings import worst_by_seed
 from compd.statistics import Share
 
 __all__ = ["Fresh", "agreed_seeds", "compare", "search", "searches_of"]
@@ -65,10 +64,10 @@ def searches_of(settings: RepairSettings) -> dict[str, SearchSettings]:
 
 
 def search(
-    pair: Pair, seeds: Split, how: SearchSettings, stop: threading.Event | None, report: Report
+    pair: Pair, seeds: Split, how: SearchSettings, control: Control
 ) -> tuple[Campaign, list[Finding]]:
     """Run one search to its end."""
-    campaign = Campaign(pair, seeds, how, stop=stop, report=report)
+    campaign = Campaign(pair, seeds, how, control=control)
     return campaign, list(campaign)
 
 
@@ -79,9 +78,7 @@ def compare(
     effective, shares = [], []
     count = before[0].summary().seeds
     for _, findings in (before, after):
-        worst: dict[str, float] = {}
-        for finding in findings:
-            worst[finding.seed_row] = max(worst.get(finding.seed_row, 0.0), finding.severity)
+        worst = worst_by_seed(findings)
         effective.append(Share.count_of(len(worst), count))
         shares.append(
             {
@@ -94,19 +91,11 @@ def compare(
 
 def agreed_seeds(heldout: Split, *pairs: Pair) -> Split:
     """The images of the first half on which these pairs' models, of one original, all agree."""
-    images = heldout.images[: max(1, len(heldout) // 2)]
-    original = predict(pairs[0].reference.run, images).argmax(1)
-    agree = torch.ones_like(original, dtype=torch.bool)
-    for pair in pairs:
-        agree &= ~disagrees(predict(pair.deployed.run, images), original)
+    half = heldout.first(max(1, len(heldout) // 2))
+    agree = torch.stack([~evaluate(pair, half).disagree for pair in pairs]).all(0)
     rows = agree.nonzero()[:, 0]
     if not len(rows):
-        raise SettingError(
-            f"expected held-out images on which all models agree, got none of {len(images)}"
+        raise InputError(
+            f"expected held-out images on which all models agree, got none of {len(half)}"
         )
-    return replace(
-        heldout,
-        images=heldout.images[rows],
-        labels=heldout.labels[rows],
-        index=heldout.index[rows],
-    )
+    return half.chosen(rows)

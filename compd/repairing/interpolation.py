@@ -13,11 +13,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from compd.compress.tuning import tuning_of
+from compd.compress import tuning_of
 from compd.pair import Pair
 from compd.repairing.selection import Untouched, Watch
 
-__all__ = ["Interpolation", "interpolated", "with_shadow"]
+__all__ = ["Interpolation", "interpolated"]
 
 _BACK = (0.75, 0.5, 0.25)  # shares of the trained weights to try, in turn
 _FORTH = (0.25, 0.5, 0.75)  # the same of a sparing repair: no further than needed
@@ -55,34 +55,29 @@ def interpolated(
         left: share of the start's deviations that a pair still has.
 
     Returns:
-        The trained weights if no blend will do.
+        The trained weights if nothing between will do.
     """
     tuning = tuning_of(pair.spec.compress, pair.shadow)
 
-    def blends(shares: Sequence[float]) -> Iterator[Interpolation]:
+    def between(shares: Sequence[float]) -> Iterator[Interpolation]:
         for share in shares:
-            blend = copy.deepcopy(trained)
-            mixed = {
+            shadow = copy.deepcopy(trained)
+            weights = {
                 key: torch.lerp(before[key], value.cpu(), share)
                 if value.is_floating_point()
                 else value
                 for key, value in trained.state_dict().items()
             }
-            blend.load_state_dict(mixed)
-            tuning.finish_(blend)  # ranges follow the weights
-            made = with_shadow(pair, blend)
+            shadow.load_state_dict(weights)
+            tuning.finish_(shadow)  # ranges follow the weights
+            made = pair.with_shadow(shadow)
             yield Interpolation(made, watch.untouched(made), share)
 
-    for blend in blends(_FORTH if tuning.sparing else ()):
-        if keeps(blend.untouched) and left(blend.pair) <= _LEFT:
-            return blend
-    made = with_shadow(pair, trained)
+    for one in between(_FORTH if tuning.sparing else ()):
+        if keeps(one.untouched) and left(one.pair) <= _LEFT:
+            return one
+    made = pair.with_shadow(trained)
     whole = Interpolation(made, watch.untouched(made), 1.0)
     if keeps(whole.untouched):
         return whole
-    return next((blend for blend in blends(_BACK) if keeps(blend.untouched)), whole)
-
-
-def with_shadow(pair: Pair, shadow: nn.Module) -> Pair:
-    """The pair with another shadow, and the deployed model that is made of it."""
-    return Pair(pair.spec, pair.original, shadow, device=pair.device)
+    return next((one for one in between(_BACK) if keeps(one.untouched)), whole)

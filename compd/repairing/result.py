@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from compd.repairing.clean import Clean
+from compd.repairing.clean import CleanChange
 from compd.repairing.fresh import Fresh
 from compd.repairing.selection import Seen
 from compd.repairing.verdict import RepairVerdict, Robust
@@ -51,7 +51,7 @@ class RepairResult:
     entries: int  # of the corpus that were trained on
     rows: Mapping[str, str]  # use -> rows
     seen: tuple[Seen, ...]  # the start and each round on the selection split
-    clean: Clean
+    clean: CleanChange
     fresh: tuple[Fresh, ...]
     robust: tuple[Robust, ...]
     notes: tuple[str, ...]
@@ -105,7 +105,7 @@ class RepairResult:
         }
         clean["worse_classes"] = tuple(clean["worse_classes"])
         nested = {
-            "clean": Clean(**clean),
+            "clean": CleanChange(**clean),
             "seen": tuple(Seen(**seen) for seen in content["seen"]),
             "fresh": tuple(
                 Fresh(**shares(one, ("effective_before", "effective_after")))

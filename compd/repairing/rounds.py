@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import math
-import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -14,20 +13,20 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from compd.compress.tuning import Tuning, tuning_of
+from compd.compress import Tuning, tuning_of
+from compd.control import QUIET, Control
 from compd.data import Split
 from compd.pair import Pair
-from compd.progress import Progress, Report, silent
-from compd.repairing.interpolation import Interpolation, interpolated, with_shadow
+from compd.repairing.interpolation import Interpolation, interpolated
 from compd.repairing.methods import Bench, Schedule, loss_of
 from compd.repairing.selection import (
     Deviations,
     Untouched,
     Watch,
     best_of,
-    bound_of_looks,
-    look_at,
+    bound_of_searches,
     mean_severity,
+    search_round,
 )
 from compd.repairing.settings import RepairSettings
 from compd.repairing.state import State, save_state
@@ -54,8 +53,7 @@ class Rounds:
     settings: RepairSettings
     state: State
     checkpoint: Path
-    stop: threading.Event = field(default_factory=threading.Event)
-    report: Report = silent
+    control: Control = QUIET
     pair: Pair = field(init=False)  # what training starts from, once that is known
 
     def run(self) -> None:
@@ -65,14 +63,14 @@ class Rounds:
         the learning rate.
 
         Raises:
-            KeyboardInterrupt: if ``stop`` is set. All training is saved by then; a search that was
+            Stopped: if it is told to stop. All training is saved by then; a search that was
                 under way is done again.
         """
         state = self.state
         self._spent, self._begun = state.seconds, time.perf_counter()
         self._watch = Watch.of(self.start, self.selection)
         if not state.seen:
-            self._look_at_start()
+            self._search_start()
             state.base = self._mildest()
             self.pair = (self.start, *self.others)[state.base]
             state.best = state.shadow = _copied(self.pair.shadow)
@@ -82,9 +80,9 @@ class Rounds:
             number = len(state.seen)
             shadow: nn.Module = copy.deepcopy(self.pair.shadow)
             if self._train_(shadow, number):
-                blend = self._blended(shadow)
-                shadow = blend.pair.shadow
-                self._look(blend.pair, blend.untouched, blend.share)
+                made = self._interpolated(shadow)
+                shadow = made.pair.shadow
+                self._search(made.pair, made.untouched, made.share)
             else:
                 state.notes.append(f"round {number} diverged after {state.step} steps")
                 state.seen.append(replace(state.seen[0], round=number, diverged=True))
@@ -131,7 +129,7 @@ class Rounds:
                 state.first_loss = state.first_loss or value
                 self._report_step(number, value)
             due = state.step == state.steps or time.monotonic() >= saved + _SAVE_EVERY
-            if due or self.stop.is_set():
+            if due or self.control.stopped:
                 if self.settings.seconds is not None:
                     pace = (time.perf_counter() - begun) / (state.step - first)
                     state.steps = shortened(
@@ -139,20 +137,20 @@ class Rounds:
                     )
                 state.shadow, state.optimiser = _copied(shadow), optimiser.state_dict()
                 self._save()
-                self._check_stop()
+                self.control.check()
                 saved = time.monotonic()
         tuning.finish_(shadow)
         shadow.requires_grad_(False)
         return True
 
-    def _blended(self, trained: nn.Module) -> Interpolation:
+    def _interpolated(self, trained: nn.Module) -> Interpolation:
         state = self.state
         if self.settings.keep == "last":
-            pair = with_shadow(self.pair, trained)
+            pair = self.pair.with_shadow(trained)
             return Interpolation(pair, self._watch.untouched(pair), 1.0)
 
         def keeps(untouched: Untouched) -> bool:
-            self._check_stop()
+            self.control.check()
             return untouched.keeps(state.seen[0], self.settings)
 
         def left(pair: Pair) -> float:
@@ -163,7 +161,7 @@ class Rounds:
     @cached_property
     def _deviations(self) -> Deviations:
         return Deviations.of(
-            self.start, self.selection, self.settings, self.state.eps, self.stop, self.report
+            self.start, self.selection, self.settings, self.state.eps, self.control
         )
 
     def _plan(self, number: int) -> int:
@@ -171,20 +169,20 @@ class Rounds:
         if self.settings.seconds is None:
             return self.settings.method.steps_for(len(self.bench.images))
         left = (self.settings.seconds - self._clock()) / (self.settings.rounds - number + 1)
-        left -= self.state.look_seconds
+        left -= self.state.search_seconds
         self.state.ends = self._clock() + left
         return steps_within(left, self.pair, self.bench, self.settings)
 
-    def _look_at_start(self) -> None:
+    def _search_start(self) -> None:
         """Search the start, within a bound at which it can still get better or worse."""
         state = self.state
         state.eps = self.settings.eps
         untouched = self._watch.untouched(self.start)
-        self._look(self.start, untouched)
-        while (smaller := bound_of_looks(state.seen[0], state.eps)) is not None:
+        self._search(self.start, untouched)
+        while (smaller := bound_of_searches(state.seen[0], state.eps)) is not None:
             state.eps = smaller
             state.seen.clear()
-            self._look(self.start, untouched)
+            self._search(self.start, untouched)
 
     def _mildest(self) -> int:
         """Which to train from: 0 for the start, else the number of one of the others, from 1.
@@ -200,27 +198,25 @@ class Rounds:
                     self.selection,
                     self.settings,
                     eps=self.state.eps,
-                    stop=self.stop,
-                    report=self.report,
+                    control=self.control,
                 )
             )
-            self._check_stop()
+            self.control.check()
         return severities.index(min(severities))
 
-    def _look(self, pair: Pair, untouched: Untouched, blend: float = 1.0) -> None:
+    def _search(self, pair: Pair, untouched: Untouched, blend: float = 1.0) -> None:
         begun = time.perf_counter()
-        seen = look_at(
+        seen = search_round(
             pair,
             untouched,
             self.selection,
             self.settings,
             len(self.state.seen),
             eps=self.state.eps,
-            stop=self.stop,
-            report=self.report,
+            control=self.control,
         )
-        self._check_stop()
-        self.state.look_seconds = time.perf_counter() - begun
+        self.control.check()
+        self.state.search_seconds = time.perf_counter() - begun
         self.state.seen.append(replace(seen, blend=blend))
 
     def _done(self) -> bool:
@@ -232,7 +228,7 @@ class Rounds:
         if best and settings.target is not None and state.seen[best].severe <= settings.target:
             return True
         left = math.inf if settings.seconds is None else settings.seconds - self._clock()
-        return state.step == 0 and left < state.look_seconds
+        return state.step == 0 and left < state.search_seconds
 
     def _clock(self) -> float:
         return self._spent + time.perf_counter() - self._begun
@@ -241,17 +237,13 @@ class Rounds:
         self.state.seconds = self._clock()
         save_state(self.state, self.checkpoint)
 
-    def _check_stop(self) -> None:
-        if self.stop.is_set():
-            raise KeyboardInterrupt
-
     def _report_step(self, number: int, loss: float) -> None:
         state = self.state
         facts = {"loss": f"{loss:.4f}"}
         if len(state.seen) > 1:
             facts["severity"] = f"{state.seen[0].severity:.2f} -> {state.seen[-1].severity:.2f}"
         stage = f"repairing, round {number} of {self.settings.rounds}"
-        self.report(Progress(stage, state.step, state.steps, facts))
+        self.control.report(stage, state.step, state.steps, facts)
 
 
 def steps_within(seconds: float, pair: Pair, bench: Bench, settings: RepairSettings) -> int:

@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import copy
 import shutil
-import threading
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from compd.compress import RECIPE
-from compd.compress.starts import starts
+from compd.compress import RECIPE, starts
+from compd.control import QUIET, Control
 from compd.corpus import Corpus
 from compd.data import Splits, load_data
 from compd.errors import InputError
 from compd.files.storage import cache_dir, check_cache, config_hash, disk_errors
+from compd.logits import divergence
 from compd.models.inputs import predict
 from compd.pair import Pair, check_pair_target
 from compd.pair.cache import torch_version
-from compd.pair.evaluation import divergence
-from compd.progress import Report, silent
-from compd.repairing.interpolation import with_shadow
 from compd.repairing.methods import Bench
 from compd.repairing.result import RepairResult
 from compd.repairing.rounds import Rounds, step_seconds, steps_within
@@ -29,7 +26,6 @@ from compd.repairing.settings import RepairSettings
 from compd.repairing.state import load_state
 from compd.repairing.training_set import TrainingSet, training_set_of
 from compd.repairing.verdict import verdict_on
-from compd.runtimes import FileRuntime
 from compd.wording import Worded, setting
 
 __all__ = ["Plan", "plan", "repair"]
@@ -87,8 +83,7 @@ def repair(
     *,
     out: Path,
     splits: Splits | None = None,
-    stop: threading.Event | None = None,
-    report: Report = silent,
+    control: Control = QUIET,
     **settings: Any,
 ) -> RepairResult:
     """Fine-tune a pair's compressed model until it deviates less, and measure what that is worth.
@@ -102,8 +97,7 @@ def repair(
         corpus: deviations of that pair.
         out: directory for the repaired pair; the start itself if no round was better.
         splits: the data; the pair's own if None.
-        stop: set it from another thread, or a signal handler, to save and end.
-        report: told of progress.
+        control: told of progress, and asked whether to stop.
         settings: the fields of :class:`RepairSettings`.
 
     Returns:
@@ -112,7 +106,7 @@ def repair(
     Raises:
         CompdError: if an argument makes no sense, the corpus is another pair's or empty, the pair
             has no shadow to train, or the disk is full.
-        KeyboardInterrupt: if ``stop`` was set. All training is saved by then; a search or a verdict
+        Stopped: if it was told to stop. All training is saved by then; a search or a verdict
             that was under way is done again.
     """
     asked = RepairSettings(**settings)
@@ -131,16 +125,15 @@ def repair(
         how,
         state,
         checkpoint,
-        stop or threading.Event(),
-        report,
+        control,
     )
     rounds.run()
     base = rounds.pair
-    best, fixed = best_of(state.seen, how), with_shadow(pair, pair.shadow)
+    best, fixed = best_of(state.seen, how), pair.with_shadow(pair.shadow)
     if best:
         shadow = copy.deepcopy(base.shadow)
         shadow.load_state_dict(state.best)
-        fixed = with_shadow(base, shadow)
+        fixed = base.with_shadow(shadow)
         if base is not pair:
             notes.append(f"started from {base.spec.compress}, which was nearer to the original")
     else:
@@ -164,8 +157,7 @@ def repair(
         training_set.labels,
         splits,
         how,
-        stop=stop,
-        report=report,
+        control=control,
     )
     checkpoint.unlink(missing_ok=True)
     return RepairResult.of(
@@ -191,10 +183,10 @@ def _checked(
             "expected a pair with a shadow to train, got one without; a deployed model alone "
             "cannot be repaired: make a pair of its original with: compd compress"
         )
-    if isinstance(pair.deployed, FileRuntime):
+    if not pair.rebuilds:
         raise InputError(
             "expected a pair whose deployed model compd makes of its shadow, got "
-            f"{pair.deployed.path.name!r}; repair the pair without {setting('deployed')}, and "
+            f"{pair.deployed.name!r}; repair the pair without {setting('deployed')}, and "
             "export it again"
         )
     check_cache()
@@ -222,7 +214,7 @@ def _nearer(pair: Pair, splits: Splits, settings: RepairSettings) -> list[Pair]:
         return float(divergence(predict(one.deployed.run, images), answers))
 
     others = (
-        Pair(replace(pair.spec, compress=config), pair.original, shadow, device=pair.device)
+        pair.with_shadow(shadow, config)
         for config, shadow in starts(pair.spec.compress, pair.shadow, pair.original, images)
     )
     most = distance(pair)

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 import torch
 from torch import Tensor
 
+from compd.control import QUIET, Control
 from compd.data import Split
+from compd.logits import disagrees
 from compd.models.inputs import predict
 from compd.pair import Pair
-from compd.pair.evaluation import disagrees
-from compd.progress import Report, silent
+from compd.pair.evaluation import evaluate
 from compd.repairing.settings import RepairSettings
-from compd.search import Boundary, Campaign, fuzz
+from compd.search import Boundary, Campaign, SearchSettings
+from compd.search.findings import worst_by_seed
 from compd.statistics import mcnemar
 
 __all__ = [
@@ -24,9 +25,9 @@ __all__ = [
     "Untouched",
     "Watch",
     "best_of",
-    "bound_of_looks",
-    "look_at",
+    "bound_of_searches",
     "mean_severity",
+    "search_round",
 ]
 
 _WORTH = 0.02  # of the start's mean severity, by which a round has to be milder at least
@@ -77,17 +78,16 @@ class Watch:
     @classmethod
     def of(cls, start: Pair, selection: Split) -> Watch:
         """Ask the original and the start."""
-        answers = predict(start.reference.run, selection.images).argmax(1)
-        differed = disagrees(predict(start.deployed.run, selection.images), answers)
-        return cls(selection, answers, differed)
+        seen = evaluate(start, selection)
+        return cls(selection, seen.answers, seen.disagree)
 
     def untouched(self, pair: Pair) -> Untouched:
-        """Measure a pair on these images as they are."""
-        deployed = predict(pair.deployed.run, self.selection.images)
-        differs = disagrees(deployed, self.answers)
+        """Measure a pair of the same original on these images as they are."""
+        seen = evaluate(pair, self.selection)
+        differs = seen.disagree
         return Untouched(
-            accuracy=float((deployed.argmax(1) == self.selection.labels).double().mean()),
-            natural=float(differs.double().mean()),
+            accuracy=float(seen.right(seen.deployed).double().mean()),
+            natural=seen.natural_disagreement,
             fixed=int((self.differed & ~differs).sum()),
             new=int((differs & ~self.differed).sum()),
         )
@@ -107,11 +107,10 @@ class Deviations:
         selection: Split,
         settings: RepairSettings,
         eps: int | None,
-        stop: threading.Event | None = None,
-        report: Report = silent,
+        control: Control = QUIET,
     ) -> Deviations:
-        """Search the start as each look does."""
-        found = list(_search(start, selection, settings, eps, stop, report))
+        """Search the start as each round is searched."""
+        found = list(_search(start, selection, settings, eps, control))
         labels = torch.tensor([finding.seed_label for finding in found], dtype=torch.int64)
         images = [finding.image for finding in found]
         return cls(torch.stack(images) if images else selection.images[:0], labels)
@@ -125,7 +124,7 @@ class Deviations:
         )
 
 
-def look_at(
+def search_round(
     pair: Pair,
     untouched: Untouched,
     selection: Split,
@@ -133,8 +132,7 @@ def look_at(
     number: int,
     *,
     eps: int | None,
-    stop: threading.Event | None = None,
-    report: Report = silent,
+    control: Control = QUIET,
 ) -> Seen:
     """Search a pair anew: each round from the same seeds with the same draws.
 
@@ -145,11 +143,10 @@ def look_at(
         settings: how many seeds, and the random seed.
         number: of the round.
         eps: bound of the search, levels of 255.
-        stop: ends the search early.
-        report: told of progress.
+        control: told of progress, and asked whether to stop.
     """
-    campaign = _search(pair, selection, settings, eps, stop, report)
-    worst = _worst_of(campaign)
+    campaign = _search(pair, selection, settings, eps, control)
+    worst = worst_by_seed(campaign)
     seeds = max(1, campaign.summary().seeds)
     return Seen(
         round=number,
@@ -166,21 +163,12 @@ def mean_severity(
     settings: RepairSettings,
     *,
     eps: int | None,
-    stop: threading.Event | None = None,
-    report: Report = silent,
+    control: Control = QUIET,
 ) -> float:
-    """What a look would see of a pair's severity, without the rest."""
-    campaign = _search(pair, selection, settings, eps, stop, report)
-    worst = _worst_of(campaign)
+    """What a search of a round would see of a pair's severity, without the rest."""
+    campaign = _search(pair, selection, settings, eps, control)
+    worst = worst_by_seed(campaign)
     return sum(worst.values()) / max(1, campaign.summary().seeds)
-
-
-def _worst_of(campaign: Campaign) -> dict[str, float]:
-    """Each seed's highest severity, of those that have any."""
-    worst: dict[str, float] = {}
-    for finding in campaign:
-        worst[finding.seed_row] = max(worst.get(finding.seed_row, 0.0), finding.severity)
-    return worst
 
 
 def _search(
@@ -188,23 +176,19 @@ def _search(
     selection: Split,
     settings: RepairSettings,
     eps: int | None,
-    stop: threading.Event | None,
-    report: Report,
+    control: Control,
 ) -> Campaign:
-    return fuzz(
-        pair,
-        selection,
+    search = SearchSettings(
         strategy=Boundary(),
         goal="severe",
         eps=eps,
         limit=settings.seeds,
         random_seed=settings.random_seed + 1,
-        stop=stop,
-        report=report,
     )
+    return Campaign(pair, selection, search, control=control)
 
 
-def bound_of_looks(seen: Seen, eps: int | None) -> int | None:
+def bound_of_searches(seen: Seen, eps: int | None) -> int | None:
     """A smaller bound to search within, where the start is as severe as can be; None if it is not.
 
     Args:

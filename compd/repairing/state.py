@@ -33,7 +33,7 @@ class State:
     first_loss: float = 0.0  # of the round in training
     seconds: float = 0.0  # spent in rounds, over all runs
     eps: int | None = None  # bound of the searches that choose among rounds
-    look_seconds: float = 0.0  # that the last search took
+    search_seconds: float = 0.0  # that the last search took
     rate: float = 1.0  # of the method's learning rate
     notes: list[str] = field(default_factory=list)
 

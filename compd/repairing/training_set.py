@@ -65,7 +65,7 @@ def training_set_of(
         try:
             entry = _read(corpus, record, pair)
         except CompdError as error:
-            left_out[str(error)] += 1
+            left_out[error.message] += 1
             continue
         entries.append(entry)
         if record.verdict is Verdict.INVALID:

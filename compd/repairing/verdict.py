@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from compd.control import QUIET, Control
 from compd.data import Split, Splits
 from compd.models.inputs import predict
 from compd.pair import Pair
-from compd.progress import Progress, Report, silent
 from compd.repairing.attacks import fgsm, pgd
-from compd.repairing.clean import Clean, measure_clean
+from compd.repairing.clean import CleanChange, measure_clean
 from compd.repairing.fresh import Fresh, agreed_seeds, compare, search, searches_of
 from compd.repairing.settings import RepairSettings
 from compd.search import Campaign, Finding, Judge, SearchSettings
@@ -42,7 +41,7 @@ class Robust:
 class RepairVerdict:
     """All that is measured of a repair."""
 
-    clean: Clean
+    clean: CleanChange
     corpus_effective_before: int  # of all readable entries, trained on or not
     corpus_effective_after: int
     heldout_effective_before: int  # findings searched on the pair as it was, never trained on
@@ -59,8 +58,7 @@ def verdict_on(
     splits: Splits,
     settings: RepairSettings,
     *,
-    stop: threading.Event | None = None,
-    report: Report = silent,
+    control: Control = QUIET,
 ) -> RepairVerdict:
     """Measure both pairs on held-out rows, and on the corpus.
 
@@ -71,11 +69,10 @@ def verdict_on(
         labels: int64 (N,), what the original answers on their seeds.
         splits: the data; only ``heldout`` is used. Its first half gives the seeds of searches.
         settings: of the repair.
-        stop: set it to end early.
-        report: told of progress.
+        control: told of progress, and asked whether to stop.
 
     Raises:
-        KeyboardInterrupt: if ``stop`` is set; what was measured so far is lost.
+        Stopped: if it is told to stop; what was measured so far is lost.
     """
     heldout = splits.heldout
     searches = searches_of(settings)
@@ -83,12 +80,12 @@ def verdict_on(
 
     def tick() -> None:
         nonlocal done
-        _check(stop)
+        control.check()
         done += 1
-        report(Progress("verdict", done, total))
+        control.report("verdict", done, total)
 
     def searched(pair: Pair, seeds: Split, how: SearchSettings) -> tuple[Campaign, list[Finding]]:
-        campaign, findings = search(pair, seeds, how, stop, report)
+        campaign, findings = search(pair, seeds, how, control)
         tick()
         return campaign, findings
 
@@ -103,7 +100,7 @@ def verdict_on(
     ]
     heldout_images = torch.stack([f.image for f in found]) if found else seeds.images[:0]
     heldout_labels = torch.tensor([f.seed_label for f in found], dtype=torch.int64)
-    robust = _robust(before, after, heldout, _PGD_IMAGES * settings.verdict_seeds, stop, report)
+    robust = _robust(before, after, heldout, _PGD_IMAGES * settings.verdict_seeds, control)
     tick()
     return RepairVerdict(
         clean=clean,
@@ -127,18 +124,12 @@ def _effective(pair: Pair, images: Tensor, labels: Tensor) -> int:
     )
 
 
-def _check(stop: threading.Event | None) -> None:
-    if stop is not None and stop.is_set():
-        raise KeyboardInterrupt
-
-
 def _robust(
     before: Pair,
     after: Pair,
     heldout: Split,
     count: int,
-    stop: threading.Event | None,
-    report: Report,
+    control: Control,
 ) -> list[Robust]:
     """Attack each model; by PGD on the first ``count`` images only."""
     runs: dict[str, tuple[torch.nn.Module, Callable[[Tensor], Tensor]]] = {
@@ -155,8 +146,8 @@ def _robust(
             return float((predict(run, candidates).argmax(1) == truth).double().mean())
 
         def step_done(step: int, before: int = number * _PGD_STEPS) -> None:
-            _check(stop)
-            report(Progress("attacking", before + step, len(runs) * _PGD_STEPS))
+            control.check()
+            control.report("attacking", before + step, len(runs) * _PGD_STEPS)
 
         for eps, moved in fgsm(model, images, labels, FGSM_LEVELS, device=device).items():
             accuracies.setdefault(f"FGSM {eps}/255", {})[who] = accuracy(moved, labels, run)
@@ -167,7 +158,7 @@ def _robust(
             PGD_LEVELS,
             steps=_PGD_STEPS,
             device=device,
-            report=step_done,
+            step_done=step_done,
         )
         name = f"PGD-{_PGD_STEPS} {PGD_LEVELS}/255"
         accuracies.setdefault(name, {})[who] = accuracy(moved, labels[few], run)

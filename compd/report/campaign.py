@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from compd.compress import config_to_json, kind_of
-from compd.pair.evaluation import Agreement
-from compd.search import Campaign
+from compd.control import QUIET, Control
+from compd.corpus import Corpus, collect
+from compd.data import Splits
+from compd.pair import Pair
+from compd.pair.evaluation import SHADOW_ROWS, Evaluation, evaluate
+from compd.pair.preflight import Preflight, check
+from compd.runtimes import Runtime
+from compd.search import Campaign, SearchSettings, StabilityCheck
 from compd.search.strategies import STRATEGIES
 
-__all__ = ["CampaignReport", "campaign_report"]
+__all__ = ["CampaignReport", "campaign_report", "run_campaign"]
+
+_CHECKED = 500  # seeds of the check, where all test rows are measured anyway
 
 
 @dataclass(frozen=True)
@@ -60,9 +68,63 @@ class CampaignReport:
         return {"trust" if key == "stability" else key: value for key, value in content.items()}
 
 
+def run_campaign(
+    pair: Pair,
+    splits: Splits,
+    settings: SearchSettings,
+    corpus: Corpus,
+    *,
+    clean_rows: int | None = None,
+    replays: bool = True,
+    others: Mapping[str, Runtime] | None = None,
+    allow_float: bool = False,
+    on_check: Callable[[Preflight], None] = lambda look: None,
+    control: Control = QUIET,
+) -> CampaignReport:
+    """Check a pair, evaluate it, search, replay what is found, and store it.
+
+    Args:
+        pair: what to search.
+        splits: its data; seeds are searched from, and test rows measured.
+        settings: of the search.
+        corpus: where findings go.
+        clean_rows: test rows to measure; None for all.
+        replays: whether to replay what is found in other ways.
+        others: further runtimes to replay it on, by name.
+        allow_float: whether a deployed file without any integer operator is meant.
+        on_check: told what the check says, before the search begins.
+        control: told of progress, and asked whether to stop; what is found by then is stored.
+
+    Raises:
+        CompdError: if a file that was given is not what it has to be, or nothing can be stored.
+    """
+    look = check(
+        pair,
+        splits.seeds.first(clean_rows or _CHECKED),
+        allow_float=allow_float,
+        control=control,
+    )
+    if not pair.rebuilds:  # what compd made itself is what it says
+        look.raise_if_faulty()
+    on_check(look)
+    shadow = None if clean_rows is None else SHADOW_ROWS
+    seen = evaluate(pair, splits.test(clean_rows), shadow=shadow, control=control)
+    campaign = Campaign(pair, splits.seeds, settings, control=control)
+    stability = StabilityCheck(pair, control, others=others) if replays else None
+    stored = sum(collect(campaign, corpus, stability=stability))
+    return campaign_report(
+        campaign,
+        seen,
+        rows={"seeds": splits.seeds.rows, "test": seen.split.rows, **pair.spec.rows},
+        corpus=str(corpus.directory),
+        stored=stored,
+        stability=None if stability is None else stability.counts,
+    )
+
+
 def campaign_report(
     campaign: Campaign,
-    agreement: Agreement,
+    seen: Evaluation,
     *,
     rows: Mapping[str, str],
     corpus: str,
@@ -73,7 +135,7 @@ def campaign_report(
 
     Args:
         campaign: finished or stopped.
-        agreement: of the same pair, on clean rows.
+        seen: of the same pair, on clean rows.
         rows: split name -> rows used, for all splits that took part.
         corpus: where the findings lie.
         stored: how many entries the campaign added there.
@@ -86,13 +148,13 @@ def campaign_report(
         compress=kind_of(spec.compress),
         engine=spec.engine,
         strategy=STRATEGIES.name_of(settings.strategy),
-        original_accuracy=agreement.original_accuracy,
-        shadow_accuracy=agreement.shadow_accuracy,
-        deployed_accuracy=agreement.deployed_accuracy,
-        shadow_deployed_disagreement=agreement.shadow_deployed_disagreement,
-        natural_disagreement=agreement.natural_disagreement,
-        clean_images=agreement.images,
-        shadow_images=agreement.shadow_images,
+        original_accuracy=seen.accuracy(seen.original),
+        shadow_accuracy=seen.accuracy(seen.shadow),
+        deployed_accuracy=seen.accuracy(seen.deployed),
+        shadow_deployed_disagreement=seen.shadow_disagreement,
+        natural_disagreement=seen.natural_disagreement,
+        clean_images=len(seen),
+        shadow_images=0 if seen.shadow is None else len(seen.shadow),
         **asdict(summary),
         stored=stored,
         stability=dict(stability or {}),
@@ -103,8 +165,7 @@ def campaign_report(
             "strategy": STRATEGIES.settings_of(settings.strategy),
             "eps": settings.eps,
             "norm": settings.norm,
-            "goal": settings.goal,
-            "flip": None if settings.flip is None else ":".join(settings.flip),
+            **settings.to_json(),
             "random_seed": settings.random_seed,
             "batch": campaign.batch,
             "keep": settings.keep,

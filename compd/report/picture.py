@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
+from compd.corpus import Corpus
 from compd.corpus.records import Record
-from compd.errors import InputError
+from compd.errors import CompdError, InputError, SettingError
 from compd.search.findings import Answer
 
-__all__ = ["amplified", "contact_sheet", "enlarged", "factor_of"]
+__all__ = ["Sheet", "amplified", "contact_sheet", "enlarged", "factor_of", "show_entries"]
 
 _SIDE = 192  # of each picture, pixels
 _TEXT = 300  # width of the answers
@@ -38,6 +41,53 @@ def contact_sheet(entries: Sequence[tuple[Record, Tensor, Tensor]]) -> Image.Ima
     for i, (record, image, seed) in enumerate(entries):
         _draw_row(sheet, i * row + _GAP, record, image, seed)
     return sheet
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A picture of entries."""
+
+    png: bytes
+    records: tuple[Record, ...]  # that it shows
+    left_out: Mapping[str, str]  # hash -> why
+
+
+def show_entries(corpus: Corpus, entry: str | None = None, count: int = 4) -> Sheet:
+    """Draw one entry, or the most severe of several seeds.
+
+    Args:
+        corpus: the corpus.
+        entry: the start of a hash; None for the most severe, one a seed: others look the same.
+        count: how many of these.
+
+    Raises:
+        CompdError: if there is nothing that can be shown.
+    """
+    if count < 1:
+        raise SettingError("at least one entry to show", count=count)
+    if entry is not None:
+        records = [corpus.find(entry)]
+    else:
+        best: dict[str, Record] = {}
+        for record in corpus.by_severity():
+            best.setdefault(record.seed_sha256, record)
+        records = list(best.values())[:count]
+    where = str(corpus.directory)
+    if not records:
+        raise InputError(f"expected entries to show, got an empty corpus: {where!r}")
+    entries, left_out = [], {}
+    for record in records:
+        try:
+            entries.append((record, corpus.image(record), corpus.seed_image(record)))
+        except CompdError as error:
+            if len(records) == 1:
+                raise
+            left_out[record.sha256] = str(error)
+    if not entries:
+        raise InputError(f"expected pictures to show, got damaged ones only in {where!r}")
+    buffer = io.BytesIO()
+    contact_sheet(entries).save(buffer, "PNG")
+    return Sheet(buffer.getvalue(), tuple(record for record, _, _ in entries), left_out)
 
 
 def factor_of(image: Tensor, seed: Tensor) -> int:

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Protocol
 
 from torch import Tensor
 
-__all__ = ["Runtime"]
+if TYPE_CHECKING:
+    from compd.runtimes.files import FileRuntime
+
+__all__ = ["Census", "Runtime"]
+
+Census = Mapping[str, Mapping[str, int]]  # type that operators compute in -> operator -> how many
 
 
 class Runtime(Protocol):
-    """A model in the runtime that ships it."""
+    """A model in the runtime that ships it.
+
+    A class that derives from this one has to say ``engine``, ``content_hash`` and ``run``; the rest
+    has defaults that say nothing.
+    """
 
     @property
     def engine(self) -> str:
@@ -25,3 +35,37 @@ class Runtime(Protocol):
     def run(self, images: Tensor) -> Tensor:
         """uint8 (N, C, H, W) -> float32 logits (N, K) on the CPU."""
         ...
+
+    @property
+    def name(self) -> str:
+        """Of the artifact, for people."""
+        return "a torch module"
+
+    @property
+    def takes(self) -> str:
+        """How it takes images, for people."""
+        return "float pixels in 0..1, NCHW, RGB"
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        """What else can change an answer, for fingerprints: versions, threads, optimisation."""
+        return {}
+
+    @property
+    def census(self) -> Census:
+        """Its operators, by the type that they compute in; empty if it does not tell."""
+        return {}
+
+    @property
+    def steady(self) -> bool:
+        """Whether it is known to answer an image the same whatever the batch it comes in."""
+        return False
+
+    @property
+    def file(self) -> FileRuntime | None:
+        """The file that it runs, whose input may be read in several ways; None if it is no file."""
+        return None
+
+    def plain(self) -> Runtime | None:
+        """The same with the runtime's optimisation off; None if it cannot be told so."""
+        return None

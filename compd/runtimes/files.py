@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from importlib import import_module
@@ -15,7 +16,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from compd.errors import ModelError, SettingError, brief
+from compd.errors import InputError, ModelError, SettingError, brief
+from compd.registry import Plugins
+from compd.runtimes.base import Census, Runtime
 from compd.runtimes.formats import InputFormat, Overrides
 from compd.wording import setting
 
@@ -24,13 +27,12 @@ __all__ = [
     "Census",
     "FileRuntime",
     "Opened",
+    "Opener",
     "check_file",
     "open_file",
     "sha256_of",
     "with_classes",
 ]
-
-Census = Mapping[str, Mapping[str, int]]  # type that operators compute in -> operator -> how many
 
 # Larger ones are no networks that int8 makes sense for.
 MAX_BYTES = 4 << 30
@@ -52,7 +54,7 @@ class Opened:
     can_be_plain: bool = True
 
 
-class FileRuntime:
+class FileRuntime(Runtime):
     """A file, opened; :func:`open_file` makes one.
 
     Args:
@@ -72,17 +74,45 @@ class FileRuntime:
     ) -> None:
         check_file(path, overrides)
         self.path, self.overrides, self._size = path, overrides, size
-        self._opened = _opener(path)(path, overrides, size, optimise)
-        self.engine = self._opened.engine + ("" if optimise else "-plain")
-        self.content_hash = self._opened.content_hash
+        self._opened = _opened(path, overrides, size, optimise)
+        self._optimised = optimise
         self.format = self._opened.format
-        self.census = self._opened.census
-        self.facts: dict[str, Any] = {**self._opened.facts, "optimised": optimise}
 
     @property
-    def can_be_plain(self) -> bool:
-        """Whether the runtime can be told to leave the graph as it is."""
-        return self._opened.can_be_plain
+    def engine(self) -> str:
+        """The runtime and where it runs; ``-plain`` with its optimisation off."""
+        return self._opened.engine + ("" if self._optimised else "-plain")
+
+    @property
+    def content_hash(self) -> str:
+        """SHA-256 (hex) of the file, and of files with weights beside it."""
+        return self._opened.content_hash
+
+    @property
+    def name(self) -> str:
+        """Of the file."""
+        return self.path.name
+
+    @property
+    def takes(self) -> str:
+        """How it takes images, for people."""
+        return self.format.describe()
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        """Versions, optimisation, and how images are read."""
+        read = json.dumps(self.format.to_json(), sort_keys=True)
+        return {**self._opened.facts, "optimised": self._optimised, "input": read}
+
+    @property
+    def census(self) -> Census:
+        """Its operators, by the type that they compute in."""
+        return self._opened.census
+
+    @property
+    def file(self) -> FileRuntime:
+        """This one."""
+        return self
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -129,8 +159,10 @@ class FileRuntime:
         )
         return other
 
-    def plain(self) -> FileRuntime:
-        """The same file with the runtime's optimisation off."""
+    def plain(self) -> FileRuntime | None:
+        """The same file with the runtime's optimisation off; None if it cannot be told so."""
+        if not self._opened.can_be_plain:
+            return None
         return FileRuntime(self.path, self.overrides, size=self._size, optimise=False)
 
     def run(self, images: Tensor) -> Tensor:
@@ -170,16 +202,30 @@ def _set(name: str, value: Any) -> Any:
     return None if neutral is not None and value is not None and {*value} == neutral else value
 
 
-# Suffix of the file -> where its opener is: imported with its runtime only when it is used.
-OPENERS: dict[str, str] = {
-    ".onnx": "compd.runtimes.onnx",
-    ".tflite": "compd.runtimes.litert",
-    ".xml": "compd.runtimes.openvino",
-    ".pt2": "compd.runtimes.torchao",
-    ".jsonl": "compd.runtimes.recorded",
-}
-# Files whose runtime may run code that is in them while it loads them.
-_RUN_CODE = frozenset({".pt2"})
+@dataclass(frozen=True)
+class Opener:
+    """What opens files of one suffix."""
+
+    # (path, what is said of its input, size where it leaves that open, whether the runtime may
+    # optimise) -> what is known of it; or the module that has it as ``open_model``, which is
+    # imported, with its runtime, when it is used
+    open: Callable[[Path, Overrides, int | None, bool], Opened] | str
+    runs_code: bool = False  # whether the runtime may run code that is in a file while it loads it
+
+
+# By the suffix of their files. Adding a runtime is one file and one line here; from another
+# package, an entry point of the group ``compd.runtimes`` or a call of :func:`compd.register`.
+OPENERS: Plugins[Opener] = Plugins(
+    "runtime",
+    {
+        ".onnx": Opener("compd.runtimes.onnx"),
+        ".tflite": Opener("compd.runtimes.litert"),
+        ".xml": Opener("compd.runtimes.openvino"),
+        ".pt2": Opener("compd.runtimes.torchao", runs_code=True),
+        ".jsonl": Opener("compd.runtimes.recorded"),
+    },
+    group="compd.runtimes",
+)
 
 
 def open_file(
@@ -206,7 +252,7 @@ def check_file(path: Path, overrides: Overrides) -> None:
     Raises:
         CompdError: also if it can run code and the user did not say that it is trusted.
     """
-    _opener(path)
+    opener = _opener(path)
     if not path.is_file():
         raise ModelError(f"expected a model's file, got {str(path)!r} (there is none)")
     size = path.stat().st_size
@@ -215,7 +261,7 @@ def check_file(path: Path, overrides: Overrides) -> None:
             f"expected a model's file of 1 byte to {MAX_BYTES >> 30} GiB, got {str(path)!r} with "
             f"{size} bytes"
         )
-    if path.suffix.lower() in _RUN_CODE and not overrides.trust:
+    if opener.runs_code and not overrides.trust:
         raise SettingError(
             f"expected {setting('trust', True)} for {str(path)!r}, since loading it can run code; "
             "pass it if you know who made the file"
@@ -260,13 +306,18 @@ def with_classes(
     return replace(form, classes=int(answer[0].size))
 
 
-def _opener(path: Path) -> Callable[[Path, Overrides, int | None, bool], Opened]:
+def _opener(path: Path) -> Opener:
     suffix = path.suffix.lower()
     if suffix not in OPENERS:
-        raise ModelError(
+        raise InputError(
             f"expected a model's file ({', '.join(sorted(OPENERS))}), got {str(path)!r}"
         )
-    opener: Callable[[Path, Overrides, int | None, bool], Opened] = import_module(
-        OPENERS[suffix]
-    ).open_model
-    return opener
+    return OPENERS[suffix]
+
+
+def _opened(path: Path, overrides: Overrides, size: int | None, optimise: bool) -> Opened:
+    open_model = _opener(path).open
+    if isinstance(open_model, str):
+        open_model = import_module(open_model).open_model
+    opened: Opened = open_model(path, overrides, size, optimise)
+    return opened

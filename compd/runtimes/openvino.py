@@ -11,7 +11,8 @@ import torch
 from numpy.typing import NDArray
 
 from compd.errors import ModelError, brief, require_extra
-from compd.runtimes.files import Census, Opened, sha256_of, with_classes
+from compd.runtimes.base import Census
+from compd.runtimes.files import Opened, sha256_of, with_classes
 from compd.runtimes.formats import Overrides, format_of
 
 __all__ = ["open_model"]

@@ -10,11 +10,12 @@ from torch import Tensor, nn
 from compd.compress.int8 import convert, quantized_engine
 from compd.models.factory import model_hash
 from compd.models.inputs import steady, to_input
+from compd.runtimes.base import Runtime
 
 __all__ = ["FloatRuntime", "Int8Runtime"]
 
 
-class FloatRuntime:
+class FloatRuntime(Runtime):
     """A float module as it is: the original, a pruned model, or a simulation.
 
     Args:
@@ -27,7 +28,17 @@ class FloatRuntime:
         self._module = module
         self._run = steady(module)
         self._device = device
-        self.engine = engine
+        self._engine = engine
+
+    @property
+    def engine(self) -> str:
+        """What it is called."""
+        return self._engine
+
+    @property
+    def steady(self) -> bool:
+        """Small batches are filled up: :func:`compd.models.inputs.steady`."""
+        return True
 
     @cached_property
     def content_hash(self) -> str:
@@ -41,7 +52,7 @@ class FloatRuntime:
             return logits.float().cpu()
 
 
-class Int8Runtime:
+class Int8Runtime(Runtime):
     """A shadow converted to real int8 kernels; always on the CPU.
 
     Args:
@@ -50,8 +61,13 @@ class Int8Runtime:
     """
 
     def __init__(self, shadow: nn.Module, engine: str) -> None:
-        self.engine = engine
+        self._engine = engine
         self._module = convert(shadow, engine)
+
+    @property
+    def engine(self) -> str:
+        """The int8 engine."""
+        return self._engine
 
     @cached_property
     def content_hash(self) -> str:
@@ -60,6 +76,6 @@ class Int8Runtime:
 
     def run(self, images: Tensor) -> Tensor:
         """uint8 (N, C, H, W) -> float32 logits (N, K)."""
-        with quantized_engine(self.engine), torch.inference_mode():
+        with quantized_engine(self._engine), torch.inference_mode():
             logits: Tensor = self._module(to_input(images))
             return logits

@@ -13,7 +13,8 @@ from torch import Tensor, fx
 from torch.utils import _pytree as pytree
 
 from compd.errors import CompdError, ModelError, brief, require_extra
-from compd.runtimes.files import Census, Opened, sha256_of, with_classes
+from compd.runtimes.base import Census
+from compd.runtimes.files import Opened, sha256_of, with_classes
 from compd.runtimes.formats import Overrides, format_of
 from compd.runtimes.metadata import class_names_of, overrides_of
 from compd.system.quiet import quiet

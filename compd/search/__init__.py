@@ -4,6 +4,14 @@ from compd.search.bounds import Bound
 from compd.search.campaign import Campaign, fuzz
 from compd.search.findings import Answer, Finding, Stability, Summary
 from compd.search.judge import Judge, Judgement, Verdict
+from compd.search.objective import (
+    LabelFlip,
+    LeastMargin,
+    Objective,
+    SourceClass,
+    TargetClass,
+    flip,
+)
 from compd.search.settings import SearchSettings
 from compd.search.stability import StabilityCheck
 from compd.search.strategies import (
@@ -30,12 +38,18 @@ __all__ = [
     "Finding",
     "Judge",
     "Judgement",
+    "LabelFlip",
+    "LeastMargin",
+    "Objective",
     "Pgd",
     "SearchSettings",
+    "SourceClass",
     "Stability",
     "StabilityCheck",
     "Summary",
+    "TargetClass",
     "Verdict",
+    "flip",
     "fuzz",
     "strategy",
 ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Generator, Iterator
 from dataclasses import replace
@@ -11,19 +10,19 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from compd.clock import Clock
 from compd.compress import Given
+from compd.control import QUIET, Control, Outcome
 from compd.data import Split
 from compd.errors import SettingError
 from compd.images import check_batch
 from compd.models.inputs import fitting
 from compd.pair import Pair
-from compd.progress import Progress, Report, silent
+from compd.pair.images import Images, as_split
 from compd.search.bounds import Bound
 from compd.search.findings import Finding, Summary, Tally
 from compd.search.group import Group
 from compd.search.judge import Judge, Judgement, Verdict
-from compd.search.seeds import agreeing, flip_labels
+from compd.search.seeds import agreeing
 from compd.search.settings import SearchSettings
 from compd.search.strategies import STRATEGIES, Blackbox, Proposal, Task
 
@@ -37,14 +36,7 @@ _VALUES = 1 << 22  # in all their images, at most: 27 of 3 x 224 x 224
 _RESCUE = Blackbox(queries=400)
 
 
-def fuzz(
-    pair: Pair,
-    seeds: Split,
-    *,
-    stop: threading.Event | None = None,
-    report: Report = silent,
-    **settings: Any,
-) -> Campaign:
+def fuzz(pair: Pair, images: Images, *, control: Control = QUIET, **settings: Any) -> Campaign:
     """Search for inputs on which the deployed model leaves the original's answer.
 
     Nothing runs until the result is iterated; each iteration step hands out one finding, and
@@ -52,28 +44,22 @@ def fuzz(
 
     Args:
         pair: what to test.
-        seeds: clean images to start from; those on which the pair disagrees are set aside.
-        stop: set it from another thread, or a signal handler, to end after the current step.
-        report: told of progress after each step.
+        images: clean images to start from: a uint8 tensor (N, C, H, W), rows of a data set, a data
+            set or its name. Those on which the pair disagrees are set aside.
+        control: told of progress, and asked whether to stop.
         settings: the fields of :class:`SearchSettings`.
 
     Raises:
         CompdError: if a setting makes no sense or the seeds do not fit the pair.
     """
-    return Campaign(pair, seeds, SearchSettings(**settings), stop=stop, report=report)
+    return Campaign(pair, as_split(images, pair), SearchSettings(**settings), control=control)
 
 
 class Campaign:
     """A running or finished campaign; iterate it for the findings."""
 
     def __init__(
-        self,
-        pair: Pair,
-        seeds: Split,
-        settings: SearchSettings,
-        *,
-        stop: threading.Event | None = None,
-        report: Report = silent,
+        self, pair: Pair, seeds: Split, settings: SearchSettings, *, control: Control = QUIET
     ) -> None:
         check_batch(seeds.images, "seeds")
         pair.check_input(seeds.images, "seeds")
@@ -87,26 +73,27 @@ class Campaign:
                 f"blackbox instead of {name}: the pair has no shadow to differentiate"
             )
             settings = replace(settings, strategy=Blackbox())
+        settings.objective.check(pair.classes)
         self.settings = settings
-        usual = 64 if pair.device.type == "cpu" else 512
-        self.batch = settings.batch or fitting(usual, seeds.images)
-        self._home, self._target = flip_labels(settings.flip, pair.classes)
-        # Where another model's gradients stand in for the deployed one's, they may lead nowhere.
+        self.outcome = Outcome.INTERRUPTED  # until it ends by itself
+        # Gradients that are not the deployed model's own may lead nowhere.
         made = pair.spec.compress
         self._rough = isinstance(made, Given) and made.shadow in ("quantised", "original")
         self.data = seeds.data
         self._split = seeds
-        self._stop = stop or threading.Event()
-        self._report = report
+        self._control = control
         self._tally = Tally()
         self._running = False
         self._set_aside = 0
         # seeds with a deviation that waits for its proof, and the best severity of these
         self._unproved = 0, 0.0
-        self._stopped = "interrupted"  # until it ends by itself
         self._begun = self._ended = time.perf_counter()
-        self._clock = Clock()
-        self._shared: dict[str, Any] = {}
+        self._models_before = control.clock.seconds
+
+    @property
+    def batch(self) -> int:
+        """Images a model call."""
+        return self.pair.batch
 
     def __iter__(self) -> Iterator[Finding]:
         for findings in self.steps():
@@ -120,22 +107,28 @@ class Campaign:
             )
         self._running = True
         self._begun = time.perf_counter()
-        judge = Judge(self.pair, self._clock, target=self._target, batch=self.batch)
+        settings, classes = self.settings, self.pair.classes
+        judge = Judge(self.pair, self._control, objective=settings.objective)
         seeds = agreeing(
-            judge, self._split, limit=self.settings.limit, label=self._home, stop=self._stop
+            self.pair,
+            self._split,
+            limit=settings.limit,
+            label=settings.objective.label_of(settings.objective.source, classes),
+            control=self._control,
         )
         chosen, labels, self._set_aside = seeds.rows, seeds.labels, seeds.set_aside
         self._tick()
-        together = max(self.batch, fitting(_TOGETHER, self._split.images, values=_VALUES))
-        if self._stop.is_set():
+        shape = self._split.images.shape[1:]
+        together = max(self.batch, fitting(_TOGETHER, shape, values=_VALUES))
+        if self._control.stopped:
             return
         for start in range(0, len(chosen), together):
             span = slice(start, start + together)
             yield from self._search(judge, chosen[span], labels[span], len(chosen))
             if self._ended_early():
-                self._stopped = "interrupted" if self._stop.is_set() else "time"
+                self.outcome = Outcome.INTERRUPTED if self._control.stopped else Outcome.TIME
                 return
-        self._stopped = "done"
+        self.outcome = Outcome.DONE
 
     def summary(self) -> Summary:
         """The campaign in numbers, so far."""
@@ -145,13 +138,13 @@ class Campaign:
             taken = "blackbox took over" if STRATEGIES[name].rescued else "nothing was found there"
             why = "a zero or non-finite gradient in"
             if self._rough:
-                why = "no deviation by the gradients of a stand-in with"
+                why = "no deviation by the gradients of another model's shadow with"
             notes.append(f"{self._tally.blind} seeds had {why} {name}; {taken}")
         return self._tally.summary(
             set_aside=self._set_aside,
             seconds=self._ended - self._begun,
-            model_seconds=self._clock.seconds,
-            stopped=self._stopped,
+            model_seconds=self._control.clock.seconds - self._models_before,
+            stopped=str(self.outcome),
             notes=tuple(notes),
         )
 
@@ -177,7 +170,7 @@ class Campaign:
         """Run one strategy on some seeds.
 
         Returns:
-            (N,) which of them it had no gradient for, or only that of a rough stand-in, and found
+            (N,) which of them it had no gradient for, or only that of a rough shadow, and found
             nothing.
         """
         settings, tally = self.settings, self._tally
@@ -190,11 +183,9 @@ class Campaign:
             Bound(settings.eps, settings.norm),
             keys=group.keys,
             random_seed=settings.random_seed,
-            target=self._target,
+            target=settings.objective.label_of(settings.objective.target, self.pair.classes),
             goal=settings.goal,
-            batch=self.batch,
-            clock=self._clock,
-            shared=self._shared,
+            clock=self._control.clock,
         )
         search = STRATEGIES.of(strategy).search(strategy, task)
         judgement: Judgement | None = None
@@ -210,7 +201,7 @@ class Campaign:
             # An untouched image is never a finding.
             changed = (candidates != images[proposal.seeds]).flatten(1).any(1)
             judgement = judgement.only(changed)
-            tally.look(judgement)
+            tally.evaluated(judgement)
             tally.gradients += task.gradients
             task.gradients = 0
             findings: list[Finding] = []
@@ -223,10 +214,7 @@ class Campaign:
                 self._unproved = int(group.found.sum()), group.severity
             group.asked += torch.bincount(proposal.seeds, minlength=len(chosen))
             self._tick()
-            share = task.share
-            if share is None:
-                share = group.share_done(strategy, task.steps)
-            self._report_progress(progress[0] + int(share * len(chosen)), progress[1])
+            self._report_progress(progress[0] + int(task.share * len(chosen)), progress[1])
             yield findings
             if self._ended_early():
                 search.close()
@@ -235,7 +223,7 @@ class Campaign:
         best = group.best()
         self._unproved = 0, 0.0
         if len(best.seeds):  # only with goal "severe" is there something left to prove
-            findings, _ = self._prove(judge, group, best, [Verdict.EFFECTIVE] * len(best.seeds))
+            findings, _ = self._confirm(judge, group, best, [Verdict.EFFECTIVE] * len(best.seeds))
             self._tick()
             self._report_progress(progress[0] + len(chosen), progress[1])
             yield findings
@@ -244,19 +232,19 @@ class Campaign:
     def _keep(
         self, judge: Judge, group: Group, proposal: Proposal, judgement: Judgement
     ) -> tuple[list[Finding], Judgement]:
-        """Prove what is worth it; nothing else in the judgement stays effective."""
+        """Confirm what is worth it; nothing else in the judgement stays effective."""
         wanted = judgement.effective
         if self.settings.keep == "valid":
             wanted = wanted | judgement.valid
         rows = wanted.nonzero()[:, 0]
         seen = [judgement.verdict(i) for i in rows.tolist()]
         worth = Proposal(proposal.images[rows], proposal.seeds[rows])
-        findings, proved = self._prove(judge, group, worth, seen)
+        findings, proved = self._confirm(judge, group, worth, seen)
         confirmed = torch.zeros_like(wanted)
         confirmed[rows] = proved
         return findings, judgement.only(confirmed)
 
-    def _prove(
+    def _confirm(
         self, judge: Judge, group: Group, proposal: Proposal, seen: list[Verdict]
     ) -> tuple[list[Finding], Tensor]:
         """Judge what is to be kept again, from a PNG; count it and build findings of it.
@@ -289,7 +277,7 @@ class Campaign:
         self._ended = time.perf_counter()
 
     def _ended_early(self) -> bool:
-        return self._stop.is_set() or self._out_of_time()
+        return self._control.stopped or self._out_of_time()
 
     def _out_of_time(self) -> bool:
         budget = self.settings.seconds
@@ -297,4 +285,4 @@ class Campaign:
 
     def _report_progress(self, done: int, total: int) -> None:
         facts = self._tally.facts(self._ended - self._begun, *self._unproved)
-        self._report(Progress("searching", done, total, facts))
+        self._control.report("searching", done, total, facts)

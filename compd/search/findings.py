@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -9,9 +10,10 @@ import numpy as np
 from torch import Tensor
 
 from compd.images import distances, pixel_hash
-from compd.search.judge import Answers, Judgement, Verdict
+from compd.logits import Answers
+from compd.search.judge import Judgement, Verdict
 
-__all__ = ["Answer", "Finding", "Stability", "Summary", "Tally"]
+__all__ = ["Answer", "Finding", "Stability", "Summary", "Tally", "worst_by_seed"]
 
 
 class Stability(StrEnum):
@@ -71,6 +73,14 @@ class Finding:
     step: int  # candidates of this seed that were judged in earlier proposals
     stability: Stability | None = None  # None: not replayed
 
+    def __str__(self) -> str:
+        if self.verdict is not Verdict.EFFECTIVE:
+            return f"{self.seed_row}: {self.verdict}, Linf {self.linf}/255"
+        return (
+            f"{self.seed_row}: {self.original.name} → {self.deployed.name}, severity "
+            f"{self.severity:.3f}, Linf {self.linf}/255"
+        )
+
     @classmethod
     def of(
         cls,
@@ -105,6 +115,14 @@ class Finding:
             psnr=round(float(far.psnr[0]), 3) if int(far.linf[0]) else None,
             step=step,
         )
+
+
+def worst_by_seed(findings: Iterable[Finding]) -> dict[str, float]:
+    """Each seed's highest severity, of the seeds that have any, by their rows."""
+    worst: dict[str, float] = {}
+    for finding in findings:
+        worst[finding.seed_row] = max(worst.get(finding.seed_row, 0.0), finding.severity)
+    return worst
 
 
 @dataclass(frozen=True)
@@ -147,7 +165,7 @@ class Tally:
         self.effective_seeds: set[str] = set()
         self.blind = 0  # seeds without a gradient
 
-    def look(self, judgement: Judgement) -> None:
+    def evaluated(self, judgement: Judgement) -> None:
         """Count what a search saw and what did not deviate; deviations count when proved."""
         self.forwards += len(judgement.images)
         self.counts[Verdict.VALID] += int(judgement.valid.sum())

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
@@ -48,16 +46,6 @@ class Group:
         """The most severe deviation of each seed that has one."""
         seeds = (self._severity >= 0).nonzero()[:, 0]
         return Proposal(self._images[seeds], seeds)
-
-    def share_done(self, strategy: Any, steps: Tensor) -> float:
-        """About how much of a strategy's budget is spent, 0..1.
-
-        Args:
-            strategy: its configuration.
-            steps: int64 (N,), gradients that each seed has had.
-        """
-        spent, name = (self.asked, "queries") if hasattr(strategy, "queries") else (steps, "steps")
-        return min(1.0, int(spent.max()) / max(1, int(getattr(strategy, name, 1))))
 
     def finding(
         self, judgement: Judgement, i: int, seed: int, split: Split, classes: tuple[str, ...]

@@ -9,14 +9,14 @@ from enum import StrEnum
 import torch
 from torch import Tensor
 
-from compd.clock import Clock
+from compd.control import QUIET, Control
 from compd.images import png_round_trip
+from compd.logits import Answers, answers_of, logit_margins
 from compd.models.inputs import predict
 from compd.pair import Pair
+from compd.search.objective import LabelFlip, Objective
 
-__all__ = ["Answers", "Judge", "Judgement", "Verdict", "answers_of", "logit_margins", "verdicts_of"]
-
-TOP = 3  # answers kept for each model
+__all__ = ["Judge", "Judgement", "Verdict", "verdicts_of"]
 
 
 class Verdict(StrEnum):
@@ -25,65 +25,6 @@ class Verdict(StrEnum):
     EFFECTIVE = "effective"  # the original keeps its label for the seed, the deployed does not
     VALID = "valid"  # neither changed
     INVALID = "invalid"  # the original changed its own label
-
-
-@dataclass(frozen=True)
-class Answers:
-    """One model's answers to a batch."""
-
-    label: Tensor  # int64 (N,)
-    confidence: Tensor  # float32 (N,), p(top-1)
-    margin: Tensor  # float32 (N,), p(top-1) - p(top-2)
-    top_labels: Tensor  # int64 (N, min(3, K)), most probable first
-    top_probabilities: Tensor  # float32, the same shape
-
-
-def answers_of(logits: Tensor, prefer: Tensor | None = None) -> Answers:
-    """Softmax and sort.
-
-    int8 logits take few values, so exact ties are common. A tie is no proof of a deviation: it goes
-    to the preferred label if that takes part in it, else to the lower label. A model that answers
-    NaN is sure of nothing: its probabilities are 0.
-
-    Args:
-        logits: float (N, K).
-        prefer: int64 (N,), the labels that win ties.
-    """
-    logits = logits.float()
-    probabilities = logits.softmax(1).nan_to_num()
-    ranked = logits
-    if prefer is not None:
-        own = logits.gather(1, prefer[:, None])
-        above = torch.nextafter(own, torch.full_like(own, float("inf")))
-        ranked = logits.scatter(1, prefer[:, None], above)
-    labels = ranked.sort(dim=1, descending=True, stable=True).indices
-    values = probabilities.gather(1, labels)
-    top = min(TOP, values.shape[1])
-    return Answers(
-        label=labels[:, 0],
-        confidence=values[:, 0],
-        margin=values[:, 0] - values[:, 1],
-        top_labels=labels[:, :top],
-        top_probabilities=values[:, :top],
-    )
-
-
-def logit_margins(logits: Tensor, labels: Tensor, target: int | None = None) -> Tensor:
-    """By how many logits a label leads: negative where it has lost.
-
-    Args:
-        logits: float (N, K).
-        labels: int64 (N,).
-        target: lead over this class alone; over the best other one if None.
-
-    Returns:
-        (N,), differentiable.
-    """
-    own = logits.gather(1, labels[:, None])
-    if target is not None:
-        return own[:, 0] - logits[:, target]
-    rest = logits.scatter(1, labels[:, None], float("-inf")).amax(1, keepdim=True)
-    return (own - rest)[:, 0]
 
 
 @dataclass(frozen=True)
@@ -96,7 +37,7 @@ class Judgement:
     original_logit_margin: Tensor  # float32 (N,), of the seed's label: see logit_margins
     deployed_logit_margin: Tensor  # float32 (N,)
     kept: Tensor  # bool (N,): the original keeps its label for the seed
-    effective: Tensor  # bool (N,); with a target, only those that went over to it
+    effective: Tensor  # bool (N,): a deviation, and one that the objective counts
     valid: Tensor  # bool (N,)
     severity: Tensor  # float32 (N,): min of both margins where effective, else 0
 
@@ -126,11 +67,11 @@ def verdicts_of(
         original: the original's logits, float (N, K).
         deployed: the deployed model's logits, float (N, K).
         labels: int64 (N,), the original's labels for the seeds.
-        target: the only other label that makes a deviation count; any if None.
+        target: the label over which logit margins are taken; the best other one if None.
     """
     said, shipped = answers_of(original), answers_of(deployed, labels)
     kept = said.label == labels
-    effective = kept & (shipped.label != labels if target is None else shipped.label == target)
+    effective = kept & (shipped.label != labels)
     both = torch.minimum(said.margin, shipped.margin)
     return Judgement(
         images=images,
@@ -150,9 +91,8 @@ class Judge:
 
     Args:
         pair: the pair.
-        clock: adds up the time inside the two models.
-        target: the only other label that makes a deviation count; any if None.
-        batch: images a model call; None for 256, and fewer where they are large.
+        control: its clock adds up the time inside the two models.
+        objective: which deviations count.
         overlap: whether the deployed model runs beside the original, in a thread of its own. By
             default where they do not share a processor: the original on a GPU, int8 on the CPU.
     """
@@ -160,41 +100,31 @@ class Judge:
     def __init__(
         self,
         pair: Pair,
-        clock: Clock | None = None,
+        control: Control = QUIET,
         *,
-        target: int | None = None,
-        batch: int | None = None,
+        objective: Objective | None = None,
         overlap: bool | None = None,
     ) -> None:
         self.pair = pair
         if overlap is None:
             overlap = pair.device.type != "cpu"
         self._beside = ThreadPoolExecutor(1) if overlap else None
-        self._clock = clock or Clock()
-        self._target = target
-        self._batch = batch
+        self._clock = control.clock
+        self._objective = objective or LabelFlip()
+        self._target = self._objective.label_of(self._objective.target, pair.classes)
 
     def logits(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """What the original and the deployed model say of uint8 images (N, C, H, W)."""
         original, deployed = self.pair.reference.run, self.pair.deployed.run
+        batch = self.pair.batch
         with self._clock.running():
             if self._beside is None:
                 return (
-                    predict(original, images, batch=self._batch),
-                    predict(deployed, images, batch=self._batch),
+                    predict(original, images, batch=batch),
+                    predict(deployed, images, batch=batch),
                 )
-            shipped = self._beside.submit(predict, deployed, images, batch=self._batch)
-            return predict(original, images, batch=self._batch), shipped.result()
-
-    def untouched(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """The original's labels (N,) of clean images, and whether the deployed model agrees."""
-        with self._clock.running():
-            original, deployed = (
-                self.pair.answers.of(runtime, images)
-                for runtime in (self.pair.reference, self.pair.deployed)
-            )
-        labels = answers_of(original).label
-        return labels, answers_of(deployed, labels).label == labels
+            shipped = self._beside.submit(predict, deployed, images, batch=batch)
+            return predict(original, images, batch=batch), shipped.result()
 
     def evaluate(self, candidates: Tensor, labels: Tensor) -> Judgement:
         """Run and compare: what guides a search. Nothing is counted or stored by this alone.
@@ -203,7 +133,16 @@ class Judge:
             candidates: uint8 (N, C, H, W).
             labels: int64 (N,), the original's labels for their seeds.
         """
-        return verdicts_of(candidates, *self.logits(candidates), labels, self._target)
+        judgement = verdicts_of(candidates, *self.logits(candidates), labels, self._target)
+        counts = self._objective.holds(
+            judgement.deployed.label, judgement.severity, self.pair.classes
+        )
+        # what deviates and does not count is neither effective nor valid
+        return replace(
+            judgement,
+            effective=judgement.effective & counts,
+            severity=judgement.severity * counts,
+        )
 
     def confirm(self, candidates: Tensor, labels: Tensor) -> Judgement:
         """Encode, decode, run and compare: the proof.

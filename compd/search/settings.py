@@ -7,6 +7,7 @@ from typing import Any
 
 from compd.errors import SettingError, unknown
 from compd.search.bounds import Bound
+from compd.search.objective import LabelFlip, Objective
 from compd.search.strategies import STRATEGIES, Boundary
 
 __all__ = ["GOALS", "SearchSettings"]
@@ -28,9 +29,8 @@ class SearchSettings:
     eps: int | None = None  # bound in levels of 255; None for the whole lattice
     norm: str = "linf"  # what eps bounds; or "l2"
     goal: str = "first"  # or "severe": go on towards the highest severity, keep the best per seed
-    flip: tuple[str, str] | None = None  # class names: only seeds of the first, only to the second
+    objective: Objective = field(default_factory=LabelFlip)  # which deviations count
     random_seed: int = 0  # of all draws; each depends on it and on the seed image alone
-    batch: int | None = None  # images a model call; None for a sensible number for the device
     keep: str = "effective"  # or "valid": hand out candidates that changed no answer, too
     seconds: float | None = None  # budget of wall time
 
@@ -47,10 +47,26 @@ class SearchSettings:
         affordable = seeds * STRATEGIES.of(self.strategy).forwards // 10
         return min(available, max(_USUAL, seeds), max(_LEAST, affordable))
 
+    def to_json(self) -> dict[str, Any]:
+        """What corpora and reports say of how it was searched, as a JSON object.
+
+        A plain flip between two classes is ``flip``; an objective that is more is told in full.
+        """
+        objective = self.objective
+        flip = None
+        if objective.source is not None and objective.target is not None:
+            flip = f"{objective.source}:{objective.target}"
+        parts = [part["name"] for part in objective.to_json()]
+        simple = parts in (["LabelFlip"], ["SourceClass", "TargetClass"])
+        more = {} if simple else {"objective": objective.to_json()}
+        return {"goal": self.goal, "flip": flip, **more}
+
     def __post_init__(self) -> None:
         if isinstance(self.strategy, str):
-            object.__setattr__(self, "strategy", STRATEGIES.make(self.strategy))
+            object.__setattr__(self, "strategy", STRATEGIES.parse(self.strategy))
         STRATEGIES.name_of(self.strategy)  # raises if it is of no registered strategy
+        if not isinstance(self.objective, Objective):
+            raise SettingError("an objective of compd.search", objective=self.objective)
         if self.keep not in ("effective", "valid"):
             raise unknown("keep", self.keep, ("effective", "valid"))
         if self.goal not in GOALS:
@@ -60,8 +76,6 @@ class SearchSettings:
         Bound(self.eps, self.norm)  # raises
         if self.limit is not None and self.limit < 1:
             raise SettingError("at least one seed", seeds=self.limit)
-        if self.batch is not None and self.batch < 1:
-            raise SettingError("at least one image a batch", batch=self.batch)
         if self.seconds is not None and not self.seconds > 0:
             raise SettingError("a positive time", time=self.seconds)
         if not 0 <= self.random_seed < 2**63:

@@ -9,12 +9,13 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from compd.clock import Clock
+from compd.control import QUIET, Control
+from compd.logits import answers_of
 from compd.models.inputs import predict
 from compd.pair import Pair
-from compd.runtimes import FileRuntime, FloatRuntime, Runtime
+from compd.runtimes import Runtime
 from compd.search.findings import Finding, Stability
-from compd.search.judge import Verdict, answers_of
+from compd.search.judge import Verdict
 
 __all__ = ["StabilityCheck"]
 
@@ -28,28 +29,23 @@ class StabilityCheck:
     The first of the things that it does not survive names it.
 
     Args:
-        pair: whose findings they are.
-        batch: images a call, as in the campaign.
+        pair: whose findings they are; replayed with its number of images a call.
+        control: its clock adds up the time inside model calls.
         others: further runtimes of the same deployed model, by name.
-        clock: adds up the time inside model calls.
     """
 
     def __init__(
         self,
         pair: Pair,
+        control: Control = QUIET,
         *,
-        batch: int,
         others: Mapping[str, Runtime] | None = None,
-        clock: Clock | None = None,
     ) -> None:
         self._reference, self._deployed = pair.reference, pair.deployed
-        self._plain = [
-            runtime.plain() if isinstance(runtime, FileRuntime) and runtime.can_be_plain else None
-            for runtime in (pair.reference, pair.deployed)
-        ]
+        self._plain = [runtime.plain() for runtime in (pair.reference, pair.deployed)]
         self._others = dict(others or {})
-        self._batch = batch
-        self._clock = clock or Clock()
+        self._batch = pair.batch
+        self._clock = control.clock
         self.counts: Counter[str] = Counter()
 
     def __call__(self, findings: Sequence[Finding]) -> list[Finding]:
@@ -88,10 +84,8 @@ class StabilityCheck:
         for _ in range(_REPLAYS):
             said = said & self._keeps(self._reference, images, labels, self._batch)
             yield Stability.FLAKY, said & self._leaves(self._deployed, images, labels, self._batch)
-        # A float module answers an image the same in any batch (compd.models.inputs.steady).
-        alone = self._reference
-        if not isinstance(alone, FloatRuntime):
-            said = said & self._keeps(alone, images, labels, 1)
+        if not self._reference.steady:
+            said = said & self._keeps(self._reference, images, labels, 1)
         yield Stability.BATCH, said & self._leaves(self._deployed, images, labels, 1)
         reference, deployed = self._plain
         if reference is not None or deployed is not None:

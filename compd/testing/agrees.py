@@ -14,9 +14,10 @@ from torch import Tensor
 from compd.corpus import Corpus, Record
 from compd.errors import CompdError, SettingError
 from compd.images import png_round_trip
+from compd.logits import answers_of
 from compd.pair import Pair
 from compd.search.findings import Answer, Finding
-from compd.search.judge import Judge, answers_of, verdicts_of
+from compd.search.judge import Judge, verdicts_of
 from compd.testing.candidates import Candidate
 from compd.testing.database import CorpusDatabase
 from compd.wording import command

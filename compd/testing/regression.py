@@ -176,7 +176,7 @@ class Deviation(pytest.Item):
             if status is Status.ACCEPTED:
                 pytest.xfail(f"accepted: {why}")
             if status is Status.MILD:
-                pytest.skip(f"mild: {why} ([tool.compd.gating])")
+                pytest.skip(f"mild: {why} ([tool.compd.gate])")
             self.user_properties.append(("severity", round(replay.severity, 6)))
             raise StillDeviatesError(_told(self.record, replay, self.node.corpus.directory))
         if replay.verdict is Verdict.INVALID and replay.original is not None:

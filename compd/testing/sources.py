@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from functools import cached_property
 from pathlib import Path
 from typing import Protocol
@@ -13,7 +12,6 @@ from compd.corpus import Corpus, Record
 from compd.data import Dataset, Split, Splits
 from compd.errors import SettingError
 from compd.pair import Pair
-from compd.search.judge import Judge
 from compd.search.seeds import agreeing
 from compd.testing.candidates import Candidate
 
@@ -88,9 +86,7 @@ class _Rows:
             rows = list(range(len(split)))[: self._limit]
         else:
             self._pair.check_input(split.images, "seeds")
-            judge, never = Judge(self._pair), threading.Event()
-            found = agreeing(judge, split, limit=self._limit, label=None, stop=never)
-            rows = found.rows.tolist()
+            rows = agreeing(self._pair, split, limit=self._limit).rows.tolist()
         if not rows:
             why = "an empty split" if not len(split) else "none that the pair agrees on"
             raise SettingError(f"expected seeds among {split.rows} of {split.data!r}, got {why}")

@@ -1,9 +1,9 @@
 """Where the gradients of a pair lead from a seed: to the boundaries, and on to where these part.
 
-With *o* and *d* for the lead of the seed's label in original and shadow, a way goes from the seed
-to where *o* + *d* is 0, and from there through places where it stays 0 and the gap *o* − *d* gets
-wider: the boundary walk (:mod:`compd.search.strategies.boundary`) in a few steps, with the shadow
-in place of the deployed model. Deviations, if there are any, are likely to lie beside it.
+With *o* and *d* for the logit margin of the seed's label in original and shadow, a way goes from
+the seed to where *o* + *d* is 0, and from there through places where it stays 0 and the gap
+*o* − *d* gets wider: the boundary walk (:mod:`compd.search.strategies.boundary`) in a few steps,
+with the shadow in place of the deployed model. Deviations are likely to lie beside it.
 """
 
 from __future__ import annotations
@@ -13,10 +13,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from compd.logits import answers_of, logit_margins
 from compd.models.inputs import to_input
 from compd.pair import Pair
 from compd.search.bounds import Bound
-from compd.search.judge import answers_of, logit_margins
+from compd.search.geometry import along, parting, steepest
 from compd.testing.candidates import Candidate
 
 __all__ = ["Way", "Ways"]
@@ -88,7 +89,8 @@ class Ways:
         start = seed.float()[None]
         # The shadow alone: from afar, what it cannot see is what the original can be led past.
         _, slope = self._slopes(start, label)
-        heading = -self._heading(slope)
+        norm = self._bound.norm
+        heading = -steepest(slope, norm)
         place = self._crossing(start, start, heading, label, _doubling())
         boundary = float((place - start).square().mean().sqrt())
         length = max(_LEAST, _STRIDE * boundary)
@@ -96,29 +98,22 @@ class Ways:
         for _ in range(_STEPS):
             original, shadow = self._slopes(place, label)
             both = original + shadow
-            parting = _unit(original) - _unit(shadow)
-            parting -= (parting * both).sum() / both.square().sum().clamp_min(_TINY) * both
-            wider = self._bound.nearest(place + length * self._heading(parting), seed[None])
-            heading = -self._heading(both)
+            apart = steepest(along(parting(original, shadow), both), norm)
+            wider = self._bound.nearest(place + length * apart, seed[None])
+            heading = -steepest(both, norm)
             nearby = torch.linspace(-1.5, 1.5, 8) * length
             place = self._crossing(start, wider, heading, label, nearby)
             stations.append(place[0])
             headings.append(heading[0])
         return Way(seed.float(), tuple(stations), tuple(headings), boundary)
 
-    def _heading(self, slope: Tensor) -> Tensor:
-        """The steepest direction under the bound's norm, of one level a value."""
-        if self._bound.norm == "linf":
-            return slope.sign()
-        return slope / slope.square().mean().sqrt().clamp_min(_TINY)
-
     def _slopes(self, place: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
-        """Gradients of both leads at a place (1, C, H, W), between the lattice's points."""
+        """Gradients of both logit margins at a place (1, C, H, W), between the lattice's points."""
         found = []
         for model in self._models:
             x = to_input(place, self._pair.device).requires_grad_()
-            lead = logit_margins(model(x).float(), label.to(x.device))
-            (gradient,) = torch.autograd.grad(lead.sum(), x)
+            margin = logit_margins(model(x).float(), label.to(x.device))
+            (gradient,) = torch.autograd.grad(margin.sum(), x)
             found.append(gradient.cpu().nan_to_num())
         return found[0], found[1]
 
@@ -157,8 +152,3 @@ class Ways:
 def _doubling() -> Tensor:
     """0, then 0.5 to 64 levels."""
     return torch.cat([torch.zeros(1), 2.0 ** torch.arange(-1, 7)])
-
-
-def _unit(direction: Tensor) -> Tensor:
-    unit: Tensor = direction / direction.norm().clamp_min(_TINY)
-    return unit

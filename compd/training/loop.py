@@ -14,11 +14,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from compd.control import QUIET, Control
 from compd.data import Split
 from compd.errors import SettingError
 from compd.files.storage import config_hash, disk_errors, write_atomic
 from compd.models.inputs import predict, to_input
-from compd.progress import Progress, Report, silent
 from compd.training.augment import crop_and_mirror, cut_out
 
 __all__ = ["TrainConfig", "accuracy", "fit_", "lr_at"]
@@ -77,7 +77,7 @@ def fit_(
     train_mode: Callable[[nn.Module], object] = nn.Module.train,
     before_step: Callable[[int, int], None] = lambda step, total: None,
     checkpoint: Path | None = None,
-    report: Report = silent,
+    control: Control = QUIET,
 ) -> list[float]:
     """Train a model in place; resumes from ``checkpoint`` if a run with this config left one.
 
@@ -91,7 +91,7 @@ def fit_(
         train_mode: puts the model in the mode to train in (freeze BatchNorm here).
         before_step: called with (step, total) before each step.
         checkpoint: file that holds the state after the last whole epoch; removed at the end.
-        report: told after each batch.
+        control: told after each batch.
 
     Returns:
         Selection accuracy after each epoch of this call.
@@ -147,14 +147,14 @@ def fit_(
                 facts = {"loss": f"{value:.3f}"} if i >= 15 else {}
                 if history:
                     facts["accuracy"] = f"{history[-1]:.2%}"
-                report(Progress(stage, step + 1, total, facts))
+                control.report(stage, step + 1, total, facts)
         model.eval()
         with torch.inference_mode():
             history.append(accuracy(lambda x: model(to_input(x, device)), selection))
         if checkpoint is not None and epoch + 1 < config.epochs:
             _save(model, optimiser, checkpoint, config, epoch + 1)
         facts = {"epoch": f"{epoch + 1}/{config.epochs}", "accuracy": f"{history[-1]:.2%}"}
-        report(Progress(stage, (epoch + 1) * batches, total, facts))
+        control.report(stage, (epoch + 1) * batches, total, facts)
     if checkpoint is not None:
         checkpoint.unlink(missing_ok=True)
     model.eval()

@@ -1,4 +1,4 @@
-"""The table ``[tool.compd.gating]`` of a ``pyproject.toml``."""
+"""The table ``[tool.compd.gate]`` of a ``pyproject.toml``."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from targets.contract import only_compd_errors
 __all__ = ["WORDS", "entry", "seeds"]
 
 WORDS = (
-    b"[tool.compd.gating]",
-    b"[[tool.compd.gating]]",
+    b"[tool.compd.gate]",
+    b"[[tool.compd.gate]]",
     b"=",
     b'"',
     b"'",
@@ -37,9 +37,9 @@ WORDS = (
 
 def seeds() -> Iterator[bytes]:
     """No table, an empty one, and some keys."""
-    yield from (b"", b"[project]\nname = 'x'\n", b"[tool.compd.gating]\n")
-    yield b"[tool.compd.gating]\nmin-severity = 0.2\nmax-new = 0\nonly-replay = true\n"
-    yield b"[tool.compd.gating]\nseeds = 50\ntime = 1.5\neps = 8\ngoal = 'severe'\n"
+    yield from (b"", b"[project]\nname = 'x'\n", b"[tool.compd.gate]\n")
+    yield b"[tool.compd.gate]\nmin-severity = 0.2\nmax-new = 0\nonly-replay = true\n"
+    yield b"[tool.compd.gate]\nseeds = 50\ntime = 1.5\neps = 8\ngoal = 'severe'\n"
 
 
 def entry(data: bytes) -> None:

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from compd.cli import display
 from compd.cli.display import live
-from compd.progress import Progress
+from compd.control import Progress
 
 
 def test_a_stage_that_begins_again_has_its_own_time(

@@ -184,12 +184,12 @@ def test_files_of_an_earlier_run_do_not_stay(mine, run) -> None:
 
 def test_the_policy_of_pyproject_counts_and_flags_win(mine, run) -> None:
     gate = ["gate", "--pair", mine.pair, "--corpus", "corpus", *T]
-    Path("pyproject.toml").write_text("[tool.compd.gating]\nonly-replay = true\nmax-new = 1000\n")
+    Path("pyproject.toml").write_text("[tool.compd.gate]\nonly-replay = true\nmax-new = 1000\n")
     passed = run(*gate)
     assert passed.code == 0
     assert "pyproject.toml" in passed.out
     assert run(*gate, "--max-new", "0").code == 1
-    Path("pyproject.toml").write_text("[tool.compd.gating]\nmax-nwe = 1\n")
+    Path("pyproject.toml").write_text("[tool.compd.gate]\nmax-nwe = 1\n")
     wrong = run(*gate)
     assert wrong.code == 2
     assert "did you mean 'max-new'" in wrong.err

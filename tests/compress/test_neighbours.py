@@ -16,11 +16,10 @@ from tiny import tiny_original, tiny_pair, tiny_splits
 from torch import Tensor
 from torch.ao.nn.quantized import Conv2d, Linear
 
-from compd.compress import Ptq, Qat
+from compd.compress import Ptq, Qat, starts
 from compd.compress.int8 import convert
 from compd.compress.neighbours import NeighbourObserver, neighbour_sums
 from compd.compress.shadows import calibrated_shadow
-from compd.compress.starts import starts
 
 SHAPES = st.one_of(
     st.tuples(st.integers(1, 3), st.integers(1, 5), st.integers(1, 3), st.integers(1, 3)),

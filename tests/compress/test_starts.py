@@ -2,9 +2,8 @@ import pytest
 import torch
 from tiny import tiny_original, tiny_pair, tiny_splits
 
-from compd.compress import Compression, Prune, Ptq, Qat
+from compd.compress import Compression, Prune, Ptq, Qat, starts
 from compd.compress.int8 import activation_quantisers
-from compd.compress.starts import starts
 from compd.pair import Pair
 
 IMAGES = tiny_splits().calibration.images

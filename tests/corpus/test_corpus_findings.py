@@ -12,8 +12,8 @@ from tiny import tiny_pair, tiny_splits
 
 from compd.compress import Ptq
 from compd.corpus import Corpus, collect
+from compd.logits import answers_of
 from compd.search import Blackbox, Boundary, Compd, Dflare, Diva, Pgd, fuzz
-from compd.search.judge import answers_of
 
 SEARCHES = [
     Boundary(steps=4, climbs=2),

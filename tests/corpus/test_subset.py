@@ -12,6 +12,7 @@ import torch
 from tiny import CPU, tiny_original, tiny_pair, tiny_spec, tiny_splits
 from torch import Tensor
 
+from compd.cli.wording import as_options
 from compd.compress import Prune, Ptq
 from compd.corpus import Corpus, Record, Subset, collect, select_subset
 from compd.errors import CompdError
@@ -152,7 +153,7 @@ def test_damaged_entries_are_named(make_entry: MakeEntry, pair: Pair, tmp_path: 
     subset = select_subset(corpus, pair)
     assert subset.chosen == ()
     reasons = list(subset.left_out.values())
-    assert "--size 16" in reasons[0]
+    assert "--size 16" in as_options(reasons[0])
     assert "3 classes" in reasons[1]
 
 

@@ -15,6 +15,7 @@ from safetensors import safe_open
 from tiny import CPU, tiny_pair, tiny_spec, tiny_splits
 from torch import Tensor, nn
 
+from compd.cli.wording import as_options
 from compd.compress import Compression, Prune, Ptq, Qat, make_shadow
 from compd.compress.explicit import explicit
 from compd.errors import CompdError
@@ -405,7 +406,7 @@ def told(pair: Pair, to: str, out: Path, **settings: Any) -> str:
     with pytest.raises(CompdError) as caught:
         export(pair, to, out, **{"splits": tiny_splits(), **settings})
     assert "\n" not in str(caught.value)
-    return str(caught.value)
+    return as_options(caught.value.message)
 
 
 def test_mistakes_are_told_in_one_line(tmp_path: Path) -> None:

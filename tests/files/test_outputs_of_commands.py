@@ -213,7 +213,7 @@ def test_what_may_not_be_written_is_told_before_the_work(tmp_path: Path) -> None
         check=True,
         env=environment,
     )
-    refused = "CompdError True"
+    refused = "UnavailableError True"
     assert found.stdout.splitlines() == ["yes", "yes", "yes", refused, refused, "yes"]
 
 

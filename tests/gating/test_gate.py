@@ -333,7 +333,7 @@ def test_an_interrupted_gate_has_no_verdict(corpus: Corpus, pair: Pair) -> None:
 
 
 def test_a_search_needs_images(corpus: Corpus, pair: Pair) -> None:
-    with pytest.raises(CompdError, match="only-replay"):
+    with pytest.raises(CompdError, match="only_replay"):
         gate(pair, corpus, Baseline(), Policy())
 
 

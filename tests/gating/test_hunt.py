@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from tiny import tiny_pair, tiny_splits
 
+from compd.control import Progress
 from compd.corpus import Corpus, MinimiseSettings, verify
 from compd.errors import CompdError
 from compd.gating import hunt
-from compd.progress import Progress
 from compd.search import SearchSettings
 
 LEFT = {".gitignore", "next-random-seed"}  # beside a corpus when all findings are in it

@@ -14,7 +14,7 @@ from compd.gating import Policy, find_policy
 
 
 def test_flags_win_over_the_file() -> None:
-    text = b"[tool.compd.gating]\nmin-severity = 0.2\nmax-new = 3\nonly-replay = true\n"
+    text = b"[tool.compd.gate]\nmin-severity = 0.2\nmax-new = 3\nonly-replay = true\n"
     policy = Policy.from_toml(text, "x")
     assert policy == Policy(min_severity=0.2, max_new=3, only_replay=True)
     assert policy.over({"max_new": 0, "min_severity": None}) == Policy(
@@ -25,7 +25,7 @@ def test_flags_win_over_the_file() -> None:
 def test_the_nearest_file_counts(tmp_path: Path) -> None:
     inner = tmp_path / "a" / "b"
     inner.mkdir(parents=True)
-    (tmp_path / "a" / "pyproject.toml").write_text("[tool.compd.gating]\nseeds = 7\n")
+    (tmp_path / "a" / "pyproject.toml").write_text("[tool.compd.gate]\nseeds = 7\n")
     policy, where = find_policy(inner)
     assert (policy.seeds, where) == (7, str(tmp_path / "a" / "pyproject.toml"))
     (inner / "pyproject.toml").write_text("[project]\nname = 'x'\n")
@@ -53,7 +53,7 @@ def test_the_nearest_file_counts(tmp_path: Path) -> None:
 )
 def test_a_senseless_key_is_one_line(text: str, said: str) -> None:
     with pytest.raises(CompdError, match=said) as caught:
-        Policy.from_toml(f"[tool.compd.gating]\n{text}\n".encode(), "pyproject.toml")
+        Policy.from_toml(f"[tool.compd.gate]\n{text}\n".encode(), "pyproject.toml")
     assert "pyproject.toml" in str(caught.value)
     assert "\n" not in str(caught.value)
 

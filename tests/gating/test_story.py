@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 POLICY = """
-[tool.compd.gating]
+[tool.compd.gate]
 min-severity = 0.25
 seeds = 40
 goal = "severe"

@@ -120,7 +120,7 @@ def test_evaluation_counts_what_it_says():
 
 
 def test_a_pair_refuses_images_of_another_size():
-    with pytest.raises(CompdError, match="--size 16"):
+    with pytest.raises(CompdError, match="size=16"):
         tiny_pair().check_input(torch.zeros(1, 3, 8, 8, dtype=torch.uint8), "seeds")
 
 

@@ -11,6 +11,7 @@ from PIL import Image
 from tiny import SIZE, tiny_pair, tiny_splits
 from tiny_files import MEAN, STD, onnx_files, photos
 
+from compd.cli.wording import as_options
 from compd.pair.from_files import pair_of_files
 from compd.pair.preflight import Preflight, check
 from compd.pair.readings import information
@@ -81,7 +82,7 @@ def test_both_files_misread(overrides: Overrides, hint: str, flat: bool) -> None
     if not flat and overrides == Overrides():
         return  # this small network is as right without
     seen = look(*onnx_files(normalised=False), overrides=overrides, flat=flat)
-    said = " ".join([*seen.warnings, *seen.faults])
+    said = " ".join(as_options([*seen.warnings, *seen.faults]))
     assert "may have been trained on images that are read otherwise" in said
     assert ("said by you" in said) == (overrides != Overrides())
     assert hint in said or not overrides.bgr

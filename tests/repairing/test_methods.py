@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from tiny import tiny_pair, tiny_splits
 
 from compd.compress import Ptq
+from compd.logits import divergence
 from compd.models.inputs import to_input
 from compd.pair import Pair
-from compd.pair.evaluation import divergence
 from compd.repairing.methods import METHODS, Bench, Distil, Paper, Schedule, Walk, loss_of, method
 from compd.repairing.methods.base import leads
 from compd.repairing.methods.walk import walk

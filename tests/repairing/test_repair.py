@@ -20,13 +20,13 @@ from tiny import tiny_pair, tiny_splits, untrained
 from torch import nn
 
 from compd.compress import Prune, Ptq, Qat
+from compd.control import Progress
 from compd.corpus import Corpus, Record
 from compd.data import Splits
 from compd.files.storage import cache_dir
 from compd.models import model_hash
 from compd.models.inputs import predict
 from compd.pair import Pair
-from compd.progress import Progress
 from compd.repairing import Distil, Paper, RepairResult, Walk, plan, repair
 from compd.repairing.rounds import shortened
 from compd.repairing.selection import Seen, best_of, bound_of_looks

@@ -9,16 +9,16 @@ from hypothesis import strategies as st
 from tiny import CPU, tiny_original, tiny_pair, tiny_spec, tiny_splits
 
 from compd.compress import Prune, Ptq
+from compd.control import Progress
 from compd.corpus import Corpus, collect
 from compd.errors import CompdError
 from compd.images import decode_png, encode_png
+from compd.logits import answers_of
 from compd.models.inputs import fitting
 from compd.pair import Pair
-from compd.progress import Progress
 from compd.runtimes import FloatRuntime
 from compd.search import Boundary, Compd, Diva, Verdict, fuzz, strategy
 from compd.search.campaign import _VALUES
-from compd.search.judge import answers_of
 
 COARSE = Ptq(weight_bits=4)
 

@@ -3,8 +3,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tiny import tiny_pair, tiny_splits
 
-from compd.pair.evaluation import disagrees
-from compd.search.judge import Judge, Verdict, answers_of, verdicts_of
+from compd.logits import answers_of, disagrees
+from compd.search.judge import Judge, Verdict, verdicts_of
 
 logit = st.floats(-20, 20, width=32)
 row = st.lists(logit, min_size=3, max_size=3)

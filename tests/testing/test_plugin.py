@@ -197,9 +197,9 @@ class TestBatches:
         made: list[int] = []
 
         class Counting(Judge):
-            def __call__(self, candidates, labels):
+            def confirm(self, candidates, labels):
                 made.append(len(candidates))
-                return super().__call__(candidates, labels)
+                return super().confirm(candidates, labels)
 
         monkeypatch.setattr(replays, "Judge", Counting)
         return made

@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from compd.control import Progress
 from compd.data import Split
 from compd.models import build_zoo_model, state_hash
 from compd.models.inputs import to_input
-from compd.progress import Progress
 from compd.training import TrainConfig, accuracy, fit_
 from compd.training.augment import crop_and_mirror, cut_out
 from compd.training.loop import lr_at

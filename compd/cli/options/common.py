@@ -44,12 +44,13 @@ __all__ = [
     "SearchNorm",
     "SearchStrategy",
     "Size",
-    "Stability",
     "Std",
     "Threads",
+    "Trust",
     "WeightBits",
     "Weights",
     "Width",
+    "check_batch",
     "floats",
 ]
 
@@ -159,7 +160,7 @@ DeployedInput = Annotated[
         help="What holds for the deployed file alone: 'layout=NHWC range=-1,1 bgr'.",
     ),
 ]
-Stability = Annotated[
+Trust = Annotated[
     bool,
     typer.Option(
         "--trust", help="Open what can run code: .pt2 files, a pair or corpus of a factory's model."
@@ -173,6 +174,12 @@ Threads = Annotated[
     int | None, typer.Option("--threads", help="CPU threads. Default: all that we may use.")
 ]
 Batch = Annotated[int | None, typer.Option("--batch", help="Images a batch.")]
+
+
+def check_batch(number: int | None) -> None:
+    """Raise, before a pair is built, unless a number of images a call makes sense."""
+    if number is not None and number < 1:
+        raise SettingError("at least one image a batch", batch=number)
 
 
 def floats(text: str | None, name: str) -> tuple[float, ...] | None:

@@ -8,18 +8,18 @@ from collections.abc import Callable
 from dataclasses import fields
 from typing import Any, get_type_hints
 
-from compd.cli.options.pair import PairRequest
+from compd.cli.options.pair import PairOptions
 
 __all__ = ["takes_pair"]
 
 
 def takes_pair(*without: str) -> Callable[[Callable[..., int]], Callable[..., int]]:
-    """Give a command the options of a pair; they come to it as its argument ``request``.
+    """Give a command the options of a pair; they come to it as its argument ``named``.
 
     Args:
-        without: fields of :class:`PairRequest` that the command has no option for.
+        without: fields of :class:`PairOptions` that the command has no option for.
     """
-    hints = get_type_hints(PairRequest, include_extras=True)
+    hints = get_type_hints(PairOptions, include_extras=True)
     options = [
         inspect.Parameter(
             field.name,
@@ -27,19 +27,19 @@ def takes_pair(*without: str) -> Callable[[Callable[..., int]], Callable[..., in
             default=field.default,
             annotation=hints[field.name],
         )
-        for field in fields(PairRequest)
+        for field in fields(PairOptions)
         if field.name not in without
     ]
 
     def decorate(command: Callable[..., int]) -> Callable[..., int]:
         @functools.wraps(command)
         def run(**given: Any) -> int:
-            request = PairRequest(**{option.name: given.pop(option.name) for option in options})
-            return command(request, **given)
+            named = PairOptions(**{option.name: given.pop(option.name) for option in options})
+            return command(named, **given)
 
         signature = inspect.signature(command, eval_str=True)
         own = [p.replace(kind=p.KEYWORD_ONLY) for p in signature.parameters.values()]
-        parameters = [*options, *(p for p in own if p.name != "request")]
+        parameters = [*options, *(p for p in own if p.name != "named")]
         run.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
         run.__annotations__ = {p.name: p.annotation for p in parameters}
         return run

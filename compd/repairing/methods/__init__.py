@@ -1,6 +1,7 @@
 """Repair methods are plug-ins: a frozen configuration, and the loss of one step.
 
-Adding a method is one file and one line in :data:`METHODS`.
+Adding a method is one file and one line in :data:`METHODS`; from another package, an entry point of
+the group ``compd.methods`` or a call of :func:`compd.register`.
 """
 
 from __future__ import annotations
@@ -36,9 +37,10 @@ METHODS = Registry(
         "paper": Method(Paper, paper_loss),
         "walk": Method(Walk, walk_loss),
     },
+    group="compd.methods",
 )
 
-method = METHODS.make
+method = METHODS.parse
 
 
 def loss_of(config: Schedule, bench: Bench, draw: torch.Generator) -> Tensor:

@@ -13,7 +13,7 @@ from compd.errors import SettingError
 from compd.models.inputs import to_input
 from compd.training.augment import crop_and_mirror
 
-__all__ = ["Bench", "Schedule", "lattice", "leads"]
+__all__ = ["Bench", "Schedule", "lattice"]
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class Schedule:
         Args:
             steps: of the round.
             sparing: whether the repair then goes back towards the start as far as it can
-                (:class:`compd.compress.tuning.Tuning`).
+                (:class:`compd.compress.Tuning`).
         """
         del steps, sparing
         return 1e-3 if self.lr is None else self.lr
@@ -123,12 +123,6 @@ class Bench:
 
     def _input(self, images: Tensor) -> Tensor:
         return to_input(images, self.device)
-
-
-def leads(logits: Tensor, labels: Tensor) -> Tensor:
-    """By how much each label's logit leads the best other one: (N, K), (N,) -> (N,)."""
-    own = logits.gather(1, labels[:, None])
-    return (own - logits.scatter(1, labels[:, None], -torch.inf).amax(1, keepdim=True))[:, 0]
 
 
 def lattice(x: Tensor, home: Tensor, levels: int) -> Tensor:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from compd.pair.evaluation import divergence
+from compd.logits import divergence
 from compd.repairing.methods.base import Bench, Schedule, lattice
 
 __all__ = ["Distil", "distil_loss"]

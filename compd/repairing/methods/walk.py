@@ -11,11 +11,12 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from compd.errors import SettingError
-from compd.pair.evaluation import divergences
-from compd.repairing.methods.base import Bench, Schedule, lattice, leads
+from compd.logits import divergences, logit_margins
+from compd.repairing.methods.base import Bench, Schedule, lattice
+from compd.search.geometry import along, parting, per_image
 
 __all__ = ["Walk", "walk_loss"]
 
@@ -89,9 +90,9 @@ def walk_loss(config: Walk, bench: Bench, draw: torch.Generator) -> Tensor:
 def walk(config: Walk, bench: Bench, home: Tensor) -> Tensor:
     """Take images to the boundary and part the models there.
 
-    With ``o`` and ``d`` for the lead of the original's label in both models, each step goes to
-    where ``o + d`` is 0 (as far as a linear model tells, along the sign of its gradient), and along
-    the difference of both unit gradients as far as that leaves ``o + d`` alone.
+    With ``o`` and ``d`` for the logit margin of the original's label in both models, each step goes
+    to where ``o + d`` is 0 (as far as a linear model tells, along the sign of its gradient), and
+    along the difference of both unit gradients as far as that leaves ``o + d`` alone.
 
     Args:
         config: of the walk.
@@ -104,40 +105,28 @@ def walk(config: Walk, bench: Bench, home: Tensor) -> Tensor:
     labels = bench.answers(home).argmax(1)
     x, eps = home, config.eps or bench.eps
     for _ in range(config.walk):
-        known: list[Tensor] = []
-
-        def lead_of_original(x: Tensor, known: list[Tensor] = known) -> Tensor:
-            lead = leads(bench.original(x), labels)
-            known.append(lead.detach())
-            return lead
-
-        def lead_of_shadow(x: Tensor, known: list[Tensor] = known) -> Tensor:
-            lead = leads(bench.shadow(x), labels)
-            known.append(lead.detach())
-            return lead
-
-        original = bench.gradient(lead_of_original, x)
-        shadow = bench.gradient(lead_of_shadow, x)
+        original, o = _slope(bench, bench.original, x, labels)
+        shadow, d = _slope(bench, bench.shadow, x, labels)
         total = original + shadow
         slope = total.abs().flatten(1).sum(1).clamp_min(1e-9)
-        to_boundary = ((known[0] + known[1]) / slope).clamp(-eps / 255, eps / 255)
-        parting = _unit(original) - _unit(shadow)
-        across = (parting * total).flatten(1).sum(1) / total.flatten(1).square().sum(1).clamp_min(
-            1e-18
-        )
-        along = parting - _per_image(across) * total
-        step = along.sign() * config.levels / 255 - _per_image(to_boundary) * total.sign()
+        to_boundary = ((o + d) / slope).clamp(-eps / 255, eps / 255)
+        apart = along(parting(original, shadow), total)
+        step = apart.sign() * config.levels / 255 - per_image(to_boundary, x) * total.sign()
         x = lattice(x + step, home, eps)
     return x
 
 
+def _slope(bench: Bench, model: nn.Module, x: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """Gradient (N, C, H, W) of a model's logit margin of labels, and the margin (N,)."""
+    known: list[Tensor] = []
+
+    def margin(x: Tensor) -> Tensor:
+        margins = logit_margins(model(x), labels)
+        known.append(margins.detach())
+        return margins
+
+    return bench.gradient(margin, x), known[0]
+
+
 def _capped(divergence: Value, cap: float) -> Value:
     return divergence / (1 + divergence / cap)
-
-
-def _unit(gradient: Tensor) -> Tensor:
-    return gradient / _per_image(gradient.flatten(1).norm(dim=1).clamp_min(1e-12))
-
-
-def _per_image(values: Tensor) -> Tensor:
-    return values[:, None, None, None]

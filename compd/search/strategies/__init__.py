@@ -1,7 +1,8 @@
 """Strategies are plug-ins: a frozen configuration, and a search that it configures.
 
 A search is a function from (configuration, task) to a generator of proposals. Adding a strategy
-is one file and one line in :data:`STRATEGIES`.
+is one file and one line in :data:`STRATEGIES`; from another package, an entry point of the group
+``compd.strategies`` or a call of :func:`compd.register`.
 """
 
 from __future__ import annotations
@@ -43,21 +44,25 @@ class Strategy:
     search: Callable[[Any, Task], Search]
     gradients: bool = True  # whether it differentiates original and shadow
     rescued: bool = False  # whether blackbox takes over seeds that have no gradient
+    budget: str = "steps"  # its setting that says how long it tries
     # What a seed usually takes, at least, in forward passes of an image through both models; a
-    # gradient takes six of them (docs/benchmarks.md).
+    # gradient takes six of them.
     forwards: int = 25
 
 
 STRATEGIES = Registry(
     "strategy",
     {
-        "blackbox": Strategy(Blackbox, search_blackbox, gradients=False, forwards=100),
+        "blackbox": Strategy(
+            Blackbox, search_blackbox, gradients=False, budget="queries", forwards=100
+        ),
         "boundary": Strategy(Boundary, search_boundary, rescued=True),
         "compd": Strategy(Compd, search_compd, forwards=70),
-        "dflare": Strategy(Dflare, search_dflare, gradients=False, forwards=100),
+        "dflare": Strategy(Dflare, search_dflare, gradients=False, budget="queries", forwards=100),
         "diva": Strategy(Diva, search_diva, forwards=140),
         "pgd": Strategy(Pgd, search_pgd, forwards=80),
     },
+    group="compd.strategies",
 )
 
-strategy = STRATEGIES.make
+strategy = STRATEGIES.parse

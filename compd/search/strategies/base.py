@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from compd.clock import Clock
+from compd.control import Clock
 from compd.models.inputs import differentiable, steady, to_input
 from compd.pair import Pair
 from compd.rng import draws_at
@@ -44,17 +44,13 @@ class Task:
     random_seed: int
     target: int | None = None  # the only other label that makes a deviation count; any if None
     goal: str = "first"  # or "severe": see SearchSettings
-    batch: int = 64  # images a model call
     clock: Clock = field(default_factory=Clock)  # time inside models
-    shared: dict[str, Any] = field(default_factory=dict)  # kept from one task to the next
     gradients: int = 0  # images differentiated so far
+    share: float = 0.0  # about how much of the search is done, 0..1, as its strategy says
 
     def __post_init__(self) -> None:
         self.blind = torch.zeros(len(self.images), dtype=torch.bool)  # seeds without a gradient
         self.steps = torch.zeros(len(self.images), dtype=torch.int64)  # gradients of each seed
-        # About how much of the search is done, 0..1, if its strategy says so; else the framework
-        # takes gradients or candidates for it.
-        self.share: float | None = None
 
     @cached_property
     def original(self) -> Callable[[Tensor], Any]:
@@ -98,7 +94,7 @@ class Task:
             seed is marked in ``blind``.
         """
         parts = []
-        batch = min(self.batch, differentiable(images, self.pair.original, self.pair.shadow))
+        batch = min(self.pair.batch, differentiable(images, self.pair.original, self.pair.shadow))
         for start in range(0, len(images), batch):
             rows = torch.arange(start, min(start + batch, len(images)))
             with self.clock.running():
@@ -130,7 +126,8 @@ def sign_steps(
     """
     everyone = torch.arange(len(task.images))
     current = task.images
-    for _ in range(steps):
+    for step in range(steps):
         sign = task.gradient(current, objective).sign().to(torch.int16)
         current = task.clip(current.to(torch.int16) + levels * sign)
+        task.share = (step + 1) / steps
         yield Proposal(current, everyone)

@@ -92,7 +92,7 @@ def _value(reply: Reply) -> tuple[bool, float]:
     is left out: rounding makes it jump by a logit from one candidate to the next, so that one lucky
     jump would bar the way to the boundary.
     """
-    original, deployed = reply.lead
+    original, deployed = reply.logit_margin
     return (True, original) if original > _NEAR else (False, original + deployed)
 
 

@@ -83,4 +83,5 @@ def search_compd(config: Compd, task: Task) -> Search:
         exact = task.bound.nearest(current + rest + move, task.images)
         current = task.clip(exact)
         rest = exact - current
+        task.share = (step + 1) / config.steps
         yield Proposal(current, everyone)

@@ -41,7 +41,7 @@ class Reply:
     kept: bool  # whether the original keeps its label for the seed
     severity: float  # 0..1; 0 unless effective
     confidence: tuple[float, float]  # p(top-1) of the original, and of the deployed model
-    lead: tuple[float, float]  # of the label for the seed in logits, of both
+    logit_margin: tuple[float, float]  # of the label for the seed, of both
     top: tuple[tuple[NDArray[np.int64], NDArray[np.float32]], ...]  # labels, probabilities, of both
 
 
@@ -69,6 +69,7 @@ def searched_per_seed(task: Task, walk: Callable[[Seed], SeedSearch], queries: i
     left = dict.fromkeys(walks, queries)
     asked = {i: list(next(w, ()))[:queries] for i, w in walks.items()}
     while asked := {i: images for i, images in asked.items() if images}:
+        task.share = 1 - min(left.values()) / queries
         owners = np.repeat(list(asked), [len(images) for images in asked.values()])
         candidates = np.stack([image for images in asked.values() for image in images])
         judgement = yield Proposal(torch.from_numpy(candidates), torch.from_numpy(owners))
@@ -90,7 +91,7 @@ def _replies(judgement: Judgement) -> list[Reply]:
     """A judgement, candidate by candidate, without tensors: scalars of tensors are slow to read."""
     kept = judgement.kept.tolist()
     sides = (judgement.original, judgement.deployed)
-    leads = (judgement.original_logit_margin.tolist(), judgement.deployed_logit_margin.tolist())
+    margins = (judgement.original_logit_margin.tolist(), judgement.deployed_logit_margin.tolist())
     confidences = [side.confidence.tolist() for side in sides]
     tops = [(side.top_labels.numpy(), side.top_probabilities.numpy()) for side in sides]
     effective, severity = judgement.effective.tolist(), judgement.severity.tolist()
@@ -100,7 +101,7 @@ def _replies(judgement: Judgement) -> list[Reply]:
             kept=kept[i],
             severity=severity[i],
             confidence=(confidences[0][i], confidences[1][i]),
-            lead=(leads[0][i], leads[1][i]),
+            logit_margin=(margins[0][i], margins[1][i]),
             top=tuple((names[i], values[i]) for names, values in tops),
         )
         for i in range(len(kept))

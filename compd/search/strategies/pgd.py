@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from compd.errors import SettingError
-from compd.search.judge import logit_margins
+from compd.logits import logit_margins
 from compd.search.strategies.base import Search, Task, sign_steps
 
 __all__ = ["Pgd", "search_pgd"]

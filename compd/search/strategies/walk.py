@@ -9,10 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from compd.models.inputs import steady
-from compd.search.coverage import instrument_pair
-from compd.search.feedback import CoverageMap, activity
-from compd.search.judge import Judgement, logit_margins
+from compd.logits import logit_margins
+from compd.search.geometry import parting, steepest
+from compd.search.judge import Judgement
 from compd.search.strategies.base import Proposal, Task
 from compd.search.strategies.root_finder import RootFinder
 
@@ -32,10 +31,9 @@ class BoundaryWalk:
         task: the seeds.
         reach: levels from one trial to the next, at most.
         patience: steps without coming nearer after which a seed is stuck.
-        coverage: what to take note of: a kind of :mod:`compd.search.feedback`, or "none".
     """
 
-    def __init__(self, task: Task, *, reach: float, patience: int, coverage: str) -> None:
+    def __init__(self, task: Task, *, reach: float, patience: int) -> None:
         count, size = len(task.images), task.images[0].numel()
         self._task, self._reach, self._patience = task, reach, patience
         self._place = task.images.flatten(1).float()  # (N, D) levels, between the lattice's points
@@ -46,16 +44,6 @@ class BoundaryWalk:
         self._dither = torch.from_numpy(
             np.stack([draw.random(size, dtype=np.float32) for draw in task.draws(0)])
         )
-        self.coverage: CoverageMap | None = None
-        self.fresh = torch.zeros(count, dtype=torch.int64)  # units that a seed lit first
-        self._models: tuple[Callable[[Tensor], Any], ...] = (task.original, task.shadow)
-        if coverage != "none":
-            key = f"coverage by {coverage}"
-            self.coverage = task.shared.setdefault(key, CoverageMap(coverage))
-            pair = task.pair
-            if "instrumented" not in task.shared:
-                task.shared["instrumented"] = instrument_pair(pair.original, pair.shadow)
-            self._models = tuple(steady(model) for model in task.shared["instrumented"])
         self.found = torch.zeros(count, dtype=torch.bool)
         self.severity = torch.zeros(count)  # of the most severe deviation so far
         self.stuck = torch.zeros(count, dtype=torch.bool)
@@ -80,7 +68,7 @@ class BoundaryWalk:
         length = (stride * gone).clamp_min(_LEAST)
         base = self._inside(start + length[:, None] * apart, seeds)  # (n, D)
         # Places are t levels across from base. Where base has moved, o + d there is a guess.
-        crossing = RootFinder(
+        root = RootFinder(
             torch.where(near, 1.0, _BOLD) * (sums + length * rise) / fall,
             fall,
             sums.masked_fill(near, float("nan")),
@@ -90,21 +78,21 @@ class BoundaryWalk:
         done = torch.zeros(len(seeds), dtype=torch.bool)
         rows = torch.arange(len(seeds))
         for _ in range(trials):
-            path = base[rows] + crossing.t[rows, None] * across[rows]
+            path = base[rows] + root.t[rows, None] * across[rows]
             judgement = yield Proposal(self._dithered(path, seeds[rows]), seeds[rows])
-            crossing.tell(rows, judgement.original_logit_margin + judgement.deployed_logit_margin)
+            root.tell(rows, judgement.original_logit_margin + judgement.deployed_logit_margin)
             done[rows] |= judgement.effective
             self.severity[seeds[rows]] = self.severity[seeds[rows]].maximum(judgement.severity)
-            # What has come to the end of the box without a crossing has nothing new to try.
-            over = ~crossing.crossed[rows] & (crossing.last_t[rows] >= room[rows])
+            # What has come to the end of the box without a root has nothing new to try.
+            over = ~root.crossed[rows] & (root.last_t[rows] >= room[rows])
             rows = rows[~(over | (done[rows] & enough))]
             if not len(rows):
                 break
-        self._place[seeds] = self._inside(base + crossing.best_t[:, None] * across, seeds)
-        self._near[seeds] = crossing.crossed
+        self._place[seeds] = self._inside(base + root.best_t[:, None] * across, seeds)
+        self._near[seeds] = root.crossed
         self.found[seeds] |= done
-        nearer = crossing.crossed | (crossing.best < 0.98 * self._least[seeds])
-        self._least[seeds] = torch.minimum(crossing.best, self._least[seeds])
+        nearer = root.crossed | (root.best < 0.98 * self._least[seeds])
+        self._least[seeds] = torch.minimum(root.best, self._least[seeds])
         self._idle[seeds] = torch.where(nearer, 0, self._idle[seeds] + 1)
         self.stuck[seeds] = self._idle[seeds] >= self._patience
 
@@ -124,52 +112,40 @@ class BoundaryWalk:
         apart, rise = torch.zeros_like(slope), torch.zeros_like(sums)
         far, close = (~near).nonzero()[:, 0], near.nonzero()[:, 0]
         if len(far):  # the shadow alone shows the way to both boundaries at half the cost
-            slope[far], lead, _ = self._gradient(1, images[far], seeds[far])
-            sums[far] = 2 * lead
+            slope[far], margin = self._gradient(task.shadow, images[far], seeds[far])
+            sums[far] = 2 * margin
         if len(close):
-            original, lead, lit = self._gradient(0, images[close], seeds[close])
-            shadow, other, unlit = self._gradient(1, images[close], seeds[close], count=0)
-            if self.coverage is not None:
-                self.fresh[seeds[close]] += self.coverage.light(lit, unlit)
-            slope[close], sums[close] = original, lead + other
-            apart[close] = self._heading(_unit(original) - _unit(shadow))
+            original, margin = self._gradient(task.original, images[close], seeds[close])
+            shadow, other = self._gradient(task.shadow, images[close], seeds[close], count=0)
+            slope[close], sums[close] = original, margin + other
+            apart[close] = steepest(parting(original, shadow), task.bound.norm)
             # Where both gradients are the same, there is none to follow: nothing widens the gap.
             task.blind[seeds[close[~apart[close].any(1)]]] = True
             rise[close] = ((original + shadow) * apart[close]).sum(1) / 255
-        across = -self._heading(slope)
+        across = -steepest(slope, task.bound.norm)
         fall = -2 * (slope * across).sum(1).clamp_max(-_TINY) / 255
         return across, fall, sums, apart, rise
 
     def _gradient(
-        self, which: int, images: Tensor, seeds: Tensor, *, count: int | None = None
-    ) -> tuple[Tensor, Tensor, list[Tensor]]:
-        """Gradient (n, D) of the lead of the seeds' labels in original (0) or shadow (1).
+        self,
+        model: Callable[[Tensor], Any],
+        images: Tensor,
+        seeds: Tensor,
+        *,
+        count: int | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """Gradient (n, D) of the logit margin of the seeds' labels in a model, and the margin."""
+        task = self._task
+        margins: list[Tensor] = []
 
-        Returns:
-            It, the lead (n,), and which units are active, if there is coverage.
-        """
-        task, model = self._task, self._models[which]
-        leads: list[Tensor] = []
-        active: list[list[Tensor]] = []
-
-        def lead(x: Tensor, rows: Tensor) -> Tensor:
-            logits = model(x)
-            if self.coverage is not None:
-                logits, before = logits
-                active.append(activity(self.coverage.kind, before))
-            value = logit_margins(logits, task.labels[seeds[rows]].to(x.device), task.target)
-            leads.append(value.detach())
+        def margin(x: Tensor, rows: Tensor) -> Tensor:
+            labels = task.labels[seeds[rows]].to(x.device)
+            value = logit_margins(model(x), labels, task.target)
+            margins.append(value.detach())
             return value
 
-        gradient = task.gradient(images, lead, seeds, count=count)
-        units = [torch.cat(layer) for layer in zip(*active, strict=True)]
-        return gradient.flatten(1), torch.cat(leads).cpu(), units
-
-    def _heading(self, gradient: Tensor) -> Tensor:
-        """The steepest direction (n, D) under the norm, of one level a value on average."""
-        if self._task.bound.norm == "linf":
-            return gradient.sign()
-        return gradient / gradient.square().mean(1, keepdim=True).sqrt().clamp_min(_TINY)
+        gradient = task.gradient(images, margin, seeds, count=count)
+        return gradient.flatten(1), torch.cat(margins).cpu()
 
     def _dithered(self, places: Tensor, seeds: Tensor) -> Tensor:
         """Candidates uint8 at places (n, D), each time with another dither."""
@@ -188,8 +164,3 @@ class BoundaryWalk:
 
     def _inside(self, places: Tensor, seeds: Tensor) -> Tensor:
         return self._task.bound.nearest(places, self._task.images[seeds].flatten(1))
-
-
-def _unit(gradient: Tensor) -> Tensor:
-    unit: Tensor = gradient / gradient.norm(dim=1, keepdim=True).clamp_min(_TINY)
-    return unit

@@ -1,0 +1,20 @@
+"""``compd baseline``: accept deviations with a reason, list them, drop what no longer deviates."""
+
+from __future__ import annotations
+
+import typer
+
+from compd.cli.baseline.accept import accept
+from compd.cli.baseline.list import list_accepted
+from compd.cli.baseline.prune import prune
+
+__all__ = ["baseline"]
+
+baseline = typer.Typer(
+    help="Accept deviations, each with a reason, so that the gate lets them pass.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+baseline.command("accept")(accept)
+baseline.command("list")(list_accepted)
+baseline.command("prune")(prune)

@@ -1,0 +1,24 @@
+"""``compd corpus``: list, show, verify, stats, minimise."""
+
+from __future__ import annotations
+
+import typer
+
+from compd.cli.corpus.list import list_entries
+from compd.cli.corpus.minimise import minimise
+from compd.cli.corpus.show import show
+from compd.cli.corpus.stats import show_stats
+from compd.cli.corpus.verify import verify_entries
+
+__all__ = ["corpus"]
+
+corpus = typer.Typer(
+    help="Look at stored deviations, replay them, make them smaller.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+corpus.command("list")(list_entries)
+corpus.command("show")(show)
+corpus.command("verify")(verify_entries)
+corpus.command("stats")(show_stats)
+corpus.command("minimise")(minimise)

@@ -1,0 +1,304 @@
+"""A pair of two models that are objects of this process: modules, sessions, functions."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import inspect
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, fx, nn
+
+from compd.compress import Given
+from compd.errors import CompdError, InputError, ModelError, SettingError, brief
+from compd.models import Normalise
+from compd.models.inputs import checked_batch
+from compd.pair.spec import ModelSpec, PairSpec
+from compd.runtimes import FloatRuntime, Runtime
+from compd.wording import setting
+
+__all__ = ["CallableRuntime", "Logits", "Parts", "parts_of_modules"]
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a pair of objects is made of."""
+
+    spec: PairSpec
+    original: nn.Module
+    shadow: nn.Module | None
+    deployed: Runtime
+    device: torch.device
+    notes: tuple[str, ...]
+
+
+def parts_of_modules(
+    original: nn.Module,
+    deployed: nn.Module | Callable[[Tensor], Any],
+    *,
+    shadow: nn.Module | None,
+    example: Tensor | None,
+    classes: Sequence[str] | None,
+    mean: Sequence[float] | None,
+    std: Sequence[float] | None,
+    batch: int | None,
+) -> Parts:
+    """The parts of a pair; arguments and errors are those of :meth:`compd.Pair.from_modules`."""
+    for name, module in (("original", original), ("shadow", shadow)):
+        if not isinstance(module, nn.Module) and (name == "original" or module is not None):
+            raise SettingError(
+                f"expected a torch.nn.Module as {name}, got {type(module).__name__}; only the "
+                "deployed model may be any callable"
+            )
+    if not callable(deployed):
+        raise SettingError(
+            f"expected a module or a callable as deployed, got {type(deployed).__name__}"
+        )
+    if batch is not None:
+        checked_batch(batch)
+    images = None if example is None else _images_of(example)
+    if images is None and classes is None:
+        raise SettingError(
+            "an example of the images, or the names of the classes", example=None, classes=None
+        )
+    device = _device_of(original)
+    front = _Front(mean, std)
+    reference = front.before(original, "original")
+    ships: Runtime
+    if isinstance(deployed, nn.Module):
+        ships = ModuleRuntime(front.before(deployed, "deployed"), _device_of(deployed), batch)
+    else:
+        ships = CallableRuntime(deployed, batch)
+    names = _classes(classes, reference, ships, images, device)
+    channels, size = (0, 0) if images is None else (images.shape[1], images.shape[2])
+    spec = PairSpec(
+        ModelSpec(_name_of(original), None, channels, size, names, _tuple(mean), _tuple(std)),
+        Given(_name_of(original), ships.name, "none" if shadow is None else "own"),
+        ships.engine,
+        "",
+        "",
+    )
+    notes = []
+    if shadow is None:
+        notes.append("no gradients: the pair has no shadow; blackbox searches without")
+    notes.append(f"cannot be saved: {ships.name} is an object of this process")
+    return Parts(
+        spec,
+        reference,
+        None if shadow is None else front.before(shadow, "shadow"),
+        ships,
+        device,
+        tuple(notes),
+    )
+
+
+class Logits(nn.Module):
+    """A network whose answer may be an object with ``logits``, as those of transformers have.
+
+    Args:
+        net: takes float pixels, normalised if there is a normalisation in front.
+        front: normalises; None takes pixels in 0..1 as they are.
+    """
+
+    def __init__(self, net: nn.Module, front: nn.Module | None = None) -> None:
+        super().__init__()
+        self.front, self.net = front, net
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Float pixels (N, C, H, W) in 0..1 to logits (N, K)."""
+        answer: Any = self.net(x if self.front is None else self.front(x))
+        logits: Any = answer if isinstance(answer, Tensor | fx.Proxy) else answer.logits
+        return logits  # type: ignore[no-any-return]
+
+
+@dataclass(frozen=True)
+class _Front:
+    """The normalisation in front of all modules of a pair."""
+
+    mean: Sequence[float] | None
+    std: Sequence[float] | None
+
+    def before(self, net: nn.Module, name: str) -> nn.Module:
+        """A copy of a module with the normalisation in front."""
+        if (self.mean is None) != (self.std is None):
+            raise SettingError("mean and std together", mean=self.mean, std=self.std)
+        try:
+            own = copy.deepcopy(net)
+        except Exception as error:  # of whatever the module holds
+            raise ModelError(
+                f"expected a module that can be copied as {name}, got {type(net).__name__} with "
+                f"{type(error).__name__}: {brief(error)}; wrap it in a function"
+            ) from error
+        front = None if self.mean is None or self.std is None else Normalise(self.mean, self.std)
+        return Logits(own, front).eval()
+
+
+class ModuleRuntime(FloatRuntime):
+    """A module as it ships, of any kind of numbers.
+
+    Args:
+        module: float pixels in 0..1 to logits.
+        device: where it runs.
+        batch: images a call at most; None for any number.
+    """
+
+    def __init__(self, module: nn.Module, device: torch.device, batch: int | None) -> None:
+        super().__init__(module.requires_grad_(False), device, f"torch-{device.type}")
+        self._run = module  # as it is: batches are not filled up
+        self._batch, self._name = batch, _name_of(module)
+
+    @property
+    def name(self) -> str:
+        """The class of the module."""
+        return self._name
+
+    @property
+    def steady(self) -> bool:
+        """Nobody knows."""
+        return False
+
+    def run(self, images: Tensor) -> Tensor:
+        """uint8 (N, C, H, W) -> float32 logits (N, K) on the CPU."""
+        return _in_parts(super().run, images, self._batch, self.name)
+
+
+class CallableRuntime(Runtime):
+    """Anything that answers images with numbers.
+
+    Args:
+        call: uint8 (N, C, H, W) -> (N, K), a tensor or an array.
+        batch: images a call at most; None for any number.
+    """
+
+    def __init__(self, call: Callable[[Tensor], Any], batch: int | None = None) -> None:
+        self._call, self._batch = call, batch
+
+    @property
+    def engine(self) -> str:
+        """Python code of the user's."""
+        return "python-callable"
+
+    @property
+    def name(self) -> str:
+        """The callable's own name."""
+        function = self._function
+        return f"{function.__module__}.{function.__qualname__}"
+
+    @property
+    def takes(self) -> str:
+        """Images as they are."""
+        return "uint8 pixels, NCHW, RGB"
+
+    @cached_property
+    def content_hash(self) -> str:
+        """SHA-256 (hex) of the name and the code; what the code uses is not among these."""
+        code = getattr(self._function, "__code__", None)
+        made_of = b"" if code is None else code.co_code + repr(code.co_consts).encode()
+        return hashlib.sha256(self.name.encode() + made_of).hexdigest()
+
+    def run(self, images: Tensor) -> Tensor:
+        """uint8 (N, C, H, W) -> float32 logits (N, K) on the CPU."""
+        return _in_parts(self._call, images, self._batch, self.name)
+
+    @property
+    def _function(self) -> Any:
+        """What carries the name: the function, or the class of an object that is called."""
+        inner = inspect.unwrap(self._call)
+        inner = getattr(inner, "func", inner)  # functools.partial
+        return inner if hasattr(inner, "__qualname__") else type(inner)
+
+
+def _in_parts(
+    call: Callable[[Tensor], Any], images: Tensor, batch: int | None, name: str
+) -> Tensor:
+    """Call with so many images at most, and see to it that numbers (N, K) come back."""
+    if not len(images):
+        return torch.empty(0, 0)
+    step = batch or len(images)
+    parts = []
+    for start in range(0, len(images), step):
+        part = images[start : start + step]
+        try:
+            answer = call(part)
+        except CompdError:
+            raise
+        except Exception as error:  # of whatever is called
+            raise ModelError(
+                f"expected {name} to take uint8 images {tuple(part.shape)}, but it raised "
+                f"{type(error).__name__}: {brief(error)}"
+            ) from error
+        logits = torch.as_tensor(np.asarray(answer) if not isinstance(answer, Tensor) else answer)
+        if logits.ndim != 2 or len(logits) != len(part) or logits.shape[1] < 2:
+            raise ModelError(
+                f"expected {name} to return numbers (N, K) with K >= 2 for {len(part)} images, got "
+                f"shape {tuple(logits.shape)}"
+            )
+        parts.append(logits.detach().float().cpu())
+    return torch.cat(parts)
+
+
+def _images_of(example: Tensor) -> Tensor:
+    """An example as uint8 (N, C, H, W)."""
+    if not isinstance(example, Tensor) or example.ndim != 4 or not len(example):
+        came = tuple(example.shape) if isinstance(example, Tensor) else type(example).__name__
+        raise SettingError(f"expected an example of images (N, C, H, W), got {came}")
+    if example.shape[1] not in (1, 3) or example.shape[2] != example.shape[3]:
+        raise InputError(
+            f"expected square images of 1 or 3 channels, got an example {tuple(example.shape)}"
+        )
+    if example.dtype == torch.uint8:
+        return example.cpu()
+    if (
+        not example.is_floating_point()
+        or not 0 <= float(example.min()) <= float(example.max()) <= 1
+    ):
+        raise InputError(
+            f"expected an example of uint8 pixels, or of floats in 0..1, got {example.dtype} in "
+            f"{float(example.min()):g}..{float(example.max()):g}; a normalisation is part of the "
+            f"model: pass {setting('mean')} and {setting('std')}"
+        )
+    return (example.cpu() * 255).round().to(torch.uint8)
+
+
+def _classes(
+    classes: Sequence[str] | None,
+    original: nn.Module,
+    deployed: Runtime,
+    images: Tensor | None,
+    device: torch.device,
+) -> tuple[str, ...]:
+    """Names of the classes; with an example, both models are asked, and have to agree on it."""
+    names = None if classes is None else tuple(str(name) for name in classes)
+    if images is not None:
+        reference = FloatRuntime(original.to(device), device)
+        first = _in_parts(reference.run, images[:2], None, "the original").shape[1]
+        second = deployed.run(images[:2]).shape[1]
+        if first != second or (names is not None and len(names) != first):
+            named = "" if names is None else f" and {len(names)} names"
+            raise ModelError(
+                f"expected two models of the same classes, got {first} of the original, {second} "
+                f"of {deployed.name}{named}"
+            )
+        names = names or tuple(str(i) for i in range(first))
+    if names is None or len(names) < 2 or len(set(names)) < len(names):
+        raise SettingError("two different class names or more", classes=names)
+    return names
+
+
+def _device_of(module: nn.Module) -> torch.device:
+    for tensor in (*module.parameters(), *module.buffers()):
+        return tensor.device
+    return torch.device("cpu")
+
+
+def _name_of(module: nn.Module) -> str:
+    return type(module.net if isinstance(module, Logits) else module).__name__
+
+
+def _tuple(values: Sequence[float] | None) -> tuple[float, ...] | None:
+    return None if values is None else tuple(float(value) for value in values)

@@ -1,0 +1,72 @@
+"""Plug-ins of your own code: strategies, repair methods, compressions, runtimes, export targets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from compd.errors import unknown
+from compd.registry import Plugins
+
+__all__ = ["register"]
+
+
+def _strategies() -> Plugins[Any]:
+    from compd.search.strategies import STRATEGIES
+
+    return STRATEGIES
+
+
+def _methods() -> Plugins[Any]:
+    from compd.repairing.methods import METHODS
+
+    return METHODS
+
+
+def _compressions() -> Plugins[Any]:
+    from compd.compress import COMPRESSIONS
+
+    return COMPRESSIONS
+
+
+def _runtimes() -> Plugins[Any]:
+    from compd.runtimes.files import OPENERS
+
+    return OPENERS
+
+
+def _targets() -> Plugins[Any]:
+    from compd.exporting.targets import TARGETS
+
+    return TARGETS
+
+
+_KINDS: dict[str, Callable[[], Plugins[Any]]] = {
+    "strategy": _strategies,
+    "method": _methods,
+    "compression": _compressions,
+    "runtime": _runtimes,
+    "target": _targets,
+}
+
+
+def register(kind: str, name: str, entry: Any) -> None:
+    """Make a plug-in known under a name, as the command line and corpora then call it.
+
+    A package does the same for all who have it installed by an entry point of the group
+    ``compd.strategies``, ``compd.methods``, ``compd.compressions``, ``compd.runtimes`` or
+    ``compd.targets``, whose name is ``name`` and whose object is ``entry``.
+
+    Args:
+        kind: ``strategy``, ``method``, ``compression``, ``runtime`` or ``target``.
+        name: of the plug-in; of a runtime the suffix of its files, such as ``.mine``.
+        entry: a :class:`compd.search.strategies.Strategy`,
+            :class:`compd.repairing.methods.Method`, :class:`compd.compress.Family`,
+            :class:`compd.runtimes.Opener` or :class:`compd.exporting.Target`.
+
+    Raises:
+        SettingError: if the kind is unknown, or the name is taken.
+    """
+    if kind not in _KINDS:
+        raise unknown("kind", kind, _KINDS)
+    _KINDS[kind]().register(name, entry)
