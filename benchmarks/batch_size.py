@@ -27,13 +27,9 @@ def main() -> None:
         for name, config in (("boundary", Boundary()), ("diva", Diva()), ("compd", Compd())):
             found = []
             for batch in SIZES:
+                pair.batch = batch
                 campaign = fuzz(
-                    pair,
-                    splits.seeds,
-                    strategy=config,
-                    eps=options.eps,
-                    limit=options.seeds,
-                    batch=batch,
+                    pair, splits.seeds, strategy=config, eps=options.eps, limit=options.seeds
                 )
                 found.append({(f.seed_row, f.step, f.sha256, f.deployed.label) for f in campaign})
             same = [f"{len(f & found[-1])} of {len(f | found[-1])}" for f in found[:-1]]

@@ -10,15 +10,15 @@ from typing import Any
 
 import setup as bench
 
-from compd.search import Boundary, Diva, fuzz
+from compd.search import Boundary, Diva, flip, fuzz
 
 SEARCHES: Mapping[str, Mapping[str, Any]] = {
     "boundary, L2 of 128 levels (0.5)": {"norm": "l2", "eps": 128},
     "DIVA, L2 of 128 levels": {"norm": "l2", "eps": 128, "strategy": Diva()},
     "boundary, L2 of 64 levels": {"norm": "l2", "eps": 64},
     "boundary, L2 of 32 levels": {"norm": "l2", "eps": 32},
-    "boundary, cat:dog within 8/255": {"eps": 8, "flip": ("cat", "dog")},
-    "boundary, cat:truck within 8/255": {"eps": 8, "flip": ("cat", "truck")},
+    "boundary, cat:dog within 8/255": {"eps": 8, "objective": flip("cat", "dog")},
+    "boundary, cat:truck within 8/255": {"eps": 8, "objective": flip("cat", "truck")},
 }
 
 

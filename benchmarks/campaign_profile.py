@@ -32,18 +32,14 @@ def main() -> None:
     options = bench.arguments(__doc__ or "", seeds=192, eps=8, batch=64)
     splits = bench.splits_of(options)
     pair = bench.pair_of(options, splits, bench.QAT)
+    pair.batch = options.batch
     print(bench.machine())
     rows = []
     for name, config in (("diva", Diva()), ("boundary", Boundary())):
         for profiled in (False, True):  # the first run warms up and is the one that is timed
             with tempfile.TemporaryDirectory() as folder:
                 campaign = fuzz(
-                    pair,
-                    splits.seeds,
-                    strategy=config,
-                    eps=options.eps,
-                    limit=options.seeds,
-                    batch=options.batch,
+                    pair, splits.seeds, strategy=config, eps=options.eps, limit=options.seeds
                 )
                 profile = cProfile.Profile()
                 begun = time.perf_counter()

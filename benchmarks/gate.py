@@ -30,6 +30,7 @@ from compd.images import decode_png
 from compd.models.inputs import to_input
 from compd.pair import Pair
 from compd.pair.build import build_pair
+from compd.pair.evaluation import evaluate
 from compd.search import Campaign, Judge, SearchSettings, Verdict
 from compd.search.group import Group
 from compd.training import TrainConfig
@@ -43,7 +44,7 @@ def fill(corpus: Corpus, pair: Pair, splits: Splits, entries: int) -> None:
     to_record = records_by(Campaign(pair, split, SearchSettings()))
     draw = torch.Generator().manual_seed(0)
     rows = torch.arange(len(split))
-    labels, _ = judge.untouched(split.images)
+    labels = evaluate(pair, split).answers
     group = Group(rows, labels, split.images)
     for _ in range(20):
         noise = torch.randint(-8, 9, split.images.shape, generator=draw)
@@ -74,7 +75,7 @@ def main() -> None:
     """Print the table."""
     options = bench.arguments(str(__doc__), entries=1000, runs=3, engine="x86")
     splits = bench.splits_of(options)
-    with live() as report:
+    with live() as control:
         pair = build_pair(
             options.model,
             data=splits,
@@ -84,7 +85,7 @@ def main() -> None:
             engine=options.engine,
             training=TrainConfig(epochs=1),
             device="cpu",
-            report=report,
+            control=control,
         )
     print(bench.machine())
     pair, changed = mislabelled(pair, 1), mislabelled(pair, 2)

@@ -63,14 +63,15 @@ def main() -> None:
         records = list(found)[: options.findings]
         first.add((r, found.image(r), found.seed_image(r)) for r in records)
         before = stats(first)
+        pair.batch = options.batch
         print(f"{len(first)} findings from {'; '.join(map(str, before.rows))}")
         rows = []
         for name, eps in ((f"{options.eps}/255", options.eps), ("Linf of the entry", 1)):
             small = Corpus(home / f"small-{eps}", create=True)
             effort = MinimiseSettings(trials=options.trials, eps=eps)
-            with live() as report:
-                done = minimise(first, small, pair, effort, batch=options.batch, report=report)
-            held = sum(replayed.holds for replayed in verify(small, pair, batch=options.batch))
+            with live() as control:
+                done = minimise(first, small, pair, effort, control=control)
+            held = sum(replayed.holds for replayed in verify(small, pair))
             same = {(r.minimised.source, r.flip) for r in small if r.minimised is not None}
             kept = len(same & {(r.sha256, r.flip) for r in first})
             after = stats(small)
@@ -99,7 +100,7 @@ def main() -> None:
         subsets = []
         for what, corpus in (("as found", first), ("minimised", small)):
             for keep in ("kinds", "distinct"):
-                chosen = select_subset(corpus, pair, keep=keep, batch=options.batch)
+                chosen = select_subset(corpus, pair, keep=keep)
                 flips = {(kind.original, kind.deployed) for kind in chosen.kinds}
                 subsets.append(
                     (what, keep, len(corpus), len(chosen.chosen), len(chosen.kinds), len(flips))

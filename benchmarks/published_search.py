@@ -60,12 +60,12 @@ def main() -> None:
             continue
         engine = options.engine if name.startswith("int8") else None
         pair = bench.pair_of(options, splits, compress, engine)
-        agreement = evaluate(pair, splits)
+        seen = evaluate(pair, splits.test(), shadow=None)
         print(
-            f"{name}, {pair.spec.engine}: original {agreement.original_accuracy:.2%}, shadow "
-            f"{agreement.shadow_accuracy:.2%}, deployed {agreement.deployed_accuracy:.2%}, natural "
-            f"disagreement {agreement.natural_disagreement:.2%}, shadow against deployed "
-            f"{agreement.shadow_deployed_disagreement:.2%}, rows {agreement.rows}",
+            f"{name}, {pair.spec.engine}: original {seen.accuracy(seen.original):.2%}, shadow "
+            f"{seen.accuracy(seen.shadow):.2%}, deployed {seen.accuracy(seen.deployed):.2%}, "
+            f"natural disagreement {seen.natural_disagreement:.2%}, shadow against deployed "
+            f"{seen.shadow_disagreement:.2%}, rows {seen.split.rows}",
             flush=True,
         )
         for bound in options.bounds.split(","):

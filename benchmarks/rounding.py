@@ -14,10 +14,11 @@ import torch
 from torch import Tensor, nn
 from torch.ao.quantization.fake_quantize import FakeQuantize
 
-from compd.compress import Qat
+from compd.compress import Qat, empty_shadow
+from compd.compress.int8 import calibrated
 from compd.compress.quantiser import Quantiser
-from compd.compress.shadows import calibrated_shadow
 from compd.models import build_zoo_model
+from compd.models.inputs import to_input
 
 
 def main() -> None:
@@ -27,7 +28,8 @@ def main() -> None:
     rows = []
     for name, width in (("resnet18", 16), ("resnet18", 64), ("resnet20", 16)):
         original = build_zoo_model(name, classes=10, size=32, width=width).eval()
-        shadow = calibrated_shadow(Qat(), original, images).requires_grad_(False)
+        empty = empty_shadow(Qat(), original, to_input(images[:1]))
+        shadow = calibrated(empty, images).requires_grad_(False)
         x = (images.float() / 255).contiguous(memory_format=torch.channels_last)
         both = {"PyTorch's": _with_pytorchs(shadow), "ours": shadow}
         gradients = {which: _gradient(module, x) for which, module in both.items()}

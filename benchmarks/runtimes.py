@@ -93,7 +93,7 @@ def main() -> None:
         except CompdError as error:
             rows.append((name, str(error)[:60], *["–"] * 7))
             continue
-        look = check(pair, splits)
+        look = check(pair, splits.seeds.first(500))
         said = predict(pair.deployed.run, images).argmax(1)
         reference = predict(pair.reference.run, images).argmax(1)
         begun = time.perf_counter()
@@ -101,7 +101,7 @@ def main() -> None:
         findings = list(campaign)
         seconds = time.perf_counter() - begun
         summary = campaign.summary()
-        confirm = StabilityCheck(pair, batch=campaign.batch)
+        confirm = StabilityCheck(pair)
         confirm(findings)
         followed = look.shadow_disagreement
         rows.append(

@@ -53,7 +53,7 @@ def pair_of(
     options: argparse.Namespace, splits: Splits, compress: Compression, engine: str | None = None
 ) -> Pair:
     """Build a pair, or load its parts from the cache."""
-    with live() as report:
+    with live() as control:
         return build_pair(
             options.model,
             data=splits,
@@ -62,7 +62,7 @@ def pair_of(
             compress=compress,
             engine=engine,
             device="cpu",
-            report=report,
+            control=control,
         )
 
 

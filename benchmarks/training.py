@@ -13,7 +13,7 @@ from statistics import median
 import setup as bench
 import torch
 
-from compd.control import Progress
+from compd.control import Control, Progress
 from compd.data import Split
 from compd.models import build_zoo_model
 from compd.system.machine import computes_bfloat16
@@ -48,7 +48,7 @@ def main() -> None:
                     TrainConfig(epochs=1, bfloat16=bfloat16),
                     stage=name,
                     device=torch.device("cpu"),
-                    report=mark,
+                    control=Control(mark),
                 )
                 # the first steps prepare kernels, the last one measures the accuracy
                 steps = [after - before for before, after in itertools.pairwise(marks)]

@@ -97,35 +97,36 @@ def _run(arguments: list[str]) -> int:
         if code == 130:
             _say(_INTERRUPTED)
         return code
-    except (KeyboardInterrupt, Stopped, typer.Abort):
+    except (KeyboardInterrupt, Exception) as error:
+        return _told(error)
+    finally:
+        sys.stdout = printed_to  # a result may have taken its place
+
+
+def _told(error: BaseException) -> int:
+    """Say what ended a command, in one line if that can be; its exit status."""
+    if isinstance(error, KeyboardInterrupt | Stopped | typer.Abort):
         _say(_INTERRUPTED)
         return 130
-    except BrokenPipeError:  # a reader such as head has seen enough
+    if isinstance(error, BrokenPipeError):  # a reader such as head has seen enough
         silence()
         return 0
-    except CompdError as error:
+    if isinstance(error, CompdError):
         if os.environ.get("COMPD_DEBUG"):
-            traceback.print_exc()
+            traceback.print_exception(error)
         said = as_options(error.message)
         _say(said)
         if os.environ.get("GITHUB_ACTIONS") == "true":  # so that it is seen without opening a log
             typer.echo(f"::error title=compd::{brief(said, len(said)).replace('%', '%25')}")
-        return 2
-    except OSError as error:  # a full disk behind the output, and the like
+    elif isinstance(error, OSError):  # a full disk behind the output, and the like
         _say(f"expected to read and write, got: {error.strerror or error}")
-        return 2
-    except Exception as error:
-        # the parser's own errors know how to say themselves in one line
-        if not hasattr(error, "format_message"):
-            traceback.print_exc()  # a fault of the tool is no "1": that is what was looked for
-            return 2
-        if type(error).__name__ == "NoArgsIsHelpError":  # its message is the help
-            typer.echo(error.format_message(), err=True)
-            return 2
-        _say(f"{error.format_message()} See: compd --help")
-        return 2
-    finally:
-        sys.stdout = printed_to  # a result may have taken its place
+    elif type(error).__name__ == "NoArgsIsHelpError":  # its message is the help
+        typer.echo(error.format_message(), err=True)  # type: ignore[attr-defined]
+    elif (told := getattr(error, "format_message", None)) is not None:  # the parser's own errors
+        _say(f"{told()} See: compd --help")
+    else:
+        traceback.print_exception(error)  # a fault of the tool is no "1": that is a verdict
+    return 2
 
 
 def _show_warning(message: Warning | str, category: type[Warning], *rest: object) -> None:

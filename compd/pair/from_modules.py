@@ -8,7 +8,7 @@ import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -22,7 +22,10 @@ from compd.pair.spec import ModelSpec, PairSpec
 from compd.runtimes import FloatRuntime, Runtime
 from compd.wording import setting
 
-__all__ = ["CallableRuntime", "Logits", "Parts", "parts_of_modules"]
+__all__ = ["CallableRuntime", "Logits", "Model", "ModuleRuntime", "Parts", "parts_of_modules"]
+
+
+Model: TypeAlias = nn.Module | Callable[[Tensor], Any]
 
 
 @dataclass(frozen=True)
@@ -30,16 +33,17 @@ class Parts:
     """What a pair of objects is made of."""
 
     spec: PairSpec
-    original: nn.Module
+    original: nn.Module | None  # None: it can only be run
     shadow: nn.Module | None
+    reference: Runtime | None  # None: what ``original`` answers
     deployed: Runtime
     device: torch.device
     notes: tuple[str, ...]
 
 
 def parts_of_modules(
-    original: nn.Module,
-    deployed: nn.Module | Callable[[Tensor], Any],
+    original: Model,
+    deployed: Model,
     *,
     shadow: nn.Module | None,
     example: Tensor | None,
@@ -49,15 +53,15 @@ def parts_of_modules(
     batch: int | None,
 ) -> Parts:
     """The parts of a pair; arguments and errors are those of :meth:`compd.Pair.from_modules`."""
-    for name, module in (("original", original), ("shadow", shadow)):
-        if not isinstance(module, nn.Module) and (name == "original" or module is not None):
+    for name, model in (("original", original), ("deployed", deployed)):
+        if not callable(model):
             raise SettingError(
-                f"expected a torch.nn.Module as {name}, got {type(module).__name__}; only the "
-                "deployed model may be any callable"
+                f"expected a module or a callable as {name}, got {type(model).__name__}"
             )
-    if not callable(deployed):
+    if shadow is not None and not isinstance(shadow, nn.Module):
         raise SettingError(
-            f"expected a module or a callable as deployed, got {type(deployed).__name__}"
+            f"expected a torch.nn.Module as shadow, got {type(shadow).__name__}; what gives no "
+            "gradients is no shadow"
         )
     if batch is not None:
         checked_batch(batch)
@@ -66,31 +70,35 @@ def parts_of_modules(
         raise SettingError(
             "an example of the images, or the names of the classes", example=None, classes=None
         )
-    device = _device_of(original)
     front = _Front(mean, std)
-    reference = front.before(original, "original")
+    device = _device_of(original) if isinstance(original, nn.Module) else torch.device("cpu")
+    own = front.before(original, "original") if isinstance(original, nn.Module) else None
+    reference = CallableRuntime(original) if own is None else None
     ships: Runtime
     if isinstance(deployed, nn.Module):
         ships = ModuleRuntime(front.before(deployed, "deployed"), _device_of(deployed), batch)
     else:
         ships = CallableRuntime(deployed, batch)
-    names = _classes(classes, reference, ships, images, device)
+    first = FloatRuntime(own.to(device), device) if own is not None else CallableRuntime(original)
+    names = _classes(classes, first, ships, images)
     channels, size = (0, 0) if images is None else (images.shape[1], images.shape[2])
+    name = _name_of(own) if own is not None else first.name
     spec = PairSpec(
-        ModelSpec(_name_of(original), None, channels, size, names, _tuple(mean), _tuple(std)),
-        Given(_name_of(original), ships.name, "none" if shadow is None else "own"),
+        ModelSpec(name, None, channels, size, names, _tuple(mean), _tuple(std)),
+        Given(name, ships.name, "none" if shadow is None or own is None else "own"),
         ships.engine,
         "",
         "",
     )
-    notes = []
-    if shadow is None:
-        notes.append("no gradients: the pair has no shadow; blackbox searches without")
-    notes.append(f"cannot be saved: {ships.name} is an object of this process")
+    notes = [f"cannot be saved: {ships.name} is an object of this process"]
+    if shadow is None or own is None:
+        what = "shadow" if own is not None else "original that is a module"
+        notes.insert(0, f"no gradients: the pair has no {what}; blackbox searches without")
     return Parts(
         spec,
-        reference,
+        own,
         None if shadow is None else front.before(shadow, "shadow"),
+        reference,
         ships,
         device,
         tuple(notes),
@@ -266,18 +274,14 @@ def _images_of(example: Tensor) -> Tensor:
 
 
 def _classes(
-    classes: Sequence[str] | None,
-    original: nn.Module,
-    deployed: Runtime,
-    images: Tensor | None,
-    device: torch.device,
+    classes: Sequence[str] | None, original: Runtime, deployed: Runtime, images: Tensor | None
 ) -> tuple[str, ...]:
     """Names of the classes; with an example, both models are asked, and have to agree on it."""
     names = None if classes is None else tuple(str(name) for name in classes)
     if images is not None:
-        reference = FloatRuntime(original.to(device), device)
-        first = _in_parts(reference.run, images[:2], None, "the original").shape[1]
-        second = deployed.run(images[:2]).shape[1]
+        first, second = (
+            _in_parts(one.run, images[:2], None, one.name).shape[1] for one in (original, deployed)
+        )
         if first != second or (names is not None and len(names) != first):
             named = "" if names is None else f" and {len(names)} names"
             raise ModelError(

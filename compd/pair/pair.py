@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -21,7 +21,7 @@ from compd.models import model_hash, zoo_weights
 from compd.models.inputs import checked_batch, fitting
 from compd.models.tensors import load_tensors_, tensors_to_bytes
 from compd.pair.answers import AnswerCache
-from compd.pair.from_modules import parts_of_modules
+from compd.pair.from_modules import Model, parts_of_modules
 from compd.pair.spec import PAIR_FILE, PAIR_FORMAT, PairSpec, read_pair_file
 from compd.runtimes import FloatRuntime, Runtime, check_engine, deploy
 from compd.system.devices import choose_device, device_name
@@ -81,8 +81,8 @@ class Pair:
     @classmethod
     def from_modules(
         cls,
-        original: nn.Module,
-        deployed: nn.Module | Callable[[Tensor], Any],
+        original: Model,
+        deployed: Model,
         *,
         shadow: nn.Module | None = None,
         example: Tensor | None = None,
@@ -94,8 +94,9 @@ class Pair:
         """Make a pair of a network and whatever answers for its compressed form.
 
         Args:
-            original: float pixels (N, C, H, W) in 0..1 to logits (N, K), or to an object that has
-                them as ``logits``. Not changed.
+            original: a module that takes float pixels (N, C, H, W) in 0..1 and returns logits
+                (N, K), or an object that has them as ``logits``; not changed. Or a callable, as
+                ``deployed``; then there are no gradients.
             deployed: what ships: a module that takes the same pixels, or any callable that takes
                 uint8 (N, C, H, W) and returns numbers (N, K), a tensor or an array: a session of a
                 runtime, a server, a device.
@@ -131,6 +132,7 @@ class Pair:
             parts.shadow,
             device=parts.device,
             deployed=parts.deployed,
+            reference=parts.reference,
             notes=parts.notes,
         )
 

@@ -120,11 +120,11 @@ class PairSpec:
     @property
     def label(self) -> str:
         """A short name for folders: model, data, compression, engine."""
-        data = Path(self.data).name or "data"
+        data = Path(self.data).name or ("data" if self.data else "")
         parts = [self.model.model, data, kind_of(self.compress), self.engine]
         if isinstance(self.compress, Given):
             parts = [self.compress.deployed, data, self.engine]
-        text = "-".join(parts)
+        text = "-".join(part for part in parts if part)
         return "".join(c if c.isalnum() or c in "-_." else "_" for c in text)
 
     @property

@@ -65,8 +65,8 @@ class Objective:
         return None if name is None else list(classes).index(name)
 
     def to_json(self) -> list[dict[str, Any]]:
-        """Its parts as JSON objects, each with its name."""
-        return [{"name": type(self).__name__, **asdict(self)}]
+        """Its parts as JSON objects, each with its kind."""
+        return [{"kind": type(self).__name__, **asdict(self)}]
 
     def __and__(self, other: Objective) -> Objective:
         return All((self, other))

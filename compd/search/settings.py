@@ -56,7 +56,7 @@ class SearchSettings:
         flip = None
         if objective.source is not None and objective.target is not None:
             flip = f"{objective.source}:{objective.target}"
-        parts = [part["name"] for part in objective.to_json()]
+        parts = [part["kind"] for part in objective.to_json()]
         simple = parts in (["LabelFlip"], ["SourceClass", "TargetClass"])
         more = {} if simple else {"objective": objective.to_json()}
         return {"goal": self.goal, "flip": flip, **more}

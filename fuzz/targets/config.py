@@ -121,7 +121,6 @@ def _settings(part: Any) -> None:
         "norm": str,
         "goal": str,
         "random_seed": int,
-        "batch": int,
         "keep": str,
         "seconds": (int, float),
         "strategy": str,

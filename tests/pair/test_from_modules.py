@@ -1,0 +1,230 @@
+"""Pairs of objects: modules, functions, sessions of a runtime."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from conftest import Refuses
+from tiny import tiny_pair, tiny_splits
+from torch import Tensor, nn
+
+import compd
+from compd.compress import Ptq
+from compd.corpus import Corpus, collect, verify
+from compd.errors import InputError, ModelError, SettingError
+from compd.exporting import export
+from compd.search import Boundary, LeastMargin, SearchSettings, TargetClass
+
+COARSE = Ptq(weight_bits=4)
+IMAGES = tiny_splits().seeds.images[:24]
+
+
+class Output(nn.Module):
+    """Answers as the models of transformers do."""
+
+    def __init__(self, net: nn.Module) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, x: Tensor) -> SimpleNamespace:
+        return SimpleNamespace(logits=self.net(x), hidden_states=None)
+
+
+def confirmed(
+    found: list[compd.Finding], pair: compd.Pair, ships: Callable[[Tensor], Tensor]
+) -> None:
+    """Each finding, told by the models themselves."""
+    for one in found:
+        with torch.inference_mode():
+            said = int(pair.original(one.image[None] / 255).argmax())
+        assert said == one.original.label == one.seed_label
+        assert int(ships(one.image[None]).argmax()) == one.deployed.label != said
+
+
+def test_two_modules_and_a_shadow() -> None:
+    ours = tiny_pair(COARSE)
+    before = {key: value.clone() for key, value in ours.original.state_dict().items()}
+    pair = compd.Pair.from_modules(
+        ours.original.train(), ours.shadow, shadow=ours.shadow, example=IMAGES[:1], classes="abc"
+    )
+    assert ours.original.training  # a caller's model is never changed
+    ours.original.eval()
+    found = list(compd.fuzz(pair, IMAGES, eps=24, goal="severe"))
+    assert len(found) > len(IMAGES) // 2
+    confirmed(found, ours, lambda x: ours.shadow(x / 255))
+    assert {one.original.name for one in found} <= {"a", "b", "c"}
+    assert str(found[0]).startswith("images[")
+    assert all(torch.equal(before[k], v) for k, v in ours.original.state_dict().items())
+    # the same search as of the pair that these modules came from
+    same = {one.sha256 for one in compd.fuzz(ours, IMAGES, eps=24, goal="severe")}
+    assert {one.sha256 for one in found} == same
+
+
+def test_a_module_and_a_lambda() -> None:
+    ours = tiny_pair(COARSE)
+    pair = compd.Pair.from_modules(
+        ours.original, lambda images: ours.deployed.run(images).numpy(), example=IMAGES[:1]
+    )
+    campaign = compd.fuzz(pair, IMAGES, eps=24)
+    found = list(campaign)
+    assert found
+    confirmed(found, ours, ours.deployed.run)
+    assert any("blackbox instead of boundary" in note for note in campaign.summary().notes)
+    assert any("no gradients" in note for note in pair.notes)
+
+
+def test_two_sessions_of_onnx_runtime(tmp_path: Path) -> None:
+    ort = pytest.importorskip("onnxruntime", reason="needs the extra compd[onnx]")
+
+    ours = tiny_pair(Ptq())
+    for of, to in (("original", "onnx"), ("deployed", "onnx-qdq")):
+        export(ours, to, tmp_path / f"{of}.onnx", of=of, splits=tiny_splits())
+
+    def session(name: str) -> Callable[[Tensor], np.ndarray]:
+        run = ort.InferenceSession(tmp_path / f"{name}.onnx", providers=["CPUExecutionProvider"])
+        (into,) = run.get_inputs()
+
+        def call(images: Tensor) -> np.ndarray:
+            return run.run(None, {into.name: images.numpy().astype(np.float32) / 255})[0]
+
+        return call
+
+    original, deployed = session("original"), session("deployed")
+    pair = compd.Pair.from_modules(original, deployed, example=IMAGES[:1])
+    assert not pair.has_shadow
+    found = list(compd.fuzz(pair, IMAGES, eps=16))
+    assert found
+    for one in found:
+        image = one.image[None]
+        assert int(original(image).argmax()) == one.seed_label
+        assert int(deployed(image).argmax()) == one.deployed.label != one.seed_label
+    seen = compd.evaluate(pair, IMAGES)
+    assert seen.natural_disagreement == float(
+        np.mean([original(i[None]).argmax() != deployed(i[None]).argmax() for i in IMAGES])
+    )
+
+
+def test_an_output_with_logits_and_a_normalisation_in_front() -> None:
+    ours = tiny_pair()
+    mean, std = (0.4, 0.5, 0.6), (0.2, 0.25, 0.3)
+    pair = compd.Pair.from_modules(
+        Output(ours.original), Output(ours.shadow), mean=mean, std=std, example=IMAGES[:1] / 255
+    )
+    x = (IMAGES / 255 - torch.tensor(mean).view(1, 3, 1, 1)) / torch.tensor(std).view(1, 3, 1, 1)
+    with torch.inference_mode():
+        want = ours.original(x)
+    torch.testing.assert_close(pair.reference.run(IMAGES), want, rtol=1e-4, atol=1e-4)
+
+
+def test_it_is_checked_stored_and_replayed(tmp_path: Path) -> None:
+    ours = tiny_pair(COARSE)
+    pair = compd.Pair.from_modules(
+        ours.original, ours.deployed.run, shadow=ours.shadow, example=IMAGES[:1]
+    )
+    look = compd.check(pair, IMAGES)
+    assert look.faults == ()
+    assert look.shadow == "own"
+    corpus = Corpus(tmp_path / "corpus", create=True)
+    campaign = compd.fuzz(pair, IMAGES, eps=24, strategy=Boundary(steps=6))
+    assert sum(collect(campaign, corpus)) == len(corpus) > 0
+    assert all(one.holds for one in verify(Corpus(tmp_path / "corpus"), pair))
+    with pytest.raises(InputError, match="can build again"):
+        pair.save(tmp_path / "pair")
+
+
+def test_labels_and_a_batch_of_one() -> None:
+    ours = tiny_pair()
+    sizes: list[int] = []
+
+    def one_at_a_time(images: Tensor) -> Tensor:
+        sizes.append(len(images))
+        return ours.deployed.run(images)
+
+    pair = compd.Pair.from_modules(ours.original, one_at_a_time, example=IMAGES[:1], batch=1)
+    split = tiny_splits().seeds.first(24)
+    seen = compd.evaluate(pair, split.images, labels=split.labels)
+    assert seen.accuracy(seen.deployed) == float(
+        (ours.deployed.run(split.images).argmax(1) == split.labels).double().mean()
+    )
+    list(compd.fuzz(pair, IMAGES[:4], eps=16, strategy="blackbox:queries=20"))
+    assert set(sizes) == {1}
+
+
+def test_without_an_example_the_classes_are_enough() -> None:
+    ours = tiny_pair(COARSE)
+    pair = compd.Pair.from_modules(ours.original, ours.deployed.run, classes=("a", "b", "c"))
+    assert list(compd.fuzz(pair, IMAGES[:6], eps=24))
+
+
+def test_fingerprints_tell_code_apart() -> None:
+    ours = tiny_pair()
+
+    def made(deployed: Callable[[Tensor], Tensor]) -> dict[str, str]:
+        return compd.Pair.from_modules(ours.original, deployed, example=IMAGES[:1]).hashes
+
+    def first(images: Tensor) -> Tensor:
+        return ours.deployed.run(images)
+
+    def second(images: Tensor) -> Tensor:
+        return ours.deployed.run(images) * 2
+
+    assert made(first) == made(first)
+    assert made(first)["original"] == made(second)["original"]
+    assert made(first)["deployed"] != made(second)["deployed"]
+
+
+def test_objectives_say_what_counts() -> None:
+    ours = tiny_pair(COARSE)
+    target = ours.classes[1]
+    every = list(compd.fuzz(ours, IMAGES, eps=24, goal="severe"))
+    objective = TargetClass(target) & LeastMargin(0.05)
+    some = list(compd.fuzz(ours, IMAGES, eps=24, goal="severe", objective=objective))
+    assert 0 < len(some) < len(every)
+    assert all(one.deployed.name == target and one.severity >= 0.05 for one in some)
+    told = SearchSettings(objective=objective).to_json()
+    assert [part["kind"] for part in told["objective"]] == ["TargetClass", "LeastMargin"]
+    with pytest.raises(SettingError, match="one target class"):
+        TargetClass("red") & TargetClass("blue")
+    with pytest.raises(SettingError, match="'yellow'"):
+        compd.fuzz(ours, IMAGES, objective=TargetClass("yellow"))
+
+
+@pytest.mark.parametrize(
+    ("how", "error", "said"),
+    [
+        ({"original": 3}, SettingError, "callable as original, got int"),
+        ({"deployed": None}, SettingError, "callable as deployed"),
+        ({"shadow": len}, SettingError, "torch.nn.Module as shadow"),
+        ({"example": None}, SettingError, "example=None, classes=None"),
+        ({"example": IMAGES[0]}, SettingError, "images (N, C, H, W)"),
+        ({"example": IMAGES[:1] / 127.5 - 1}, InputError, "floats in 0..1"),
+        ({"example": IMAGES[:1, :, :8]}, InputError, "square images"),
+        ({"classes": ("a", "b")}, ModelError, "2 names"),
+        ({"classes": ("a", "a", "b")}, SettingError, "different class names"),
+        ({"mean": (0.5,)}, SettingError, "mean and std together"),
+        ({"batch": 0}, SettingError, "batch=0"),
+        ({"deployed": lambda images: images}, ModelError, "numbers (N, K)"),
+        ({"deployed": lambda images: images[:, 0, 0, :2] / 0.0}, ModelError, "of the original"),
+        ({"deployed": lambda images: 1 / 0}, ModelError, "ZeroDivisionError"),
+    ],
+)
+def test_what_does_not_fit_is_told(
+    how: dict[str, object], error: type[Exception], said: str
+) -> None:
+    ours = tiny_pair()
+    given = {"original": ours.original, "deployed": ours.deployed.run, "example": IMAGES[:1], **how}
+    with pytest.raises(error, match=re.escape(said)) as caught:
+        compd.Pair.from_modules(**given)  # type: ignore[arg-type]
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("wrong", [3, IMAGES.float(), IMAGES[0]], ids=["number", "floats", "one"])
+def test_what_are_no_images_is_told(wrong: object, refuses: Refuses) -> None:
+    with refuses("images"):
+        compd.fuzz(tiny_pair(), wrong)  # type: ignore[arg-type]
