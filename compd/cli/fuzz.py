@@ -117,9 +117,9 @@ def fuzz(
         pair, splits = request.open(control)
         pair.batch = batch
 
-        def show(look: Preflight) -> None:
+        def show(preflight: Preflight) -> None:
             with control.aside():
-                print_check(look, notes=pair.notes)
+                print_check(preflight, notes=pair.notes)
 
         with control.interruptible():
             result = run_campaign(

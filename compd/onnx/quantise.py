@@ -1,4 +1,4 @@
-"""A converted float graph on an int8 grid of our own: a stand-in for a file that has none."""
+"""A converted float graph on an int8 grid of our own: a shadow where the file has none."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ class FileFacts:
 
 @dataclass(frozen=True)
 class Preflight:
-    """What a look at a pair says: facts, warnings, and faults that make a search pointless."""
+    """What the check of a pair says: facts, warnings, and faults that make a search pointless."""
 
     files: tuple[FileFacts, ...]
     images: int

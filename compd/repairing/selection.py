@@ -31,7 +31,7 @@ __all__ = [
 ]
 
 _WORTH = 0.02  # of the start's mean severity, by which a round has to be milder at least
-_WIDEST = 16  # levels of 255; wider bounds are as good as none for the search of a look
+_WIDEST = 16  # levels of 255; wider bounds are as good as none for the search of a round
 _FULL = 0.9  # mean severity at which a search no longer tells a bad pair from a worse one
 
 

@@ -78,7 +78,7 @@ def run_campaign(
     replays: bool = True,
     others: Mapping[str, Runtime] | None = None,
     allow_float: bool = False,
-    on_check: Callable[[Preflight], None] = lambda look: None,
+    on_check: Callable[[Preflight], None] = lambda preflight: None,
     control: Control = QUIET,
 ) -> CampaignReport:
     """Check a pair, evaluate it, search, replay what is found, and store it.
@@ -98,15 +98,15 @@ def run_campaign(
     Raises:
         CompdError: if a file that was given is not what it has to be, or nothing can be stored.
     """
-    look = check(
+    preflight = check(
         pair,
         splits.seeds.first(clean_rows or _CHECKED),
         allow_float=allow_float,
         control=control,
     )
     if not pair.rebuilds:  # what compd made itself is what it says
-        look.raise_if_faulty()
-    on_check(look)
+        preflight.raise_if_faulty()
+    on_check(preflight)
     shadow = None if clean_rows is None else SHADOW_ROWS
     seen = evaluate(pair, splits.test(clean_rows), shadow=shadow, control=control)
     campaign = Campaign(pair, splits.seeds, settings, control=control)

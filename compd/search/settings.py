@@ -13,7 +13,7 @@ from compd.search.strategies import STRATEGIES, Boundary
 __all__ = ["GOALS", "SearchSettings"]
 
 GOALS = ("first", "severe")
-_USUAL, _LEAST = 200, 64  # clean images of a look
+_USUAL, _LEAST = 200, 64  # clean images that are evaluated
 
 
 @dataclass(frozen=True)

@@ -38,9 +38,9 @@ def assert_agrees(
 
     Both real models are run on the image after it has been PNG bytes. It deviates if the original
     keeps its label for the seed (of an image alone: whatever it says) and the deployed model does
-    not. In a Hypothesis test, the search is told how near that is: with *o* and *d* for the lead of
-    the label in both models' logits, the smaller of *o* and −*d*, which is half of what is left of
-    the gap *o* − *d* when the distance |*o* + *d*| from the boundaries is taken off it. It is above
+    not. In a Hypothesis test, the search is told how near that is: with *o* and *d* for the logit
+    margins of the label in both models, the smaller of *o* and −*d*, which is half of what is
+    left of the gap *o* − *d* when the distance |*o* + *d*| from the boundaries is taken off it. It is above
     0 where, and only where, the image deviates.
 
     Args:

@@ -19,35 +19,35 @@ _SHADOWS = {
 _KINDS = 6  # operators named
 
 
-def print_check(look: Preflight, notes: Sequence[str] = ()) -> None:
+def print_check(checked: Preflight, notes: Sequence[str] = ()) -> None:
     """Print one screen."""
     rows: list[tuple[str, str]] = []
-    for file in look.files:
+    for file in checked.files:
         rows.append((file.role, f"{file.name}, {file.engine}, sha256 {file.sha256[:12]}…"))
         rows.append(("", file.input))
         if file.census:
             rows.append(("", _census(file)))
-    images = f"{look.images} (rows {look.rows}), classes answered: {look.classes_answered}"
+    images = f"{checked.images} (rows {checked.rows}), classes answered: {checked.classes_answered}"
     rows.append(("clean images", images))
-    if look.original_accuracy is not None:
+    if checked.original_accuracy is not None:
         rows.append(
             (
                 "accuracy",
-                f"original {percent_of(look.original_accuracy, look.images)}, deployed "
-                f"{percent_of(look.deployed_accuracy, look.images)}",
+                f"original {percent_of(checked.original_accuracy, checked.images)}, deployed "
+                f"{percent_of(checked.deployed_accuracy, checked.images)}",
             )
         )
-    rows.append(("natural disagreement", percent_of(look.natural_disagreement, look.images)))
-    shadow = _SHADOWS[look.shadow]
-    if look.shadow_disagreement is not None and look.shadow_error is not None:
+    rows.append(("natural disagreement", percent_of(checked.natural_disagreement, checked.images)))
+    shadow = _SHADOWS[checked.shadow]
+    if checked.shadow_disagreement is not None and checked.shadow_error is not None:
         shadow += (
-            f"; {percent_of(look.shadow_disagreement, look.shadow_images)} of "
-            f"{look.shadow_images} labels differ from the deployed model, logits by "
-            f"{percent(look.shadow_error)} of their spread"
+            f"; {percent_of(checked.shadow_disagreement, checked.shadow_images)} of "
+            f"{checked.shadow_images} labels differ from the deployed model, logits by "
+            f"{percent(checked.shadow_error)} of their spread"
         )
     rows.append(("shadow", shadow))
     rows += [("note", note) for note in notes]
-    rows += [("warning", warning) for warning in look.warnings]
+    rows += [("warning", warning) for warning in checked.warnings]
     print_facts("", rows)
 
 

@@ -125,7 +125,7 @@ class Bench:
         return to_input(images, self.device)
 
 
-def lattice(x: Tensor, home: Tensor, levels: int) -> Tensor:
-    """The nearest images on the 8-bit lattice within ``levels`` of 255 of ``home``; float."""
-    x = torch.minimum(torch.maximum(x, home - levels / 255), home + levels / 255)
+def lattice(x: Tensor, start: Tensor, levels: int) -> Tensor:
+    """The nearest images on the 8-bit lattice within ``levels`` of 255 of ``start``; float."""
+    x = torch.minimum(torch.maximum(x, start - levels / 255), start + levels / 255)
     return x.clamp(0, 1).mul(255).round().div(255)

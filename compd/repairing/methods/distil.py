@@ -30,17 +30,17 @@ def distil_loss(config: Distil, bench: Bench, draw: torch.Generator) -> Tensor:
     """Mean divergence over clean, stored and pushed images of one batch."""
     stored = bench.deviations(int(config.stored * config.batch), draw)
     clean = bench.clean(int(config.clean * config.batch), draw)
-    home = bench.clean(config.batch - len(stored) - len(clean), draw)
-    label = bench.answers(home).argmax(1, keepdim=True)
+    start = bench.clean(config.batch - len(stored) - len(clean), draw)
+    label = bench.answers(start).argmax(1, keepdim=True)
 
     def parting(x: Tensor) -> Tensor:
         original, shadow = bench.original(x).softmax(1), bench.shadow(x).softmax(1)
         gap: Tensor = (original - shadow).gather(1, label)
         return gap
 
-    pushed, eps = home, config.eps or bench.eps
-    for _ in range(config.pushes if len(home) else 0):
+    pushed, eps = start, config.eps or bench.eps
+    for _ in range(config.pushes if len(start) else 0):
         step = bench.gradient(parting, pushed).sign() * config.push_levels / 255
-        pushed = lattice(pushed + step, home, eps)
+        pushed = lattice(pushed + step, start, eps)
     x = torch.cat([clean, stored, pushed])
     return divergence(bench.shadow(x), bench.answers(x))

@@ -80,14 +80,14 @@ def walk_loss(config: Walk, bench: Bench, draw: torch.Generator) -> Tensor:
     stored = bench.deviations(int(config.stored * config.batch), draw)
     clean = bench.clean(int(config.clean * config.batch), draw)
     mixed = bench.mixed(int(config.mixed * config.batch), draw)
-    home = bench.clean(max(0, config.batch - len(stored) - len(clean) - len(mixed)), draw)
-    walked = walk(config, bench, home) if len(home) else home
+    start = bench.clean(max(0, config.batch - len(stored) - len(clean) - len(mixed)), draw)
+    walked = walk(config, bench, start) if len(start) else start
     x = torch.cat([clean, mixed, stored, walked])
     # Where a pruned network cannot follow at all, it should not give up what it can.
     return _capped(divergences(bench.shadow(x), bench.answers(x)), config.cap).mean()
 
 
-def walk(config: Walk, bench: Bench, home: Tensor) -> Tensor:
+def walk(config: Walk, bench: Bench, start: Tensor) -> Tensor:
     """Take images to the boundary and part the models there.
 
     With ``o`` and ``d`` for the logit margin of the original's label in both models, each step goes
@@ -97,13 +97,13 @@ def walk(config: Walk, bench: Bench, home: Tensor) -> Tensor:
     Args:
         config: of the walk.
         bench: the models.
-        home: float pixels (N, C, H, W) to start from.
+        start: float pixels (N, C, H, W) to start from.
 
     Returns:
-        Float pixels (N, C, H, W) on the 8-bit lattice within ``eps`` of ``home``.
+        Float pixels (N, C, H, W) on the 8-bit lattice within ``eps`` of ``start``.
     """
-    labels = bench.answers(home).argmax(1)
-    x, eps = home, config.eps or bench.eps
+    labels = bench.answers(start).argmax(1)
+    x, eps = start, config.eps or bench.eps
     for _ in range(config.walk):
         original, o = _slope(bench, bench.original, x, labels)
         shadow, d = _slope(bench, bench.shadow, x, labels)
@@ -112,7 +112,7 @@ def walk(config: Walk, bench: Bench, home: Tensor) -> Tensor:
         to_boundary = ((o + d) / slope).clamp(-eps / 255, eps / 255)
         apart = along(parting(original, shadow), total)
         step = apart.sign() * config.levels / 255 - per_image(to_boundary, x) * total.sign()
-        x = lattice(x + step, home, eps)
+        x = lattice(x + step, start, eps)
     return x
 
 

@@ -5,8 +5,8 @@ nearly undecided, so each seed is taken there first, by random search over squar
 Andriushchenko et al., ECCV 2020), which needs nothing but the answers. It differs from that attack
 in what it wants: a candidate on which the original changes its label is no success. It is the far
 end of a bisection, whose trials lie on the original's boundary, where the deployed model's answer
-is judged. Progress is, far from that boundary, the original's lead in logits; near it the sum of
-both models' leads, which is at its lowest where both are undecided and goes on falling, along the
+is judged. Progress is, far from that boundary, the original's logit margin; near it the sum of
+both logit margins, which is at its lowest where both are undecided and goes on falling, along the
 boundary, towards where the deployed model is worse.
 """
 
@@ -88,9 +88,9 @@ class _At:
 def _value(reply: Reply) -> tuple[bool, float]:
     """How far a candidate is from a deviation; less is better.
 
-    Near the original's boundary it is the sum of both leads. Further out the deployed model's lead
-    is left out: rounding makes it jump by a logit from one candidate to the next, so that one lucky
-    jump would bar the way to the boundary.
+    Near the original's boundary it is the sum of both logit margins. Further out the deployed
+    model's is left out: rounding makes it jump by a logit from one candidate to the next, so that
+    one lucky jump would bar the way to the boundary.
     """
     original, deployed = reply.logit_margin
     return (True, original) if original > _NEAR else (False, original + deployed)

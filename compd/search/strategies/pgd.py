@@ -28,7 +28,7 @@ class Pgd:
 
 
 def search_pgd(config: Pgd, task: Task) -> Search:
-    """Sign steps down the lead of the seed's label in the shadow; each iterate is proposed."""
+    """Sign steps down the logit margin of the seed's label in the shadow; all are proposed."""
     labels = task.labels.to(task.pair.device)
 
     def objective(x: Tensor, rows: Tensor) -> Tensor:
