@@ -97,8 +97,12 @@ def tiny_spec(config: Compression, engine: str = "x86") -> PairSpec:
     return PairSpec(model, config, engine, "tiny", "tiny-1")
 
 
-def tiny_pair(config: Compression | None = None, engine: str = "x86") -> Pair:
+def tiny_pair(
+    config: Compression | None = None, engine: str = "x86", *, batch: int | None = None
+) -> Pair:
     """A pair of its own: models are copies."""
     config = config or Ptq()
     shadow = copy.deepcopy(_shadow(config))
-    return Pair(tiny_spec(config, engine), tiny_original(), shadow, device=CPU)
+    pair = Pair(tiny_spec(config, engine), tiny_original(), shadow, device=CPU)
+    pair.batch = batch
+    return pair

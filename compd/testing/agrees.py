@@ -40,8 +40,8 @@ def assert_agrees(
     keeps its label for the seed (of an image alone: whatever it says) and the deployed model does
     not. In a Hypothesis test, the search is told how near that is: with *o* and *d* for the logit
     margins of the label in both models, the smaller of *o* and −*d*, which is half of what is
-    left of the gap *o* − *d* when the distance |*o* + *d*| from the boundaries is taken off it. It is above
-    0 where, and only where, the image deviates.
+    left of the gap *o* − *d* when the distance |*o* + *d*| from the boundaries is taken off it. It
+    is above 0 where, and only where, the image deviates.
 
     Args:
         pair: the models.

@@ -9,7 +9,6 @@ from rich.console import Console
 
 from compd.cli import display
 from compd.cli.display import live
-from compd.control import Progress
 
 
 def test_a_stage_that_begins_again_has_its_own_time(
@@ -28,10 +27,10 @@ def test_a_stage_that_begins_again_has_its_own_time(
         (109, "searching", 10),
         (109, "verdict", 2),
     ]
-    with live() as report:
+    with live() as control:
         for seconds, stage, done in told:
             clock[0] = float(seconds)
-            report(Progress(stage, done, 10))
+            control.report(stage, done, 10)
     assert capsys.readouterr().err.splitlines() == [
         "searching: 0/10",
         "searching: 5/10    6 s left",
@@ -48,10 +47,10 @@ def test_a_bar_that_begins_again_has_its_own_time(monkeypatch: pytest.MonkeyPatc
     clock, drawn = [0.0], io.StringIO()
     console = Console(file=drawn, force_terminal=True, width=100, get_time=lambda: clock[0])
     monkeypatch.setattr(display, "Console", lambda stderr: console)
-    with live() as report:
+    with live() as control:
         for seconds, done in ((0, 0), (40, 10), (100, 0), (106, 3)):
             clock[0] = float(seconds)
-            report(Progress("searching", done, 10))
+            control.report("searching", done, 10)
     last = [line for line in drawn.getvalue().splitlines() if "searching" in line][-1]
     assert "3/10" in last
     assert "0:00:06" in last

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import torch
 from tiny import CPU, tiny_original, tiny_pair, tiny_spec, tiny_splits
 
 from compd.compress import Prune
+from compd.control import Control
 from compd.corpus import Corpus, collect
 from compd.errors import CompdError
 from compd.gating import Accepted, Baseline, GateResult, Policy, Status, gate, settings_for
@@ -40,7 +40,7 @@ def corpus(tmp_path: Path, pair: Pair) -> Corpus:
     found = Corpus(tmp_path / "corpus", create=True)
     settings = SearchSettings(limit=40, eps=8, goal="severe")
     campaign = Campaign(pair, tiny_splits().seeds, settings)
-    for _ in collect(campaign, found, confirm=StabilityCheck(pair, batch=campaign.batch)):
+    for _ in collect(campaign, found, stability=StabilityCheck(pair)):
         pass
     assert len(found) > 5
     return found
@@ -324,10 +324,10 @@ def test_a_search_that_looked_at_nothing_is_inconclusive(corpus: Corpus, pair: P
 
 
 def test_an_interrupted_gate_has_no_verdict(corpus: Corpus, pair: Pair) -> None:
-    stop = threading.Event()
-    stop.set()
+    control = Control()
+    control.stop()
     policy = Policy(max_accuracy_drop=0.5)
-    result = gate(pair, corpus, all_of(corpus), policy, splits=tiny_splits(), stop=stop)
+    result = gate(pair, corpus, all_of(corpus), policy, splits=tiny_splits(), control=control)
     assert (result.exit_code, result.verdict) == (130, "interrupted")
     assert result.clean is None  # whoever interrupts does not want to wait for more
 
@@ -341,7 +341,7 @@ def test_int8_pairs_pass_the_same_gate(tmp_path: Path) -> None:
     pair = tiny_pair()
     found = Corpus(tmp_path / "corpus", create=True)
     campaign = Campaign(pair, tiny_splits().seeds, SearchSettings(limit=20, eps=16))
-    for _ in collect(campaign, found, confirm=StabilityCheck(pair, batch=campaign.batch)):
+    for _ in collect(campaign, found, stability=StabilityCheck(pair)):
         pass
     assert len(found)
     assert gate(pair, found, Baseline(), Policy(seeds=20), splits=tiny_splits()).exit_code == 1

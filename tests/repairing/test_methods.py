@@ -13,11 +13,10 @@ from hypothesis import strategies as st
 from tiny import tiny_pair, tiny_splits
 
 from compd.compress import Ptq
-from compd.logits import divergence
+from compd.logits import divergence, logit_margins
 from compd.models.inputs import to_input
 from compd.pair import Pair
 from compd.repairing.methods import METHODS, Bench, Distil, Paper, Schedule, Walk, loss_of, method
-from compd.repairing.methods.base import leads
 from compd.repairing.methods.walk import walk
 
 Refuses = Callable[..., Any]
@@ -63,7 +62,7 @@ def test_a_walk_leads_to_the_boundary_and_parts_the_models() -> None:
 
     def sums_and_gaps(x: torch.Tensor) -> tuple[float, float]:
         with torch.inference_mode():
-            o, d = (leads(m(x), labels) for m in (pair.original, pair.shadow))
+            o, d = (logit_margins(m(x), labels) for m in (pair.original, pair.shadow))
         return float((o + d).abs().median()), float((o - d).mean())
 
     walked = walk(Walk(eps=48, levels=4.0), bench, home)

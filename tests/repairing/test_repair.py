@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import shutil
-import threading
 from collections import namedtuple
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -20,16 +19,17 @@ from tiny import tiny_pair, tiny_splits, untrained
 from torch import nn
 
 from compd.compress import Prune, Ptq, Qat
-from compd.control import Progress
+from compd.control import Control, Progress
 from compd.corpus import Corpus, Record
 from compd.data import Splits
+from compd.errors import Stopped
 from compd.files.storage import cache_dir
 from compd.models import model_hash
 from compd.models.inputs import predict
 from compd.pair import Pair
 from compd.repairing import Distil, Paper, RepairResult, Walk, plan, repair
 from compd.repairing.rounds import shortened
-from compd.repairing.selection import Seen, best_of, bound_of_looks
+from compd.repairing.selection import Seen, best_of, bound_of_searches
 from compd.repairing.settings import RepairSettings
 from compd.repairing.training_set import training_set_of
 from compd.search import Judge
@@ -66,9 +66,8 @@ def test_a_repair_writes_a_pair_that_deviates_less(make_corpus: MakeCorpus, tmp_
     before = dict(pair.hashes)
     how = {**QUICK, "method": Walk(steps=80, batch=48, lr=1e-2), "max_accuracy_drop": 0.02}
     told: dict[str, Progress] = {}
-    result = repair(
-        pair, corpus, out=tmp_path / "out", report=lambda p: told.update({p.stage: p}), **how
-    )
+    control = Control(lambda p: told.update({p.stage: p}))
+    result = repair(pair, corpus, out=tmp_path / "out", control=control, **how)
     assert all(told[stage].done == told[stage].total for stage in ("verdict", "attacking"))
     assert pair.hashes == before
     assert (result.rounds, result.best_round) == (1, 1)
@@ -160,7 +159,7 @@ def test_rounds_are_told_apart_within_a_bound_that_is_not_too_easy(
         severe=1.0,
         severity=severity,
     )
-    assert bound_of_looks(seen, eps) == smaller
+    assert bound_of_searches(seen, eps) == smaller
 
 
 @pytest.mark.parametrize("config", [Ptq(), Ptq(weight_bits=4), Qat(), Prune(epochs=1)])
@@ -215,7 +214,7 @@ def test_what_it_starts_from_is_chosen_once(
 
     def run(stage: str, searches: int) -> int:
         """Run until a stage is reached, after so many searches; how many there were."""
-        stop, begun, before = threading.Event(), [], [math.inf]
+        begun, before = [], [math.inf]
 
         def interrupt(progress: Progress) -> None:
             if progress.stage == "searching":
@@ -223,10 +222,11 @@ def test_what_it_starts_from_is_chosen_once(
                     begun.append(progress)
                 before.append(progress.done)
             if progress.stage.startswith(stage) and len(begun) >= searches:
-                stop.set()
+                control.stop()
 
-        with pytest.raises(KeyboardInterrupt):
-            repair(pair, corpus, out=tmp_path / "cut", stop=stop, report=interrupt, **how)
+        control = Control(interrupt)
+        with pytest.raises(Stopped):
+            repair(pair, corpus, out=tmp_path / "cut", control=control, **how)
         return len(begun)
 
     run("searching", 2)  # while others are searched that it could start from
@@ -245,7 +245,6 @@ def test_an_interrupted_repair_ends_as_one_that_was_not(
     pair, corpus = make_corpus()
     how = {**QUICK, "rounds": 2, "target": None}
     whole = repair(pair, corpus, out=tmp_path / "whole", **how)
-    stop = threading.Event()
     stages = {
         "early": ["repairing, round 1"],
         "late": ["repairing, round 2"],
@@ -256,13 +255,14 @@ def test_an_interrupted_repair_ends_as_one_that_was_not(
         if stages and progress.stage.startswith(stages[0]):
             stages.pop(0)
         if not stages:
-            stop.set()
+            control.stop()
 
-    with pytest.raises(KeyboardInterrupt):
-        repair(pair, corpus, out=tmp_path / "cut", stop=stop, report=interrupt, **how)
+    control = Control(interrupt)
+    with pytest.raises(Stopped):
+        repair(pair, corpus, out=tmp_path / "cut", control=control, **how)
     assert list((cache_dir() / "repairs").iterdir())
     told: list[Progress] = []
-    rest = repair(pair, corpus, out=tmp_path / "cut", report=told.append, **how)
+    rest = repair(pair, corpus, out=tmp_path / "cut", control=Control(told.append), **how)
     again = any(progress.stage.startswith("repairing, round 1") for progress in told)
     assert again == (moment == "early")
     assert not list((cache_dir() / "repairs").iterdir())
@@ -274,9 +274,9 @@ def test_an_interrupted_repair_ends_as_one_that_was_not(
 
 def test_a_torn_state_file_means_starting_over(make_corpus: MakeCorpus, tmp_path: Path) -> None:
     pair, corpus = make_corpus()
-    stop = threading.Event()
-    with pytest.raises(KeyboardInterrupt):
-        repair(pair, corpus, out=tmp_path / "out", stop=stop, report=lambda p: stop.set(), **QUICK)
+    control = Control(lambda p: control.stop())
+    with pytest.raises(Stopped):
+        repair(pair, corpus, out=tmp_path / "out", control=control, **QUICK)
     for file in (cache_dir() / "repairs").iterdir():
         file.write_bytes(file.read_bytes()[:100])
     assert repair(pair, corpus, out=tmp_path / "out", **QUICK).rounds == 1
@@ -350,7 +350,7 @@ def test_a_round_that_is_slower_than_planned_ends_in_time(
     monkeypatch.setattr("compd.repairing.rounds._SAVE_EVERY", 0.0)
     told: list[Progress] = []
     how = {**QUICK, "method": Walk(batch=32, lr=1e-2), "seconds": 3.0}
-    repair(pair, corpus, out=tmp_path / "out", report=told.append, **how)
+    repair(pair, corpus, out=tmp_path / "out", control=Control(told.append), **how)
     training = [one for one in told if one.stage.startswith("repairing")]
     assert training[0].total > 10_000  # hours
     assert training[-1].done == training[-1].total < 10_000

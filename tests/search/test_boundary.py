@@ -10,14 +10,14 @@ from tiny import CPU, tiny_original, tiny_pair, tiny_spec, tiny_splits
 from torch import nn
 
 from compd.compress import Prune, Ptq
+from compd.control import Control
 from compd.corpus import Corpus, collect
 from compd.errors import CompdError
 from compd.images import pixel_hash
 from compd.pair import Pair
 from compd.rng import seed_key
-from compd.runtimes import FloatRuntime
-from compd.search import Bound, Boundary, Judge, fuzz
-from compd.search.feedback import KINDS
+from compd.runtimes import Runtime
+from compd.search import Bound, Boundary, Judge, TargetClass, fuzz
 from compd.search.strategies import Task
 from compd.search.strategies.boundary import search_boundary
 from compd.search.strategies.walk import BoundaryWalk
@@ -52,20 +52,17 @@ class Linear(nn.Module):
         return (x.flatten(1) - 0.5) @ self.weight.T
 
 
-@pytest.mark.parametrize("coverage", ["none", "neuron"])
 @pytest.mark.parametrize("goal", ["first", "severe"])
-def test_progress_is_of_the_whole_walk(goal: str, coverage: str) -> None:
+def test_progress_is_of_the_whole_walk(goal: str) -> None:
     told: list[float] = []
-    config = Boundary(steps=8, climbs=4, coverage=coverage)
     campaign = fuzz(
-        tiny_pair(COARSE),
+        tiny_pair(COARSE, batch=20),
         tiny_splits().seeds,
         limit=20,
-        batch=20,
         eps=24,
         goal=goal,
-        strategy=config,
-        report=lambda progress: told.append(progress.done / progress.total),
+        strategy=Boundary(steps=8, climbs=4),
+        control=Control(lambda progress: told.append(progress.done / progress.total)),
     )
     looks = sum(1 for _ in campaign.steps())
     assert told == sorted(told)
@@ -83,9 +80,15 @@ def linear_task(shadow=WEIGHT, *, bound=Bound(), random_seed=0, **how):  # noqa:
     return Task(pair, SEEDS, labels, bound, keys, random_seed, **how)
 
 
+def judge_of(task):
+    """Takes margins over the class that the task is after, if there is one."""
+    target = None if task.target is None else TargetClass(task.pair.classes[task.target])
+    return Judge(task.pair, objective=target)
+
+
 def rounds(config, task):
     """Each proposal of the walk with its judgement."""
-    judge = Judge(task.pair, target=task.target)
+    judge = judge_of(task)
     search = search_boundary(config, task)
     seen = []
     judgement = None
@@ -100,7 +103,7 @@ def rounds(config, task):
 
 def nearest(task, seen):
     """The least ``|o + d|`` of each seed's candidates, as a share of what it had to begin with."""
-    judgement = Judge(task.pair, target=task.target).evaluate(task.images, task.labels)
+    judgement = judge_of(task).evaluate(task.images, task.labels)
     start = judgement.original_logit_margin + judgement.deployed_logit_margin
     least = torch.full((len(task.images),), float("inf"))
     for proposal, judgement in seen:
@@ -149,7 +152,7 @@ def test_a_seed_that_comes_no_nearer_is_given_up(patience):
 
 
 def test_each_trial_rounds_otherwise_and_right_on_average():
-    walk = BoundaryWalk(linear_task(), reach=3, patience=8, coverage="none")
+    walk = BoundaryWalk(linear_task(), reach=3, patience=8)
     seeds = torch.arange(6)
     places = SEEDS.flatten(1).float() + 0.3
     drawn = torch.stack([walk._dithered(places, seeds).flatten(1) for _ in range(100)])
@@ -174,12 +177,11 @@ def test_the_size_of_a_batch_changes_nothing(goal):
         {
             (f.seed_row, f.step, f.sha256, f.severity)
             for f in fuzz(
-                tiny_pair(COARSE),
+                tiny_pair(COARSE, batch=batch),
                 tiny_splits().seeds,
                 strategy=Boundary(steps=4, climbs=2),
                 goal=goal,
                 eps=8,
-                batch=batch,
                 limit=10,
             )
         }
@@ -211,54 +213,6 @@ def test_severe_finds_no_less_and_nothing_milder(random_seed):
     assert all(severe[row].severity >= finding.severity for row, finding in first.items())
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_coverage_runs_and_shares_out_no_more_steps_than_there_are(kind):
-    """What ships never deviates here, whatever the shadow says, so every step is taken."""
-    splits, steps = tiny_splits(), 5
-    images = splits.seeds.images[:8]
-    pair = Pair(
-        tiny_spec(Prune()),
-        tiny_original(),
-        tiny_pair(COARSE).shadow,
-        device=CPU,
-        deployed=FloatRuntime(tiny_original().requires_grad_(False), CPU),
-    )
-    task = Task(
-        pair,
-        images,
-        pair.reference.run(images).argmax(1),
-        Bound(),
-        [seed_key(pixel_hash(image)) for image in images],
-        random_seed=0,
-    )
-    config = Boundary(steps=steps, patience=99, coverage=kind)
-    seen = rounds(config, task)
-    assert task.steps.sum() == len(images) * steps == task.gradients
-    assert (task.steps >= (steps + 1) // 2).all()
-    trials = torch.bincount(torch.cat([proposal.seeds for proposal, _ in seen]))
-    assert torch.equal(trials, task.steps * config.trials)
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_with_coverage_a_campaign_is_still_the_same_each_time(kind):
-    found = [
-        [
-            (f.seed_row, f.sha256)
-            for f in fuzz(
-                tiny_pair(COARSE),
-                tiny_splits().seeds,
-                limit=12,
-                eps=6,
-                batch=batch,
-                strategy=Boundary(steps=4, coverage=kind),
-            )
-        ]
-        for batch in (64, 64, 7)
-    ]
-    assert found[0] == found[1] == found[2]
-    assert found[0]
-
-
 class Broken(nn.Module):
     """A model that answers nothing but NaN."""
 
@@ -276,7 +230,7 @@ def test_a_shadow_that_answers_nan_leads_nowhere():
     assert task.blind.all()
 
 
-class SometimesNothing:
+class SometimesNothing(Runtime):
     """A deployed model that answers NaN where an image has changed."""
 
     engine = "nan"
@@ -313,7 +267,6 @@ def test_no_answer_is_a_deviation_of_no_severity(tmp_path, goal):
         {"stride": 0.0},
         {"reach": -1.0},
         {"climb_stride": float("nan")},
-        {"coverage": "neurons"},
     ],
 )
 def test_senseless_settings_are_refused(changes):

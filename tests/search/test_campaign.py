@@ -1,4 +1,3 @@
-import threading
 from collections import Counter
 from dataclasses import replace
 
@@ -9,15 +8,15 @@ from hypothesis import strategies as st
 from tiny import CPU, tiny_original, tiny_pair, tiny_spec, tiny_splits
 
 from compd.compress import Prune, Ptq
-from compd.control import Progress
+from compd.control import Control, Progress
 from compd.corpus import Corpus, collect
 from compd.errors import CompdError
 from compd.images import decode_png, encode_png
 from compd.logits import answers_of
 from compd.models.inputs import fitting
 from compd.pair import Pair
-from compd.runtimes import FloatRuntime
-from compd.search import Boundary, Compd, Diva, Verdict, fuzz, strategy
+from compd.runtimes import FloatRuntime, Runtime
+from compd.search import Boundary, Compd, Diva, Verdict, flip, fuzz, strategy
 from compd.search.campaign import _VALUES
 
 COARSE = Ptq(weight_bits=4)
@@ -102,7 +101,7 @@ def test_draws_depend_on_the_seed_image_and_not_on_its_batch(config):
         {
             identity(f)
             for f in findings_of(
-                tiny_pair(COARSE), strategy=config, batch=batch, limit=20, keep="valid"
+                tiny_pair(COARSE, batch=batch), strategy=config, limit=20, keep="valid"
             )
         }
         for batch in (1, 7, 20)
@@ -139,7 +138,7 @@ def test_identical_models_never_deviate():
         assert campaign.summary().seeds_set_aside == 0
 
 
-class Liar:
+class Liar(Runtime):
     """A deployed model that answers some images wrongly."""
 
     engine = "liar"
@@ -170,13 +169,13 @@ def test_seeds_that_disagree_untouched_are_set_aside_and_never_found():
 
 
 def test_a_campaign_can_be_stopped_and_keeps_what_it_has():
-    stop = threading.Event()
+    control = Control()
     campaign = fuzz(
-        tiny_pair(COARSE), tiny_splits().seeds, strategy=Diva(steps=4), stop=stop, limit=8
+        tiny_pair(COARSE), tiny_splits().seeds, strategy=Diva(steps=4), control=control, limit=8
     )
     steps = campaign.steps()
     first = next(steps)
-    stop.set()
+    control.stop()
     assert list(steps) == []
     summary = campaign.summary()
     assert summary.stopped == "interrupted"
@@ -185,9 +184,9 @@ def test_a_campaign_can_be_stopped_and_keeps_what_it_has():
 
 
 def test_a_campaign_that_is_stopped_before_it_begins_searches_nothing():
-    stop = threading.Event()
-    stop.set()
-    campaign = fuzz(tiny_pair(), tiny_splits().seeds, stop=stop)
+    control = Control()
+    control.stop()
+    campaign = fuzz(tiny_pair(), tiny_splits().seeds, control=control)
     assert list(campaign) == []
     assert campaign.summary().stopped == "interrupted"
     assert campaign.summary().seeds == 0
@@ -215,7 +214,6 @@ def test_time_is_a_budget():
         {"eps": 2.5},
         {"eps": float("nan")},
         {"limit": 0},
-        {"batch": 0},
         {"seconds": 0.0},
         {"seconds": float("nan")},
         {"keep": "all"},
@@ -224,12 +222,19 @@ def test_time_is_a_budget():
         {"norm": "l2"},
         {"goal": "worst"},
         {"goal": "severe", "keep": "valid"},
-        {"flip": ("a", "b")},
+        {"objective": flip("a", "b")},
+        {"objective": flip("red", "red")},
+        {"objective": "red"},
     ],
 )
 def test_senseless_arguments_are_refused(settings):
     with pytest.raises(CompdError, match="expected"):
         fuzz(tiny_pair(), tiny_splits().seeds, **settings)
+
+
+def test_a_batch_of_no_images_is_refused():
+    with pytest.raises(CompdError, match="expected .*batch=0"):
+        tiny_pair().batch = 0
 
 
 def test_unknown_strategies_and_settings_are_refused():
@@ -297,7 +302,7 @@ def test_a_flip_is_all_that_is_looked_for():
     pair = tiny_pair(COARSE)
     flips = Counter((f.original.name, f.deployed.name) for f in findings_of(pair))
     (wanted, _), *_ = flips.most_common()
-    found = findings_of(pair, flip=wanted)
+    found = findings_of(pair, objective=flip(*wanted))
     assert {(f.original.name, f.deployed.name) for f in found} == {wanted}
     assert {f.seed_label for f in found} == {pair.classes.index(wanted[0])}
 
@@ -314,7 +319,7 @@ def test_nothing_counts_that_the_proof_does_not_confirm():
     """A deployed model that answers otherwise each time: the second answer decides."""
     honest = tiny_pair()
 
-    class Fickle:
+    class Fickle(Runtime):
         engine = "fickle"
         content_hash = "0" * 64
         calls = 0
@@ -345,7 +350,7 @@ def test_groups_are_of_that_size_and_change_nothing(monkeypatch):
     how = {"strategy": Diva(steps=3), "limit": 20, "eps": 8}
     together = {identity(f) for f in findings_of(tiny_pair(COARSE), **how)}
     monkeypatch.setattr("compd.search.campaign._VALUES", 3 * 16 * 16 * 6)  # six seeds
-    campaign = fuzz(tiny_pair(COARSE), tiny_splits().seeds, batch=5, **how)
+    campaign = fuzz(tiny_pair(COARSE, batch=5), tiny_splits().seeds, **how)
     steps = list(campaign.steps())
     assert len(steps) == 4 * 3  # groups of 6, 6, 6 and 2, three steps each
     assert {identity(f) for findings in steps for f in findings} == together
@@ -360,7 +365,7 @@ def test_progress_grows_with_the_steps_taken_and_ends_at_the_end(config):
         strategy=config,
         limit=40,
         eps=1,
-        report=lambda progress: done.append((progress.done, progress.total)),
+        control=Control(lambda progress: done.append((progress.done, progress.total))),
     )
     list(campaign)
     counts = [count for count, total in done if total == 40]
@@ -375,10 +380,10 @@ def test_only_seeds_of_the_wanted_class_are_set_aside():
     labels = pair.reference.run(seeds.images).argmax(1)
     liar = Liar(pair.reference, seeds.images[:10])
     pair = Pair(tiny_spec(Ptq()), tiny_original(), pair.shadow, device=CPU, deployed=liar)
-    flip = fuzz(pair, seeds, strategy=Diva(steps=1), flip=("red", "green"))
-    list(flip)
-    assert flip.summary().seeds_set_aside == int((labels[:10] == 0).sum())
-    assert flip.summary().seeds == int((labels[10:] == 0).sum())
+    campaign = fuzz(pair, seeds, strategy=Diva(steps=1), objective=flip("red", "green"))
+    list(campaign)
+    assert campaign.summary().seeds_set_aside == int((labels[:10] == 0).sum())
+    assert campaign.summary().seeds == int((labels[10:] == 0).sum())
 
 
 def test_progress_counts_what_waits_for_its_proof() -> None:
@@ -389,7 +394,9 @@ def test_progress_counts_what_waits_for_its_proof() -> None:
             facts = progress.facts
             seen.append((int(facts["effective seeds"]), float(facts["best severity"])))
 
-    campaign = fuzz(tiny_pair(), tiny_splits().seeds, limit=12, eps=24, goal="severe", report=note)
+    campaign = fuzz(
+        tiny_pair(), tiny_splits().seeds, limit=12, eps=24, goal="severe", control=Control(note)
+    )
     found = {one.seed_row for one in campaign}
     before_the_proof = seen[-3]
     assert before_the_proof[0] == seen[-1][0] == len(found) > 0

@@ -89,7 +89,7 @@ def test_draws_depend_on_the_seed_image_and_not_on_its_batch(config):
         {
             identity(f)
             for f in findings_of(
-                tiny_pair(COARSE), strategy=config, batch=batch, eps=6, limit=20, keep="valid"
+                tiny_pair(COARSE, batch=batch), strategy=config, eps=6, limit=20, keep="valid"
             )
         }
         for batch in (1, 7, 64, 7)
@@ -330,6 +330,7 @@ def test_a_pair_without_a_shadow_is_searched_without_gradients():
     )
     assert campaign.summary().gradients_per_seed == 0
     assert set(pair.hashes) == {"original", "deployed"}
-    assert evaluate(pair, tiny_splits()).shadow_accuracy is None
+    seen = evaluate(pair, tiny_splits().test(), shadow=None)
+    assert seen.accuracy(seen.shadow) is None
     with pytest.raises(CompdError, match="pair with a shadow"):
         pair.shadow  # noqa: B018

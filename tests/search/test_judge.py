@@ -60,7 +60,7 @@ def test_the_judge_runs_both_real_models():
 
 
 def test_models_side_by_side_answer_as_one_after_the_other():
-    pair, images = tiny_pair(), tiny_splits().seeds.images[:40]
-    alone, beside = (Judge(pair, overlap=overlap, batch=16) for overlap in (False, True))
+    pair, images = tiny_pair(batch=16), tiny_splits().seeds.images[:40]
+    alone, beside = (Judge(pair, overlap=overlap) for overlap in (False, True))
     for a, b in zip(alone.logits(images), beside.logits(images), strict=True):
         assert torch.equal(a, b)

@@ -9,11 +9,12 @@ from tiny import tiny_pair, tiny_splits
 from torch import Tensor
 
 from compd.pair import Pair
+from compd.runtimes import Runtime
 from compd.search import Finding, Stability, StabilityCheck, Verdict, fuzz
 
 
 @dataclass
-class Planted:
+class Planted(Runtime):
     """Leaves the original's answer only where ``leaves`` says so."""
 
     leaves: Callable[[int, int], bool]  # (size of the batch, number of the call) -> bool
@@ -32,21 +33,19 @@ class Planted:
 
 @pytest.fixture(scope="module")
 def found() -> tuple[Pair, list[Finding]]:
-    pair = tiny_pair()
+    pair = tiny_pair(batch=64)
     findings = list(fuzz(pair, tiny_splits().seeds, limit=12))
     assert len(findings) >= 5
     return pair, findings
 
 
 def planted(pair: Pair, leaves: Callable[[int, int], bool]) -> Pair:
-    return Pair(
-        pair.spec, pair.original, pair.shadow, device=pair.device, deployed=Planted(leaves, pair)
-    )
+    return pair.with_deployed(Planted(leaves, pair))
 
 
 def test_real_findings_are_stable(found: tuple[Pair, list[Finding]]) -> None:
     pair, findings = found
-    confirm = StabilityCheck(pair, batch=64)
+    confirm = StabilityCheck(pair)
     done = confirm(findings)
     assert [f.stability for f in done] == [Stability.STABLE] * len(findings)
     assert confirm.counts == {"stable": len(findings)}
@@ -64,25 +63,25 @@ def test_planted_dependence(
     found: tuple[Pair, list[Finding]], leaves: Callable[[int, int], bool], want: Stability
 ) -> None:
     pair, findings = found
-    done = StabilityCheck(planted(pair, leaves), batch=64)(findings)
+    done = StabilityCheck(planted(pair, leaves))(findings)
     assert {f.stability for f in done} == {want}
 
 
 def test_dependence_on_an_engine(found: tuple[Pair, list[Finding]]) -> None:
     pair, findings = found
     others = {"same": pair.deployed, "exact": pair.reference}
-    done = StabilityCheck(pair, batch=64, others=others)(findings)
+    done = StabilityCheck(pair, others=others)(findings)
     assert {f.stability for f in done} == {Stability.ENGINE}
     assert {
         f.stability
-        for f in StabilityCheck(pair, batch=64, others={"same": pair.deployed})(findings)
+        for f in StabilityCheck(pair, others={"same": pair.deployed})(findings)
     } == {Stability.STABLE}
 
 
 def test_valid_findings_are_not_replayed(found: tuple[Pair, list[Finding]]) -> None:
     pair, _ = found
     findings = list(fuzz(pair, tiny_splits().seeds, limit=3, keep="valid"))
-    done = StabilityCheck(pair, batch=64)(findings)
+    done = StabilityCheck(pair)(findings)
     valid = [f for f in done if f.verdict is Verdict.VALID]
     assert valid
     assert all(f.stability is None for f in valid)

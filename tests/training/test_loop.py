@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from compd.control import Progress
+from compd.control import Control, Progress
 from compd.data import Split
 from compd.models import build_zoo_model, state_hash
 from compd.models.inputs import to_input
@@ -57,12 +57,12 @@ class Interrupted(Exception):
     pass
 
 
-def interrupt_after(steps: int) -> Any:
+def interrupt_after(steps: int) -> Control:
     def report(progress: Progress) -> None:
         if progress.done > steps:
             raise Interrupted
 
-    return report
+    return Control(report)
 
 
 @given(
@@ -118,7 +118,7 @@ def test_training_learns_and_reports_each_step() -> None:
     seen: list[Progress] = []
     before = TRAIN.images.clone()
     net = model()
-    history = fit(net, replace(CONFIG, epochs=6, mirror=False), report=seen.append)
+    history = fit(net, replace(CONFIG, epochs=6, mirror=False), control=Control(seen.append))
     assert len(history) == 6
     assert history[-1] > 0.9
     with torch.inference_mode():
@@ -160,7 +160,7 @@ def test_a_resumed_run_equals_one_that_was_never_interrupted(
     history = fit(whole)
     file = tmp_path / "made" / "checkpoint.pt"
     with pytest.raises(Interrupted):
-        fit(model(), checkpoint=file, report=interrupt_after(steps))
+        fit(model(), checkpoint=file, control=interrupt_after(steps))
     assert file.is_file()
     resumed = model(seed=7)  # whatever the weights are: those of the checkpoint replace them
     rest = fit(resumed, checkpoint=file)
@@ -172,7 +172,7 @@ def test_a_resumed_run_equals_one_that_was_never_interrupted(
 def test_a_checkpoint_of_another_config_is_not_used(tmp_path: Path, one_thread: None) -> None:
     file = tmp_path / "checkpoint.pt"
     with pytest.raises(Interrupted):
-        fit(model(), checkpoint=file, report=interrupt_after(9))
+        fit(model(), checkpoint=file, control=interrupt_after(9))
     other = replace(CONFIG, epochs=2, lr=0.01)
     resumed, whole = model(), model()
     assert fit(resumed, other, checkpoint=file) == fit(whole, other)
