@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from compd.corpus import Corpus, Record
+from collections.abc import Iterable
+
+from compd.corpus import Record
 from compd.gating.baseline import Accepted, Baseline
 
 __all__ = ["Known"]
@@ -18,7 +20,7 @@ class Known:
             same seed and flip, the most severe line first.
     """
 
-    def __init__(self, baseline: Baseline, corpus: Corpus, *, by: str = "image") -> None:
+    def __init__(self, baseline: Baseline, corpus: Iterable[Record], *, by: str = "image") -> None:
         self._baseline = baseline
         self._by_seed: dict[tuple[str, str], Accepted] = {}
         if by == "seed":
