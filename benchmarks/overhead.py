@@ -31,12 +31,21 @@ from compd.search import Boundary, fuzz
 Call = tuple[str, int, bool]  # which model, images, whether differentiated
 
 
-class Noted:
+class Noted(Runtime):
     """A runtime that notes its calls."""
 
     def __init__(self, runtime: Runtime, calls: list[Call]) -> None:
         self.runtime, self.calls = runtime, calls
-        self.engine, self.content_hash = runtime.engine, runtime.content_hash
+
+    @property
+    def engine(self) -> str:
+        """That of the runtime."""
+        return self.runtime.engine
+
+    @property
+    def content_hash(self) -> str:
+        """That of the runtime."""
+        return self.runtime.content_hash
 
     def run(self, images: Tensor) -> Tensor:
         """Note, and pass on."""

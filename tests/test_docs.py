@@ -90,31 +90,70 @@ def test_the_commands_of_the_readme_work_in_the_order_they_are_in(tmp_path: Path
     found = commands("README.md")
     assert found[0] == "compd fuzz --model resnet18"
     environment = run_all(found, tmp_path)
-    (python,) = [body for page, body in blocks("python") if page == "README.md"]
-    done = subprocess.run(
-        [sys.executable, "-c", python], env=environment, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
+    _, python = [body for page, body in blocks("python") if page == "README.md"]
+    assert run_python(python, environment).count("all[") > 50
     for name in ("result.json", "deviations.png", "pairs/lenet5-int8/pair.json"):
         assert (tmp_path / "work" / name).is_file()
 
 
-def test_the_strategy_of_the_architecture_page_runs(capsys: pytest.CaptureFixture[str]) -> None:
+def run_python(code: str, environment: dict[str, str] | None = None) -> str:
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_the_five_lines_of_the_readme_run(capsys: pytest.CaptureFixture[str]) -> None:
+    from tiny import CLASSES, tiny_original, tiny_pair, tiny_splits
+
+    from compd.compress import Ptq
+
+    code = next(body for page, body in blocks("python") if page == "README.md")
+    pair = tiny_pair(Ptq(weight_bits=4))
+    names = {
+        "original": tiny_original(),
+        "int8": pair.deployed.run,
+        "qat": pair.shadow,
+        "images": tiny_splits().seeds.images[:40],
+        "names": CLASSES,
+    }
+    exec(code, names)
+    said = capsys.readouterr().out
+    assert re.search(r"^images\[\d+\]: red → \w+, severity 0\.\d{3}, Linf [1-4]/255$", said, re.M)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", range(3))
+def test_each_example_of_the_python_page_runs(number: int) -> None:
+    examples = [body for page, body in blocks("python") if page == "python.md"]
+    assert len(examples) == 3
+    said = run_python(examples[number])
+    assert re.search(r"images\[\d+\]: .+ → .+, severity \d\.\d{3}, Linf [1-8]/255", said), said
+
+
+def test_the_strategy_of_the_architecture_page_runs(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     from tiny import tiny_pair, tiny_splits
 
-    from compd.search import Bound, Judge
+    from compd.search import STRATEGIES, Bound, Judge
     from compd.search.strategies import Task
 
+    # what the page registers is gone after the test
+    monkeypatch.setattr(STRATEGIES, "_entries", dict(STRATEGIES._entries))
     (code,) = [body for page, body in blocks("python") if page == "architecture.md"]
     names: dict[str, object] = {"__name__": "__main__"}
     exec(code, names)
+    assert "deviate" in capsys.readouterr().out
     pair, seeds = tiny_pair(), tiny_splits().seeds
     images = seeds.images[:4]
     labels = pair.reference.run(images).argmax(1)
     task = Task(pair, images, labels, Bound(), keys=range(4), random_seed=0)
     search = names["search_noise"](names["Noise"](), task)  # type: ignore[operator]
     proposal = next(search)
-    search.send(Judge(pair).confirm(proposal.images, labels))
+    candidates = task.clip(proposal.images, proposal.seeds)
+    search.send(Judge(pair).confirm(candidates, labels))
     assert "deviate" in capsys.readouterr().out
 
 

@@ -8,9 +8,11 @@ from functools import cache
 import torch
 from torch import Tensor, nn
 
-from compd.compress import Compression, Ptq, make_shadow
+from compd.compress import Compression, Ptq, empty_shadow, make_shadow
+from compd.compress.int8 import calibrated
 from compd.data import Dataset, Part, Splits, part_of
 from compd.models import Classifier
+from compd.models.inputs import to_input
 from compd.pair import Pair
 from compd.pair.spec import ModelSpec, PairSpec
 from compd.training import TrainConfig, fit_
@@ -90,6 +92,11 @@ def tiny_original() -> nn.Module:
 @cache
 def _shadow(config: Compression) -> nn.Module:
     return make_shadow(config, tiny_original(), tiny_splits(), device=CPU)
+
+
+def calibrated_shadow(config: Compression, original: nn.Module, images: Tensor) -> nn.Module:
+    """A shadow whose ranges are those of uint8 images; not trained."""
+    return calibrated(empty_shadow(config, original, to_input(images[:1])), images)
 
 
 def tiny_spec(config: Compression, engine: str = "x86") -> PairSpec:

@@ -129,7 +129,7 @@ def verify(
         corpus: what to replay.
         pair: the models to replay it on.
         records: which entries, in which order; None for all in the corpus's order.
-        control: told of progress, and asked whether to stop.
+        control: told of progress.
 
     Returns:
         One result an entry; damaged pictures are reported, never used.

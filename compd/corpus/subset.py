@@ -63,7 +63,7 @@ def select_subset(
         corpus: what to choose from.
         pair: the models whose layers are compared.
         keep: one of :data:`KEEP`.
-        control: told of progress, and asked whether to stop.
+        control: told of progress.
 
     Raises:
         CompdError: if ``keep`` is unknown, or the two models' neurons do not map one to one.

@@ -60,7 +60,7 @@ def export(
         of: ``original`` or ``deployed``; None for the deployed model if the target can hold it,
             else the original.
         splits: whose calibration rows set the ranges of targets that quantise by themselves.
-        control: told of progress, and asked whether to stop.
+        control: told of progress.
         settings: of the target, for example ``reduce_range`` of ``onnx-ptq``; None is the default.
 
     Raises:

@@ -65,7 +65,7 @@ def compare(
         labels: int64 (N,): the original's labels for the seeds of stored deviations; None for
             clean images.
         batch: images a call.
-        control: told of progress, and asked whether to stop.
+        control: told of progress.
 
     Raises:
         CompdError: if there are fewer than two runtimes, no images, or other classes.

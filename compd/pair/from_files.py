@@ -57,7 +57,7 @@ def pair_of_files(
         deployed_overrides: the same for the deployed file alone, before ``overrides``.
         size: height and width where the files leave them open.
         device: where gradients are computed.
-        control: told of progress, and asked whether to stop.
+        control: told of progress.
 
     Returns:
         The pair, whose notes say where its gradients come from, and the images to search on.

@@ -57,7 +57,7 @@ class Preflight:
     deployed_accuracy: float | None
     natural_disagreement: float
     classes_answered: int  # by the original on these images
-    shadow: str  # what stands in for the deployed model
+    shadow: str  # whose gradients are taken for those of the deployed model
     shadow_images: int  # of these, the first ones, that the shadow was run on
     shadow_disagreement: float | None  # share of labels; None without a shadow
     shadow_error: float | None  # mean absolute difference of logits, in parts of their spread

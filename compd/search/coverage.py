@@ -17,9 +17,8 @@ import torch.nn.functional as F
 from torch import Tensor, fx, nn
 
 from compd.compress.fused import unfuse_relu
-from compd.errors import SettingError
+from compd.errors import ModelError
 from compd.models import trace
-from compd.wording import setting
 
 __all__ = ["draw_neurons", "instrument", "instrument_pair"]
 
@@ -95,9 +94,9 @@ def instrument(model: nn.Module, name: str = "model") -> fx.GraphModule:
         source = node.all_input_nodes[0]
         before.append(source)
     if not before:
-        raise SettingError(
-            f"expected activation functions (ReLU and its kin) in the graph of {name}, got none; "
-            f"use {setting('coverage', 'none')}"
+        raise ModelError(
+            f"expected activation functions (ReLU and its kin) in the graph of {name}, got none: "
+            "neurons cannot be told apart"
         )
     output = next(node for node in traced.graph.nodes if node.op == "output")
     output.args = ((output.args[0], tuple(before)),)
@@ -114,9 +113,9 @@ def instrument_pair(original: nn.Module, shadow: nn.Module) -> tuple[Instrumente
     both = instrument(original, "the original"), instrument(shadow, "the shadow")
     counts = [len(_outputs(module)) for module in both]
     if counts[0] != counts[1]:
-        raise SettingError(
+        raise ModelError(
             f"expected the same activation functions in both models, got {counts[0]} in the "
-            f"original and {counts[1]} in the shadow; use {setting('coverage', 'none')}"
+            f"original and {counts[1]} in the shadow: their neurons do not map one to one"
         )
     return both
 

@@ -133,6 +133,7 @@ def fit_(
             with torch.autocast(device.type, torch.bfloat16, enabled=config.bfloat16):
                 logits = model(to_input(x, device))  # (B, K)
             loss = F.cross_entropy(logits.float(), labels[rows])
+            control.check()
             optimiser.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
             optimiser.step()

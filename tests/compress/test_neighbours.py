@@ -12,14 +12,13 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from tiny import tiny_original, tiny_pair, tiny_splits
+from tiny import calibrated_shadow, tiny_original, tiny_pair, tiny_splits
 from torch import Tensor
 from torch.ao.nn.quantized import Conv2d, Linear
 
 from compd.compress import Ptq, Qat, starts
 from compd.compress.int8 import convert
 from compd.compress.neighbours import NeighbourObserver, neighbour_sums
-from compd.compress.shadows import calibrated_shadow
 
 SHAPES = st.one_of(
     st.tuples(st.integers(1, 3), st.integers(1, 5), st.integers(1, 3), st.integers(1, 3)),
@@ -125,8 +124,7 @@ import torch
 from torch import nn
 from torch.ao.quantization.observer import PerChannelMinMaxObserver
 import compd.compress.int8 as int8
-from compd.compress import Ptq
-from compd.compress.shadows import calibrated_shadow
+from compd.compress import Ptq, empty_shadow
 
 if sys.argv[1] == "plain":
     int8.NeighbourObserver = PerChannelMinMaxObserver
@@ -140,8 +138,8 @@ with torch.no_grad():
     if channels == 1:  # a bar: neighbours are in one column
         first.weight[:, :, :, 1:] *= 0.01
 images = torch.randint(200, 256, (64, channels, 8, 8), dtype=torch.uint8)
-shadow = calibrated_shadow(Ptq(activation_bits=8), net, images)
 x = images[:8].float() / 255
+shadow = int8.calibrated(empty_shadow(Ptq(activation_bits=8), net, x[:1]), images)
 with torch.inference_mode():
     far = int8.convert(shadow, "onednn")(x) - shadow(x)
     print(float(far.abs().max() / shadow(x).abs().max()))

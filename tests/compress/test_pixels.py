@@ -11,13 +11,12 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from tiny import tiny_original, tiny_pair, tiny_splits
+from tiny import calibrated_shadow, tiny_original, tiny_pair, tiny_splits
 from torch import Tensor, nn
 
 from compd.compress import Ptq, Qat, starts
 from compd.compress.int8 import convert, new_shadow
 from compd.compress.pixels import bordered, normalised, take_images_
-from compd.compress.shadows import calibrated_shadow
 from compd.models.factory import trace
 from compd.models.inputs import to_input
 from compd.models.normalise import Normalise

@@ -10,7 +10,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,8 +19,10 @@ import torch
 from tiny import tiny_pair, tiny_splits
 
 from compd.compress import Ptq
+from compd.control import QUIET, Control, Progress
 from compd.corpus import Corpus, MinimiseSettings, Record, collect, minimise, stats, verify
 from compd.pair import Pair
+from compd.runtimes import Runtime
 from compd.search import Boundary, Campaign, SearchSettings, Verdict
 
 COARSE = Ptq(weight_bits=4)
@@ -54,9 +55,28 @@ def tree(folder: Path) -> dict[str, bytes]:
 
 
 def minimised(
-    source: Path, target: Path, pair: Pair, effort: MinimiseSettings = EFFORT, **how: Any
+    source: Path,
+    target: Path,
+    pair: Pair,
+    effort: MinimiseSettings = EFFORT,
+    *,
+    batch: int | None = None,
+    control: Control = QUIET,
 ) -> Any:
-    return minimise(Corpus(source), Corpus(target, create=True), pair, effort, **how)
+    pair.batch = batch
+    return minimise(Corpus(source), Corpus(target, create=True), pair, effort, control=control)
+
+
+def stopping_after(calls: int) -> Control:
+    """Stops what it is handed to when that has reported more often."""
+    left = iter(range(calls))
+
+    def report(_: Progress) -> None:
+        if next(left, None) is None:
+            control.stop()
+
+    control = Control(report)
+    return control
 
 
 @pytest.fixture(scope="module")
@@ -120,18 +140,10 @@ def test_an_interrupted_run_goes_on_and_ends_the_same(
     source: Path, result: Path, pair: Pair, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(importlib.import_module("compd.corpus.minimise"), "_EVERY", 0.0)
-    runs = []
-    for calls in (1, 150, 300, 10**9):
-        stop = threading.Event()
-        left = iter(range(calls))
-
-        def report(_: Any, left: Any = left, stop: threading.Event = stop) -> None:
-            if next(left, None) is None:
-                stop.set()
-
-        runs.append(
-            minimised(source, tmp_path / "out", pair, stop=stop, report=report, batch=BATCH)
-        )
+    runs = [
+        minimised(source, tmp_path / "out", pair, batch=BATCH, control=stopping_after(calls))
+        for calls in (1, 150, 300, 10**9)
+    ]
     assert [run.stopped for run in runs] == ["interrupted"] * 3 + ["done"]
     assert runs[-1].done_before > 0
     assert tree(tmp_path / "out") == tree(result)
@@ -164,7 +176,9 @@ for number in map(int, fatal):
 
         Models.outcomes = dying
         effort = MinimiseSettings(trials=60)
-        minimise(Corpus(source), Corpus(target, create=True), Pair.load(pair), effort, batch=4)
+        opened = Pair.load(pair)
+        opened.batch = 4
+        minimise(Corpus(source), Corpus(target, create=True), opened, effort)
         os._exit(0)
     status = os.waitpid(child, 0)[1]
     print(os.WTERMSIG(status), len(Corpus(target)), flush=True)
@@ -273,15 +287,13 @@ def test_ties_are_no_flips(source: Path, pair: Pair) -> None:
     from compd.corpus.batching import Models
     from compd.corpus.trials import Outcome
 
-    class Tied:
+    class Tied(Runtime):
         engine, content_hash = "tied", "0" * 64
 
         def run(self, images: torch.Tensor) -> torch.Tensor:
             return torch.ones(len(images), 3)
 
-    models = Models(
-        Pair(pair.spec, pair.original, pair.shadow, device=pair.device, deployed=Tied())
-    )
+    models = Models(pair.with_deployed(Tied()))
     images = tiny_splits().seeds.images[:4]
     labels = pair.reference.run(images).argmax(1)
     assert models.outcomes(images, labels, (labels + 1) % 3) == [Outcome.SHORT] * 4

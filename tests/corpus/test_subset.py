@@ -55,7 +55,8 @@ def alone(corpus: Corpus, record: Record, pair: Pair, folder: Path) -> Subset:
 def test_one_entry_of_each_kind_is_the_most_severe(
     corpus: Corpus, pair: Pair, tmp_path: Path
 ) -> None:
-    subset = select_subset(corpus, pair, batch=16)
+    pair.batch = 16
+    subset = select_subset(corpus, pair)
     assert subset.left_out == {}
     assert subset.layers == 2
     entries = effective(corpus)
@@ -79,9 +80,11 @@ def test_one_entry_of_each_kind_is_the_most_severe(
 
 def test_the_subset_is_the_same_in_any_batch(corpus: Corpus, pair: Pair) -> None:
     for keep in ("kinds", "distinct"):
-        assert select_subset(corpus, pair, keep=keep, batch=5) == select_subset(
-            corpus, pair, keep=keep
-        )
+        subsets = []
+        for batch in (5, None):
+            pair.batch = batch
+            subsets.append(select_subset(corpus, pair, keep=keep))
+        assert subsets[0] == subsets[1]
 
 
 def test_distinct_entries_are_far_from_each_other(corpus: Corpus, pair: Pair) -> None:
@@ -161,4 +164,4 @@ def test_senseless_arguments_are_refused(corpus: Corpus, pair: Pair) -> None:
     with pytest.raises(CompdError, match="did you mean 'kinds'"):
         select_subset(corpus, pair, keep="kind")
     with pytest.raises(CompdError, match="batch=0"):
-        select_subset(corpus, pair, batch=0)
+        pair.batch = 0

@@ -87,7 +87,7 @@ def test_a_deployed_file_without_gradients(tmp_path: Path) -> None:
     pair, splits = pair_of_files(original, odd, data=str(photos()))
     assert "no gradient of the deployed file" in pair.notes[0]
     assert "'Det'" in pair.notes[0]
-    assert "stands in for it (KL 0.0" in pair.notes[1]
+    assert "is its shadow (KL 0.0" in pair.notes[1]
     assert pair.spec.to_json()["compress"]["shadow"] in ("quantised", "original")
     found = {f.seed_row for f in fuzz(pair, splits.seeds, limit=20)}
     assert len(found) >= 6
@@ -114,9 +114,10 @@ def test_unlabelled_images() -> None:
 def test_into_a_corpus_and_back(tmp_path: Path) -> None:
     pair, splits = pair_of_files(*onnx_files(), data=str(photos()))
     corpus = Corpus(tmp_path / "corpus", create=True)
-    confirm = StabilityCheck(pair, batch=64)
-    count = sum(collect(fuzz(pair, splits.seeds, limit=10), corpus, confirm=confirm))
-    assert count == sum(confirm.counts.values()) >= 9
+    pair.batch = 64
+    stability = StabilityCheck(pair)
+    count = sum(collect(fuzz(pair, splits.seeds, limit=10), corpus, stability=stability))
+    assert count == sum(stability.counts.values()) >= 9
     records = list(Corpus(tmp_path / "corpus"))
     assert all(isinstance(record.stability, Stability) for record in records)
     assert records[0].fingerprint["deployed_optimised"] is True

@@ -107,16 +107,16 @@ def test_a_broken_cache_entry_is_made_again(tmp_path, monkeypatch):
 
 def test_evaluation_counts_what_it_says():
     pair, splits = tiny_pair(), tiny_splits()
-    agreement = evaluate(pair, splits)
     test = splits.test()
+    seen = evaluate(pair, test)
     with torch.no_grad():
         original = tiny_original()(to_input(test.images)).argmax(1)
     deployed = pair.deployed.run(test.images).argmax(1)
-    assert agreement.images == 200
-    assert agreement.original_accuracy == float((original == test.labels).double().mean())
-    assert agreement.deployed_accuracy == float((deployed == test.labels).double().mean())
-    assert agreement.natural_disagreement == float((original != deployed).double().mean())
-    assert evaluate(pair, splits) == agreement  # from the cache
+    assert len(seen) == 200
+    assert seen.accuracy(seen.original) == float((original == test.labels).double().mean())
+    assert seen.accuracy(seen.deployed) == float((deployed == test.labels).double().mean())
+    assert seen.natural_disagreement == float((original != deployed).double().mean())
+    assert evaluate(pair, test).to_json() == seen.to_json()  # from the cache
 
 
 def test_a_pair_refuses_images_of_another_size():

@@ -5,13 +5,14 @@ import torch
 from tiny import tiny_pair, tiny_splits
 
 from compd.models.inputs import predict
-from compd.pair.answers import Answers
+from compd.pair.answers import AnswerCache
 from compd.pair.evaluation import SHADOW_ROWS, evaluate
 from compd.pair.preflight import check
+from compd.runtimes import Runtime
 from compd.search import Blackbox, Boundary, Diva, SearchSettings, fuzz
 
 
-class Counting:
+class Counting(Runtime):
     """A model that answers with its images' first pixels, and counts them."""
 
     engine, content_hash = "counting", "0"
@@ -25,7 +26,7 @@ class Counting:
 
 
 def test_once_a_model_and_image(make_images):
-    images, answers = make_images(20), Answers()
+    images, answers = make_images(20), AnswerCache()
     one, other = Counting(), Counting()
     for rows in (slice(0, 8), slice(4, 20), slice(0, 20), slice(19, 20)):
         assert torch.equal(answers.of(one, images[rows]), one.run(images[rows]))
@@ -45,7 +46,7 @@ def test_once_a_model_and_image(make_images):
 
 def test_what_does_not_fit_is_computed_again(make_images):
     images, model = make_images(10), Counting()
-    answers = Answers(room=3 * 6)
+    answers = AnswerCache(room=3 * 6)
     for _ in range(2):
         assert torch.equal(answers.of(model, images[:6]), images[:6].flatten(1)[:, :3].float())
     assert model.images == 6
@@ -55,7 +56,7 @@ def test_what_does_not_fit_is_computed_again(make_images):
 
 
 def test_a_copy_answers_with_the_first(make_images):
-    images, model, copy, answers = make_images(4), Counting(), Counting(), Answers()
+    images, model, copy, answers = make_images(4), Counting(), Counting(), AnswerCache()
     answers.of(model, images)
     answers.share(model, copy)
     said = model.run(images)
@@ -79,8 +80,8 @@ def test_a_look_a_measurement_and_a_search_share_them(monkeypatch, tmp_path):
 
         monkeypatch.setattr(runtime, "run", count)
     rows = SearchSettings(limit=20).clean_rows(len(splits.seeds))
-    check(pair, splits, limit=rows)
-    evaluate(pair, splits, limit=rows)
+    check(pair, splits.seeds.first(rows))
+    evaluate(pair, splits.test(rows), shadow=SHADOW_ROWS)
     campaign = fuzz(pair, splits.seeds, strategy=Diva(steps=1), limit=20)
     next(campaign.steps())
     clean = {hash(image.numpy().tobytes()) for image in splits.test().images}
@@ -96,20 +97,24 @@ def test_a_bounded_measurement_is_of_the_first_rows(monkeypatch, tmp_path):
     pair, splits = tiny_pair(), tiny_splits()
     test = splits.test()
     limit = SHADOW_ROWS + 6
-    found = evaluate(pair, splits, limit=limit)
+    found = evaluate(pair, splits.test(limit), shadow=SHADOW_ROWS)
     original, deployed, shadow = (
         predict(run.run, test.images[:limit]).argmax(1)
         for run in (pair.reference, pair.deployed, pair.shadow_runtime)
     )
-    assert (found.images, found.shadow_images) == (limit, SHADOW_ROWS)
-    assert found.rows == test.first(limit).rows
-    assert found.original_accuracy == float((original == test.labels[:limit]).double().mean())
+    assert found.shadow is not None
+    assert (len(found), len(found.shadow)) == (limit, SHADOW_ROWS)
+    assert found.split.rows == test.first(limit).rows
+    right = (original == test.labels[:limit]).double().mean()
+    assert found.accuracy(found.original) == float(right)
     assert found.natural_disagreement == float((original != deployed).double().mean())
     apart = shadow[:SHADOW_ROWS] != deployed[:SHADOW_ROWS]
-    assert found.shadow_deployed_disagreement == float(apart.double().mean())
-    whole = evaluate(pair, splits)
-    assert (whole.images, whole.shadow_images) == (len(test), len(test))
-    assert evaluate(pair, splits, limit=limit) == found  # from the disk, and not the other
+    assert found.shadow_disagreement == float(apart.double().mean())
+    whole = evaluate(pair, test, shadow=None)
+    assert whole.shadow is not None
+    assert (len(whole), len(whole.shadow)) == (len(test), len(test))
+    again = evaluate(pair, splits.test(limit), shadow=SHADOW_ROWS)
+    assert again.to_json() == found.to_json()  # and not the other
 
 
 @pytest.mark.parametrize(

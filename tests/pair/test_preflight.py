@@ -38,7 +38,7 @@ def look(
         overrides=overrides,
         deployed_overrides=deployed_overrides,
     )
-    return check(pair, splits, allow_float=allow_float)
+    return check(pair, splits.seeds, allow_float=allow_float)
 
 
 def test_a_good_pair() -> None:
@@ -59,7 +59,7 @@ def test_a_good_pair() -> None:
 
 
 def test_a_pair_of_ours() -> None:
-    seen = check(tiny_pair(), tiny_splits())
+    seen = check(tiny_pair(), tiny_splits().seeds)
     assert seen.faults == ()
     assert seen.shadow == "own"
     assert seen.natural_disagreement < 0.05
@@ -152,7 +152,7 @@ def test_a_guess_of_the_original_hides_no_fault_of_the_deployed(
     original, deployed = onnx_files(normalised=False)
     small = bgr(deployed, tmp_path / "b.onnx")
     pair, splits = pair_of_files(original, small, data=str(photos(flat=True)))
-    seen = check(pair, splits)
+    seen = check(pair, splits.seeds)
     assert any("the original 'bare.onnx' may have been" in text for text in seen.warnings)
     with refuses("the deployed 'b.onnx' was trained", "agreement"):
         seen.raise_if_faulty()
@@ -171,7 +171,8 @@ def test_one_answer_to_all(tmp_path: Path) -> None:
 
 
 def look_at(folder: Path) -> Preflight:
-    return check(*pair_of_files(*onnx_files(), data=str(folder)))
+    pair, splits = pair_of_files(*onnx_files(), data=str(folder))
+    return check(pair, splits.seeds)
 
 
 def test_the_wrong_layout(refuses: Refuses) -> None:
@@ -243,11 +244,11 @@ def test_labels_in_another_order(tmp_path: Path, refuses: Refuses) -> None:
     (tmp_path / "labels.txt").write_text("\n".join([names[1], names[2], names[0]]))
     pair, splits = pair_of_files(*onnx_files(), data=str(photos()), labels=tmp_path / "labels.txt")
     with refuses("labels in the order of the model's classes", "renamed"):
-        check(pair, splits).raise_if_faulty()
+        check(pair, splits.seeds).raise_if_faulty()
 
 
 def test_few_images(tmp_path: Path) -> None:
     for file in [*sorted(photos(flat=True).iterdir())][:5]:
         (tmp_path / file.name).write_bytes(file.read_bytes())
     pair, splits = pair_of_files(*onnx_files(), data=str(tmp_path))
-    assert any("say little" in warning for warning in check(pair, splits).warnings)
+    assert any("say little" in warning for warning in check(pair, splits.seeds).warnings)

@@ -105,7 +105,6 @@ def test_blackbox_finds_a_ceiling_that_no_shadow_shows():
 
 SEARCHES = [
     Boundary(steps=6, climbs=2),
-    Boundary(steps=4, climbs=2, coverage="channel"),
     Compd(steps=3, coverage="neuron"),
     Diva(steps=4),
     Pgd(steps=4),

@@ -151,7 +151,7 @@ def test_a_few_photographs_without_labels(
 ) -> None:
     """What is said of the input, rightly or by default, is never a fault; what is found is real."""
     pair, splits = read(photographs, **overrides)
-    seen = check(pair, splits)
+    seen = check(pair, splits.seeds)
     assert seen.faults == ()
     assert seen.natural_disagreement < 0.2
     found = list(fuzz(pair, splits.seeds, strategy=Blackbox(queries=100), limit=14))
@@ -169,7 +169,8 @@ def test_a_few_photographs_without_labels(
 
 
 def test_a_wrong_range_is_the_users(photographs: tuple[int, Path]) -> None:
-    seen = check(*read(photographs, range=(0.0, 255.0)))
+    pair, splits = read(photographs, range=(0.0, 255.0))
+    seen = check(pair, splits.seeds)
     said = " ".join([*seen.warnings, *seen.faults])
     assert "said by you: range" in said or "the same answer to all" in said
     assert "pass --range 0,1" not in "".join(seen.faults) or "two models" in seen.faults[0]

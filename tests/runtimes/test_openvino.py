@@ -57,7 +57,7 @@ def test_gradients_of_an_onnx_original(models: tuple[Path, Path]) -> None:
 
     pair, _ = pair_of_files(onnx_files()[0], models[1], data=str(photos()))
     assert pair.has_shadow
-    assert "stands in" in pair.notes[-1]
+    assert "is its shadow" in pair.notes[-1]
 
 
 def test_missing_and_broken(models: tuple[Path, Path], tmp_path: Path, refuses: Refuses) -> None:

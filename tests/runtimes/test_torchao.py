@@ -99,13 +99,13 @@ def test_the_file_holds_integers_and_nothing_of_ours(tmp_path: Path) -> None:
 
 
 def test_a_pair_with_it_as_deployed() -> None:
-    result = check(deployed_as(tiny_pair(), quantised(), TRUSTED), tiny_splits())
+    result = check(deployed_as(tiny_pair(), quantised(), TRUSTED), tiny_splits().seeds)
     assert result.faults == ()
     assert result.natural_disagreement <= 0.05
     assert result.files[1].int8_share == pytest.approx(3 / 7)
     pair, _ = pair_of_files(onnx_files()[0], quantised(), data=str(photos()), overrides=TRUSTED)
     assert pair.has_shadow
-    assert "stands in" in pair.notes[-1]
+    assert "is its shadow" in pair.notes[-1]
 
 
 def test_a_network_that_flattens_what_a_convolution_answers(tmp_path: Path) -> None:

@@ -73,8 +73,7 @@ def test_dependence_on_an_engine(found: tuple[Pair, list[Finding]]) -> None:
     done = StabilityCheck(pair, others=others)(findings)
     assert {f.stability for f in done} == {Stability.ENGINE}
     assert {
-        f.stability
-        for f in StabilityCheck(pair, others={"same": pair.deployed})(findings)
+        f.stability for f in StabilityCheck(pair, others={"same": pair.deployed})(findings)
     } == {Stability.STABLE}
 
 

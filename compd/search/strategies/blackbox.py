@@ -34,7 +34,7 @@ _PATIENCE = 100
 
 @dataclass(frozen=True)
 class Blackbox:
-    """SearchSettings of the search without gradients."""
+    """Settings of the search without gradients."""
 
     queries: int = 2000  # candidates a seed at most, each judged by both models
     area: float = 0.1  # share of the image that the first squares cover

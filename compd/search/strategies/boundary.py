@@ -35,7 +35,7 @@ _CLIMB = 2
 
 @dataclass(frozen=True)
 class Boundary:
-    """SearchSettings of the boundary walk."""
+    """Settings of the boundary walk."""
 
     steps: int = 24  # gradients a seed at most, until it deviates
     trials: int = 6  # candidates after each gradient, at most

@@ -13,10 +13,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from compd.errors import SettingError, unknown
+from compd.errors import ModelError, SettingError, unknown
 from compd.models.inputs import steady
 from compd.search.coverage import draw_neurons, instrument_pair
 from compd.search.strategies.base import Proposal, Search, Task
+from compd.wording import setting
 
 __all__ = ["Compd", "search_compd"]
 
@@ -27,7 +28,7 @@ COVERAGES = ("none", "neuron")
 
 @dataclass(frozen=True)
 class Compd:
-    """SearchSettings of COMPD's search; the defaults are the published ones."""
+    """Settings of COMPD's search; the defaults are the published ones."""
 
     steps: int = 10  # p in Algorithm 1
     step_size: float = 0.9  # in normalised space
@@ -55,7 +56,11 @@ def search_compd(config: Compd, task: Task) -> Search:
     everyone = torch.arange(len(task.images))
     neurons = None
     if config.coverage == "neuron":
-        neurons = [steady(model) for model in instrument_pair(pair.original, pair.shadow)]
+        try:
+            both = instrument_pair(pair.original, pair.shadow)
+        except ModelError as error:
+            raise ModelError(f"{error.message.raw}; use {setting('coverage', 'none')}") from error
+        neurons = [steady(model) for model in both]
     current = task.images  # (N, C, H, W) uint8
     rest = torch.zeros(task.images.shape)  # what of the last steps the lattice could not hold
     for step in range(config.steps):

@@ -30,7 +30,7 @@ __all__ = ["Dflare", "search_dflare"]
 
 @dataclass(frozen=True)
 class Dflare:
-    """SearchSettings of DFLARE; the defaults are the published ones."""
+    """Settings of DFLARE; the defaults are the published ones."""
 
     queries: int = 2000  # candidates a seed at most, each judged by both models
     new_state: float = 0.5  # squared distance to all states before

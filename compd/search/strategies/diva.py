@@ -14,7 +14,7 @@ __all__ = ["Diva", "search_diva"]
 
 @dataclass(frozen=True)
 class Diva:
-    """SearchSettings of DIVA; the defaults are the published ones."""
+    """Settings of DIVA; the defaults are the published ones."""
 
     steps: int = 20
     step_levels: int = 1  # of 255

@@ -15,7 +15,7 @@ __all__ = ["Pgd", "search_pgd"]
 
 @dataclass(frozen=True)
 class Pgd:
-    """SearchSettings of PGD on the shadow."""
+    """Settings of PGD on the shadow."""
 
     steps: int = 20
     step_levels: int = 1  # of 255
