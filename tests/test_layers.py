@@ -30,7 +30,7 @@ LAYERS = {
     "search": ["search"],
     "corpus": ["corpus"],
     "work": ["repairing", "report", "gating", "exporting", "testing"],
-    "entrance": ["__init__", "cli", "__main__"],
+    "entrance": ["plugins", "__init__", "cli", "__main__"],
 }
 PARTS = [part for parts in LAYERS.values() for part in parts]
 PACKAGE = Path(compd.__file__).parent

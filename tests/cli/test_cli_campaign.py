@@ -206,6 +206,7 @@ def test_the_same_campaign_gives_the_same_corpus(run: Run, cached: Any, tmp_path
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupt_ends_a_campaign_in_order(
     cached: Any, tmp_path: Path, number: signal.Signals

@@ -146,6 +146,7 @@ def test_accepting_on_a_pair_passes_over_what_does_not_deviate(mine, run, tmp_pa
     assert not Path("corpus/baseline.txt").exists() or not Path("corpus/baseline.txt").read_text()
 
 
+@pytest.mark.slow
 def test_accepting_at_once_loses_nothing(mine, tmp_path: Path) -> None:
     hashes = effective(tmp_path / "corpus")[:4]
     command = [
@@ -166,6 +167,7 @@ def test_accepting_at_once_loses_nothing(mine, tmp_path: Path) -> None:
     assert set(Baseline.load(Path("corpus/baseline.txt"))) == set(hashes)
 
 
+@pytest.mark.slow
 def test_a_reader_that_leaves_early_changes_no_status(mine, tmp_path: Path) -> None:
     gate = f"{sys.executable} -m compd gate --pair {mine.pair} --corpus corpus --only-replay"
     for options, status in (("--threads 1", 1), ("--threads 1 --max-new 99", 0)):

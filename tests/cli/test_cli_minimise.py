@@ -151,6 +151,7 @@ def test_minimise_refuses_in_one_line(
     assert "Traceback" not in ran.err
 
 
+@pytest.mark.slow
 def test_an_interrupt_ends_minimisation_in_order(
     command: Run, world: Any, deviations: Path, tmp_path: Path
 ) -> None:

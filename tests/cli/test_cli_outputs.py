@@ -61,6 +61,7 @@ def test_a_picture_on_standard_output() -> None:
     assert done.stdout.startswith(b"\x89PNG")
 
 
+@pytest.mark.slow
 def test_the_outputs_of_the_gate(tmp_path: Path) -> None:
     target, link = tmp_path / "target.xml", tmp_path / "junit.xml"
     target.write_text("an earlier run's")
@@ -88,6 +89,7 @@ def test_the_outputs_of_the_gate(tmp_path: Path) -> None:
     assert b"--json and --summary" in both.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no /dev/full")
 def test_one_that_fails_keeps_no_other_from_being_written(tmp_path: Path) -> None:
     junit = tmp_path / "junit.xml"

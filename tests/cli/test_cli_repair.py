@@ -33,6 +33,7 @@ def found(world: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_repair_prints_the_whole_verdict_and_writes_it(
     run: Run, cached: Any, found: Path, tmp_path: Path
 ) -> None:
@@ -120,6 +121,7 @@ def test_a_pair_is_not_written_over(run: Run, cached: Any, found: Path) -> None:
     assert "another directory than the pair's own" in ran.err.splitlines()[-1]
 
 
+@pytest.mark.slow
 def test_a_factorys_pair_is_repaired_if_it_is_trusted(
     run: Run, cached: Any, found: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

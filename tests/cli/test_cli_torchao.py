@@ -13,6 +13,7 @@ Run = Callable[..., Any]
 MODEL = ["--model", "lenet5", "--epochs", "2", "--compress", "ptq"]
 
 
+@pytest.mark.slow
 def test_from_export_to_check(run: Run, cached: Any, tmp_path: Path) -> None:
     file, told = tmp_path / "lenet5.pt2", tmp_path / "check.json"
     done = run("export", "--pair", cached.pair, "--to", "torchao", "--out", file, "--threads", 1)

@@ -434,6 +434,7 @@ for folder in iter(sys.stdin.readline, ""):
 """
 
 
+@pytest.mark.slow
 def test_a_killed_writer_loses_nothing_that_it_reported(
     tmp_path: Path, make_entry: MakeEntry
 ) -> None:

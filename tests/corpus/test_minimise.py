@@ -124,6 +124,7 @@ def test_every_flip_is_kept_by_a_smaller_change(source: Path, result: Path, pair
     assert cut.factor > 1.2  # this network sums all pixels up, so that each counts the same
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("batch", [1, 64])
 def test_results_do_not_depend_on_the_batch(
     source: Path, result: Path, pair: Pair, tmp_path: Path, batch: int
@@ -136,6 +137,7 @@ def test_results_do_not_depend_on_the_batch(
     assert content(tmp_path / "other") == content(result)
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_goes_on_and_ends_the_same(
     source: Path, result: Path, pair: Pair, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -185,6 +187,7 @@ for number in map(int, fatal):
 """
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_and_loses_nothing(
     source: Path, result: Path, pair: Pair, tmp_path: Path
 ) -> None:

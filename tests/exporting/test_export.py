@@ -246,6 +246,7 @@ def test_float_targets_answer_as_the_original(to: str, made: Made) -> None:
     torch.testing.assert_close(logits, pair.reference.run(images()), rtol=1e-3, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_a_pruned_model_keeps_its_zeros(tmp_path: Path) -> None:
     pair = tiny_pair(Prune(epochs=1))
     net = pair_of(
@@ -367,6 +368,7 @@ def test_openvino_says_it_too(made: Made) -> None:
     assert model.get_rt_info(["compd", "layout"]).astype(str) == "NCHW"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("to", ["onnx", "onnx-qdq", "onnx-ptq", "openvino", "safetensors"])
 def test_the_same_model_gives_the_same_bytes(to: str, made: Made, tmp_path: Path) -> None:
     config = Qat() if to == "openvino" else Ptq()

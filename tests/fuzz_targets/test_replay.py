@@ -36,6 +36,7 @@ def test_seeds_keep_the_contract(name: str) -> None:
     assert len(list(target.seeds())) == len(seeds)
 
 
+@pytest.mark.slow
 def test_mutated_seeds_keep_the_contract(name: str) -> None:
     target = load(name)
     draw = random.Random(0)

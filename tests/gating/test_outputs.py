@@ -38,6 +38,7 @@ def of_each(make_result, make_record) -> GateResult:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [0, 1, MANY])
 def test_junit_has_one_case_a_deviation_with_a_stable_name(make_result, count: int) -> None:
     result = make_result(count)

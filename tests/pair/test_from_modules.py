@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
-from conftest import Refuses
 from tiny import tiny_pair, tiny_splits
 from torch import Tensor, nn
 
@@ -20,6 +20,8 @@ from compd.corpus import Corpus, collect, verify
 from compd.errors import InputError, ModelError, SettingError
 from compd.exporting import export
 from compd.search import Boundary, LeastMargin, SearchSettings, TargetClass
+
+Refuses = Callable[..., AbstractContextManager[None]]
 
 COARSE = Ptq(weight_bits=4)
 IMAGES = tiny_splits().seeds.images[:24]

@@ -6,13 +6,14 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from conftest import Refuses
 from tiny import tiny_pair, tiny_splits
 
 import compd
@@ -20,6 +21,8 @@ from compd.corpus import Corpus
 from compd.data import load_data
 from compd.search import STRATEGIES
 from compd.search.strategies import Proposal, Search, Strategy, Task
+
+Refuses = Callable[..., AbstractContextManager[None]]
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent

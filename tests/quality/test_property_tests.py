@@ -39,6 +39,7 @@ def distance(candidate):
     return float(candidate.distances.l2), int(candidate.distances.linf)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("breakage", BREAKAGES)
 def test_towards_the_pair_it_is_found_in_200_examples_and_shrunk_as_minimise_does(
     breakage, tmp_path

@@ -122,6 +122,7 @@ def test_masks_hold_exactly(make_corpus: MakeCorpus, tmp_path: Path, method: Any
     assert changed > 0 or result.best_round == 0
 
 
+@pytest.mark.slow
 def test_a_round_that_costs_accuracy_goes_back_towards_its_start(
     make_corpus: MakeCorpus, tmp_path: Path, one_thread: None
 ) -> None:
@@ -176,6 +177,7 @@ def test_what_ships_is_what_the_shadow_says(
     assert float((shadow - fixed.deployed.run(images)).abs().max()) < 0.3
 
 
+@pytest.mark.slow
 def test_nothing_trains_on_selection_or_heldout_rows_or_on_true_labels(
     make_corpus: MakeCorpus, tmp_path: Path, one_thread: None
 ) -> None:
@@ -194,6 +196,7 @@ def test_nothing_trains_on_selection_or_heldout_rows_or_on_true_labels(
     assert model_hash(Pair.load(poisoned_train.pair).shadow) != hashes[0]
 
 
+@pytest.mark.slow
 def test_the_choice_among_rounds_does_not_look_at_heldout_rows(
     make_corpus: MakeCorpus, tmp_path: Path, one_thread: None
 ) -> None:
@@ -205,6 +208,7 @@ def test_the_choice_among_rounds_does_not_look_at_heldout_rows(
     assert seen[0] == seen[1]
 
 
+@pytest.mark.slow
 def test_what_it_starts_from_is_chosen_once(
     make_corpus: MakeCorpus, tmp_path: Path, one_thread: None
 ) -> None:
@@ -238,6 +242,7 @@ def test_what_it_starts_from_is_chosen_once(
     assert model_hash(Pair.load(rest.pair).shadow) == model_hash(Pair.load(whole.pair).shadow)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("moment", ["early", "late", "between"])
 def test_an_interrupted_repair_ends_as_one_that_was_not(
     make_corpus: MakeCorpus, tmp_path: Path, one_thread: None, moment: str
@@ -422,6 +427,7 @@ def test_labels_that_the_pair_does_not_have_are_left_out(
         training_set_of(Mislabelled(corpus.directory), pair, tiny_splits(), RepairSettings())
 
 
+@pytest.mark.slow
 def test_another_pairs_corpus_is_refused_without_force(
     make_corpus: MakeCorpus, tmp_path: Path, refuses: Refuses
 ) -> None:

@@ -83,6 +83,7 @@ def test_without_a_bound_squares_stay_within_the_radius():
     assert max(finding.linf for finding in found) == 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("config", SEARCHES, ids=str)
 def test_draws_depend_on_the_seed_image_and_not_on_its_batch(config):
     results = [
@@ -320,6 +321,7 @@ def test_non_finite_gradients_are_zero_and_reported():
     assert campaign.summary().notes[0].startswith("4 seeds had a zero or non-finite gradient")
 
 
+@pytest.mark.slow
 def test_a_pair_without_a_shadow_is_searched_without_gradients():
     tiny = tiny_pair(COARSE)
     pair = Pair(tiny_spec(COARSE), tiny_original(), None, device=CPU, deployed=tiny.deployed)

@@ -92,6 +92,7 @@ def test_junit_has_flip_margins_and_properties(run, options, project, tmp_path):
     assert properties["sha256"] == records(project)[2].sha256
 
 
+@pytest.mark.slow
 def test_accepted_deviations_are_expected_to_fail(run, project, tmp_path):
     corpus = shutil.copytree(project / "found", tmp_path / "found")
     accepted, other = records(project)[:2]
@@ -148,6 +149,7 @@ def test_a_pair_can_come_from_a_function(run, project, pytester):
     assert result.ret == pytest.ExitCode.USAGE_ERROR
 
 
+@pytest.mark.slow
 def test_workers_share_the_tests(run, options):
     pytest.importorskip("xdist")
     run(*options, "-n", "2").assert_outcomes(failed=8)

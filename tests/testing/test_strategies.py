@@ -60,6 +60,7 @@ def test_seeds_that_a_pair_disagrees_on_are_left_out(rough_pair, agreement, refu
         seeds(tiny_splits(), limit=0)
 
 
+@pytest.mark.slow
 def test_what_is_printed_says_where_from_and_how_far_and_shows_no_pixels():
     clean = simplest(seeds(tiny_splits()))
     assert repr(clean) == f"<unchanged test[0] of tiny, {clean.sha256[:12]}>"
@@ -90,6 +91,7 @@ def test_so_they_do_towards_a_pair(data, bound):
     assert float(delta.abs().max() if norm == "linf" else delta.norm()) <= eps
 
 
+@pytest.mark.slow
 def test_the_seed_itself_is_simplest():
     for strategy in (
         perturbed(seeds(tiny_splits())),
@@ -101,6 +103,7 @@ def test_the_seed_itself_is_simplest():
         assert (least.changed, least.row) == (0, "test[0]")
 
 
+@pytest.mark.slow
 def test_one_value_of_one_pixel_by_one_level_is_nearly_so():
     least = nearest(perturbed(seeds(tiny_splits()), eps=32))
     assert (least.changed, int(least.distances.linf), least.row) == (1, 1, "test[0]")
