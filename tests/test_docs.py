@@ -91,7 +91,7 @@ def test_the_commands_of_the_readme_work_in_the_order_they_are_in(tmp_path: Path
     assert found[0] == "compd fuzz --model resnet18"
     environment = run_all(found, tmp_path)
     _, python = [body for page, body in blocks("python") if page == "README.md"]
-    assert run_python(python, environment).count("all[") > 50
+    assert run_python(python, environment).count("all[") > 30
     for name in ("result.json", "deviations.png", "pairs/lenet5-int8/pair.json"):
         assert (tmp_path / "work" / name).is_file()
 
@@ -129,7 +129,7 @@ def test_each_example_of_the_python_page_runs(number: int) -> None:
     examples = [body for page, body in blocks("python") if page == "python.md"]
     assert len(examples) == 3
     said = run_python(examples[number])
-    assert re.search(r"images\[\d+\]: .+ → .+, severity \d\.\d{3}, Linf [1-8]/255", said), said
+    assert re.search(r"images\[\d+\]: .+ → .+, severity \d\.\d{3}, Linf [1-9]\d?/255", said), said
 
 
 def test_the_strategy_of_the_architecture_page_runs(

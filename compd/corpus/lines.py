@@ -21,7 +21,9 @@ MOST_BYTES = 4 << 30
 _CHUNK = 1 << 20  # of reading ahead
 
 
-def lines_of(file: io.FileIO, path: Path, *, start: int, before: int) -> Iterator[bytes]:
+def lines_of(
+    file: io.FileIO, path: Path, *, start: int, before: int, most: int = MOST_LINES
+) -> Iterator[bytes]:
     """Read lines; each ends in a line break but perhaps the last, which a killed writer left torn.
 
     Args:
@@ -29,6 +31,7 @@ def lines_of(file: io.FileIO, path: Path, *, start: int, before: int) -> Iterato
         path: of the file, for messages.
         start: where to begin, bytes.
         before: how many lines there are before that.
+        most: lines in all.
 
     Raises:
         CompdError: if a line, their number or the file is larger than the limits.
@@ -39,7 +42,7 @@ def lines_of(file: io.FileIO, path: Path, *, start: int, before: int) -> Iterato
             f"expected a corpus of at most {MOST_BYTES} bytes of metadata, got {size}: {path}; "
             "split it into several"
         )
-    _check_number(file, path, start, before)
+    _check_number(file, path, start, before, most)
     file.seek(start)
     stream = io.BufferedReader(file, _CHUNK)
     try:
@@ -61,7 +64,7 @@ def _too_long(path: Path, number: int) -> CompdError:
     )
 
 
-def _check_number(file: io.FileIO, path: Path, start: int, before: int) -> None:
+def _check_number(file: io.FileIO, path: Path, start: int, before: int, most: int) -> None:
     """Count before anything is parsed: that takes a thousandth of the time."""
     file.seek(start)
     count = before
@@ -70,8 +73,8 @@ def _check_number(file: io.FileIO, path: Path, start: int, before: int) -> None:
         if not found and len(chunk) == LONGEST_LINE:
             raise _too_long(path, count + 1)
         count += found
-        if count > MOST_LINES:
+        if count > most:
             raise InputError(
-                f"expected a corpus of at most {MOST_LINES} lines, got more: {path}; split it "
-                f"behind line {MOST_LINES}"
+                f"expected a corpus of at most {most} lines, got more: {path}; split it "
+                f"behind line {most}"
             )

@@ -25,8 +25,6 @@ from compd.search.judge import Verdict
 
 __all__ = ["Minimisation", "MinimiseSettings", "minimise"]
 
-_EVERY = 1.0  # seconds between writes, each of which waits for the disk
-
 
 @dataclass(frozen=True)
 class MinimiseSettings:
@@ -79,6 +77,7 @@ def minimise(
     pair: Pair,
     settings: MinimiseSettings | None = None,
     *,
+    save_every: float = 1.0,
     control: Control = QUIET,
 ) -> Minimisation:
     """Store, for each effective entry, the smallest change found that keeps the same two answers.
@@ -92,6 +91,7 @@ def minimise(
         target: where results go, in the order of their sources.
         pair: the models that judge.
         settings: how hard to try.
+        save_every: seconds between writes, each of which waits for the disk.
         control: told of progress, and asked whether to stop.
 
     Raises:
@@ -150,7 +150,7 @@ def minimise(
         return count
 
     begun = time.perf_counter()
-    due = begun + _EVERY
+    due = begun + save_every
     for end in batched(jobs(), models, batch=pair.batch):
         if end is not None:
             job, pixels = end
@@ -158,7 +158,7 @@ def minimise(
             continue
         if time.perf_counter() >= due:
             written += write()
-            due = time.perf_counter() + _EVERY
+            due = time.perf_counter() + save_every
         control.report("minimising", result.done_before + written + len(ended), len(effective))
         if control.stopped:
             result.stopped = str(Outcome.INTERRUPTED)

@@ -19,7 +19,7 @@ from typing import Any
 
 from torch import Tensor
 
-from compd.corpus.lines import LONGEST_LINE, lines_of
+from compd.corpus.lines import LONGEST_LINE, MOST_LINES, lines_of
 from compd.corpus.records import Record, image_file, seed_file
 from compd.corpus.shared import Shared
 from compd.errors import CompdError, CompdWarning, InputError
@@ -45,7 +45,7 @@ baseline.txt text eol=lf merge=union
 _TOGETHER = 128  # pictures in one write: each is an open file until then
 MOST_PIXELS = 1 << 24  # of a picture: 4096 x 4096, the largest that a pair may take
 _MOST_BYTES = 1 << 26  # of its file: all these pixels, packed not at all
-_MOST_MEMORY = 768 << 20  # bytes that the records may take, as far as that can be told
+MOST_MEMORY = 768 << 20  # bytes that the records may take, as far as that can be told
 
 
 class Corpus:
@@ -54,12 +54,22 @@ class Corpus:
     Args:
         directory: where it lies.
         create: make it if it is not there.
+        most_lines: entries that are read.
+        most_memory: bytes that they may take, as far as that can be told.
 
     Raises:
-        CompdError: if it is not there, is no corpus, or a line in it is broken.
+        CompdError: if it is not there, is no corpus, a line in it is broken, or it is too large.
     """
 
-    def __init__(self, directory: Path | str, *, create: bool = False) -> None:
+    def __init__(
+        self,
+        directory: Path | str,
+        *,
+        create: bool = False,
+        most_lines: int = MOST_LINES,
+        most_memory: int = MOST_MEMORY,
+    ) -> None:
+        self._most_lines, self._most_memory = most_lines, most_memory
         self.directory = Path(directory)
         self._metadata = inside(self.directory, _METADATA)
         if create:
@@ -227,7 +237,8 @@ class Corpus:
     def _read(self) -> None:
         number, end, torn = self._lines, self._end, b""
         with open_file(inside(self.directory, _METADATA)) as file:
-            for line in lines_of(file, self._metadata, start=end, before=number):
+            lines = lines_of(file, self._metadata, start=end, before=number, most=self._most_lines)
+            for line in lines:
                 if not line.endswith(b"\n"):
                     torn = line
                     break
@@ -251,9 +262,9 @@ class Corpus:
             ) from error
         self._records.setdefault(record.sha256, record)
         self._numbers.setdefault(record.sha256, number)
-        if self._shared.size > _MOST_MEMORY:
+        if self._shared.size > self._most_memory:
             raise InputError(
-                f"expected a corpus that fits into {_MOST_MEMORY >> 20} MiB of memory, got a "
+                f"expected a corpus that fits into {self._most_memory >> 20} MiB of memory, got a "
                 f"larger one: {self._metadata} line {number}; split it before that line"
             )
 

@@ -15,15 +15,16 @@ if TYPE_CHECKING:
 __all__ = ["read_onnx"]
 
 _EXTERNAL = 1  # onnx.TensorProto.EXTERNAL
-_MOST_BYTES = 2**31  # the file and its external data; protobuf's own limit for one message
+MOST_BYTES = 2**31  # the file and its external data; protobuf's own limit for one message
 _DOMAINS = frozenset({"", "ai.onnx", "com.microsoft"})
 
 
-def read_onnx(path: Path) -> onnx.ModelProto:
+def read_onnx(path: Path, *, most_bytes: int = MOST_BYTES) -> onnx.ModelProto:
     """Read a model with all its weights; external data is read from the model's folder only.
 
     Args:
         path: an ``.onnx`` file.
+        most_bytes: of the file and its external data.
 
     Returns:
         the checked model; its tensors all lie in memory.
@@ -33,7 +34,7 @@ def read_onnx(path: Path) -> onnx.ModelProto:
             external data is missing, short or outside of its folder, or if it needs operators
             that neither ONNX nor ONNX Runtime define.
     """
-    model = _parse(_bytes(path), path)
+    model = _parse(_bytes(path, most_bytes), path)
     check_texts(model)
     _check_domains(model, path)
     total = model.ByteSize()
@@ -41,7 +42,7 @@ def read_onnx(path: Path) -> onnx.ModelProto:
         check_size(tensor)
         if tensor.data_location == _EXTERNAL:
             total += byte_count(tensor)
-            _check_total(total, path)
+            _check_total(total, most_bytes, path)
             load_external_(tensor, path.parent)
     # A result without a stated shape runs everywhere, and the checker alone minds.
     outputs = [output.type.tensor_type for output in model.graph.output]
@@ -61,11 +62,11 @@ def read_onnx(path: Path) -> onnx.ModelProto:
     return model
 
 
-def _bytes(path: Path) -> bytes:
+def _bytes(path: Path, most_bytes: int) -> bytes:
     if not path.is_file():
         raise InputError(f"expected an ONNX file, got model={str(path)!r} (no such file)")
     try:
-        _check_total(path.stat().st_size, path)
+        _check_total(path.stat().st_size, most_bytes, path)
         return path.read_bytes()
     except OSError as error:
         raise InputError(
@@ -114,10 +115,10 @@ def _check_domains(model: onnx.ModelProto, path: Path) -> None:
             )
 
 
-def _check_total(size: int, path: Path) -> None:
-    if size > _MOST_BYTES:
+def _check_total(size: int, most: int, path: Path) -> None:
+    if size > most:
         raise InputError(
-            f"expected an ONNX model of at most {_MOST_BYTES // 2**20} MiB with its external "
+            f"expected an ONNX model of at most {most // 2**20} MiB with its external "
             f"data, got model={str(path)!r} ({size // 2**20} MiB)"
         )
 

@@ -33,7 +33,6 @@ from compd.repairing.state import State, save_state
 
 __all__ = ["Rounds", "shortened", "step_seconds", "steps_within"]
 
-_SAVE_EVERY = 20.0  # seconds
 _WATCH = 8  # steps from one look at the loss to the next: reading it waits for the device
 _CLIP = 5.0  # norm of a gradient, at most
 _FEWEST = 10  # steps that are worth a round
@@ -54,6 +53,7 @@ class Rounds:
     state: State
     checkpoint: Path
     control: Control = QUIET
+    save_every: float = 20.0  # seconds, at least
     pair: Pair = field(init=False)  # what training starts from, once that is known
 
     def run(self) -> None:
@@ -128,7 +128,7 @@ class Rounds:
                     return False
                 state.first_loss = state.first_loss or value
                 self._report_step(number, value)
-            due = state.step == state.steps or time.monotonic() >= saved + _SAVE_EVERY
+            due = state.step == state.steps or time.monotonic() >= saved + self.save_every
             if due or self.control.stopped:
                 if self.settings.seconds is not None:
                     pace = (time.perf_counter() - begun) / (state.step - first)

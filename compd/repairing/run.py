@@ -12,7 +12,7 @@ from compd.compress import RECIPE, starts
 from compd.control import QUIET, Control
 from compd.corpus import Corpus
 from compd.data import Splits, load_data
-from compd.errors import InputError
+from compd.errors import InputError, UnavailableError
 from compd.files.storage import cache_dir, check_cache, config_hash, disk_errors
 from compd.logits import divergence
 from compd.models.inputs import predict
@@ -83,6 +83,7 @@ def repair(
     *,
     out: Path,
     splits: Splits | None = None,
+    save_every: float = 20.0,
     control: Control = QUIET,
     **settings: Any,
 ) -> RepairResult:
@@ -97,6 +98,8 @@ def repair(
         corpus: deviations of that pair.
         out: directory for the repaired pair; the start itself if no round was better.
         splits: the data; the pair's own if None.
+        save_every: seconds of training after which its state is saved, for a process that is
+            killed.
         control: told of progress, and asked whether to stop.
         settings: the fields of :class:`RepairSettings`.
 
@@ -126,6 +129,7 @@ def repair(
         state,
         checkpoint,
         control,
+        save_every,
     )
     rounds.run()
     base = rounds.pair
@@ -260,7 +264,7 @@ def _check_space(pair: Pair, out: Path, checkpoint: Path) -> None:
             free = shutil.disk_usage(folder).free
         needed += 1 << 20
         if free < needed:
-            raise InputError(
+            raise UnavailableError(
                 f"expected {needed / 2**20:.0f} MiB of free space, got {free / 2**20:.0f} MiB in "
                 f"{str(folder)!r}; free some, or name another folder "
                 f"({setting('out')}, COMPD_CACHE)"

@@ -31,7 +31,7 @@ __all__ = ["Campaign", "fuzz"]
 # Seeds that are searched together: while some finish early, model calls stay full. The boundary
 # walk keeps up to two dozen float copies of them (measured on photographs: 0.4 GB).
 _TOGETHER = 256
-_VALUES = 1 << 22  # in all their images, at most: 27 of 3 x 224 x 224
+VALUES = 1 << 22  # in all their images, at most: 27 of 3 x 224 x 224
 # What takes over where there is no gradient; most of what it finds comes early.
 _RESCUE = Blackbox(queries=400)
 
@@ -56,10 +56,25 @@ def fuzz(pair: Pair, images: Images, *, control: Control = QUIET, **settings: An
 
 
 class Campaign:
-    """A running or finished campaign; iterate it for the findings."""
+    """A running or finished campaign; iterate it for the findings.
+
+    Args:
+        pair: the models.
+        seeds: what to search from.
+        settings: of the search.
+        values: in all images of the seeds that are searched together, at most; no result depends on
+            it.
+        control: told of progress, and asked whether to stop.
+    """
 
     def __init__(
-        self, pair: Pair, seeds: Split, settings: SearchSettings, *, control: Control = QUIET
+        self,
+        pair: Pair,
+        seeds: Split,
+        settings: SearchSettings,
+        *,
+        values: int = VALUES,
+        control: Control = QUIET,
     ) -> None:
         check_batch(seeds.images, "seeds")
         pair.check_input(seeds.images, "seeds")
@@ -82,6 +97,7 @@ class Campaign:
         self.data = seeds.data
         self._split = seeds
         self._control = control
+        self._values = values
         self._tally = Tally()
         self._running = False
         self._set_aside = 0
@@ -119,7 +135,7 @@ class Campaign:
         chosen, labels, self._set_aside = seeds.rows, seeds.labels, seeds.set_aside
         self._tick()
         shape = self._split.images.shape[1:]
-        together = max(self.batch, fitting(_TOGETHER, shape, values=_VALUES))
+        together = max(self.batch, fitting(_TOGETHER, shape, values=self._values))
         if self._control.stopped:
             return
         for start in range(0, len(chosen), together):

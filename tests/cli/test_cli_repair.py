@@ -6,7 +6,6 @@ import json
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -176,7 +175,6 @@ def test_killed_at_any_moment_it_ends_the_same(
         for line in process.stderr:  # until it trains
             if line.startswith("repairing"):
                 break
-        time.sleep(0.3)
         process.send_signal(number)
         process.communicate()
         assert process.returncode in (130, -signal.SIGKILL)

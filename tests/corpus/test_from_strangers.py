@@ -16,7 +16,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from compd.corpus import Corpus, Record, lines, rows_used, stats, store
+from compd.corpus import Corpus, Record, lines, rows_used, stats
 from compd.corpus.records import image_file, seed_file
 from compd.corpus.shared import Shared
 from targets.png import chunks_of, png_of
@@ -230,24 +230,19 @@ def test_valid_lines_beyond_the_limit_are_refused(
     make_entry: MakeEntry,
     distinct: bool,
     refuses: Refuses,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(lines, "MOST_LINES", 50)
-    corpus = Corpus(folder)
+    corpus = Corpus(folder, most_lines=50)
     text = [make_entry(number if distinct else 0)[0].to_line() for number in range(2, 60)]
     _append(folder, "\n".join([*text[:48], ""]).encode())
     assert len(Corpus(folder)) == (50 if distinct else 2)
     _append(folder, "\n".join([*text[48:], ""]).encode())
     with refuses("at most 50 lines"):
-        Corpus(folder)
+        Corpus(folder, most_lines=50)
     with refuses("at most 50 lines"):  # lines that came since are counted with those before
         corpus.add([make_entry(99)])
 
 
-def test_records_beyond_the_memory_are_refused(
-    folder: Path, refuses: Refuses, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(store, "_MOST_MEMORY", 1 << 20)
+def test_records_beyond_the_memory_are_refused(folder: Path, refuses: Refuses) -> None:
     line = json.loads((folder / "metadata.jsonl").read_text().splitlines()[0])
     for number in range(9):
         _append(
@@ -255,7 +250,7 @@ def test_records_beyond_the_memory_are_refused(
             (json.dumps(line | {"fingerprint": {"x": [[]] * 900, "n": number}}) + "\n").encode(),
         )
     with refuses("fits into 1 MiB of memory", "line 10", "split it"):
-        Corpus(folder)
+        Corpus(folder, most_memory=1 << 20)
 
 
 def test_what_entries_share_counts_once(make_entry: MakeEntry) -> None:

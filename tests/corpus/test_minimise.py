@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib
 import json
 import os
 import shutil
@@ -19,7 +18,7 @@ import torch
 from tiny import tiny_pair, tiny_splits
 
 from compd.compress import Ptq
-from compd.control import QUIET, Control, Progress
+from compd.control import Control, Progress
 from compd.corpus import Corpus, MinimiseSettings, Record, collect, minimise, stats, verify
 from compd.pair import Pair
 from compd.runtimes import Runtime
@@ -61,10 +60,10 @@ def minimised(
     effort: MinimiseSettings = EFFORT,
     *,
     batch: int | None = None,
-    control: Control = QUIET,
+    **how: Any,
 ) -> Any:
     pair.batch = batch
-    return minimise(Corpus(source), Corpus(target, create=True), pair, effort, control=control)
+    return minimise(Corpus(source), Corpus(target, create=True), pair, effort, **how)
 
 
 def stopping_after(calls: int) -> Control:
@@ -139,12 +138,11 @@ def test_results_do_not_depend_on_the_batch(
 
 @pytest.mark.slow
 def test_an_interrupted_run_goes_on_and_ends_the_same(
-    source: Path, result: Path, pair: Pair, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    source: Path, result: Path, pair: Pair, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(importlib.import_module("compd.corpus.minimise"), "_EVERY", 0.0)
     runs = [
-        minimised(source, tmp_path / "out", pair, batch=BATCH, control=stopping_after(calls))
-        for calls in (1, 150, 300, 10**9)
+        minimised(source, tmp_path / "out", pair, batch=BATCH, save_every=0.0, control=control)
+        for control in map(stopping_after, (1, 150, 300, 10**9))
     ]
     assert [run.stopped for run in runs] == ["interrupted"] * 3 + ["done"]
     assert runs[-1].done_before > 0
@@ -164,7 +162,6 @@ from compd.corpus.batching import Models
 from compd.pair import Pair
 
 torch.set_num_threads(1)
-sys.modules["compd.corpus.minimise"]._EVERY = 0.0
 source, target, pair, *fatal = sys.argv[1:]
 for number in map(int, fatal):
     child = os.fork()
@@ -180,7 +177,7 @@ for number in map(int, fatal):
         effort = MinimiseSettings(trials=60)
         opened = Pair.load(pair)
         opened.batch = 4
-        minimise(Corpus(source), Corpus(target, create=True), opened, effort)
+        minimise(Corpus(source), Corpus(target, create=True), opened, effort, save_every=0.0)
         os._exit(0)
     status = os.waitpid(child, 0)[1]
     print(os.WTERMSIG(status), len(Corpus(target)), flush=True)

@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper
 from tiny_onnx import BATCH, agree, graph, node, noise
 
-import compd.onnx.read as reading
 from compd.onnx import describe, read_onnx, to_module
 
 
@@ -93,14 +92,11 @@ def test_damage_never_shows_a_traceback(
         to_module(model)
 
 
-def test_a_file_too_large(path: Path, monkeypatch: pytest.MonkeyPatch, refuses: Any) -> None:
+def test_a_file_too_large(path: Path, refuses: Any) -> None:
     beside(path)
-    monkeypatch.setattr(reading, "_MOST_BYTES", path.stat().st_size + 255)
-    with refuses("at most", str(path)):
-        read_onnx(path)
-    monkeypatch.setattr(reading, "_MOST_BYTES", path.stat().st_size - 1)
-    with refuses("at most", str(path)):
-        read_onnx(path)
+    for most in (path.stat().st_size + 255, path.stat().st_size - 1):
+        with refuses("at most", str(path)):
+            read_onnx(path, most_bytes=most)
 
 
 @pytest.mark.parametrize(

@@ -352,9 +352,8 @@ def test_a_round_that_is_slower_than_planned_ends_in_time(
 ) -> None:
     pair, corpus = make_corpus()
     monkeypatch.setattr("compd.repairing.rounds.step_seconds", lambda *_: 1e-5)
-    monkeypatch.setattr("compd.repairing.rounds._SAVE_EVERY", 0.0)
     told: list[Progress] = []
-    how = {**QUICK, "method": Walk(batch=32, lr=1e-2), "seconds": 3.0}
+    how = {**QUICK, "method": Walk(batch=32, lr=1e-2), "seconds": 3.0, "save_every": 0.0}
     repair(pair, corpus, out=tmp_path / "out", control=Control(told.append), **how)
     training = [one for one in told if one.stage.startswith("repairing")]
     assert training[0].total > 10_000  # hours

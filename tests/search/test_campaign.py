@@ -17,8 +17,18 @@ from compd.logits import answers_of
 from compd.models.inputs import fitting
 from compd.pair import Pair
 from compd.runtimes import FloatRuntime, Runtime
-from compd.search import Boundary, Compd, Diva, Verdict, flip, fuzz, strategy
-from compd.search.campaign import _VALUES
+from compd.search import (
+    Boundary,
+    Campaign,
+    Compd,
+    Diva,
+    SearchSettings,
+    Verdict,
+    flip,
+    fuzz,
+    strategy,
+)
+from compd.search.campaign import VALUES
 
 COARSE = Ptq(weight_bits=4)
 
@@ -341,16 +351,17 @@ def test_nothing_counts_that_the_proof_does_not_confirm():
 )
 def test_the_larger_the_images_the_fewer_are_searched_together(shape, together):
     """A search keeps up to two dozen float copies of a group: that may take 0.5 GB."""
-    assert fitting(256, shape, values=_VALUES) == together
-    assert fitting(256, shape, values=_VALUES) * math.prod(shape) * 4 * 24 < 0.5e9
+    assert fitting(256, shape, values=VALUES) == together
+    assert fitting(256, shape, values=VALUES) * math.prod(shape) * 4 * 24 < 0.5e9
     assert fitting(64, (3, 4096, 4096)) == 1
 
 
-def test_groups_are_of_that_size_and_change_nothing(monkeypatch):
+def test_groups_are_of_that_size_and_change_nothing():
     how = {"strategy": Diva(steps=3), "limit": 20, "eps": 8}
     together = {identity(f) for f in findings_of(tiny_pair(COARSE), **how)}
-    monkeypatch.setattr("compd.search.campaign._VALUES", 3 * 16 * 16 * 6)  # six seeds
-    campaign = fuzz(tiny_pair(COARSE, batch=5), tiny_splits().seeds, **how)
+    six = 3 * 16 * 16 * 6
+    pair, settings = tiny_pair(COARSE, batch=5), SearchSettings(**how)
+    campaign = Campaign(pair, tiny_splits().seeds, settings, values=six)
     steps = list(campaign.steps())
     assert len(steps) == 4 * 3  # groups of 6, 6, 6 and 2, three steps each
     assert {identity(f) for findings in steps for f in findings} == together
