@@ -96,8 +96,8 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> CompdError:
 
 
 def brief(error: object, length: int = 160) -> str:
-    """What somebody else's exception says, in one line of that many characters at most."""
-    return " ".join(str(error).split())[:length]
+    """What somebody else's exception says, or its kind, in one line of that many characters."""
+    return (" ".join(str(error).split()) or type(error).__name__)[:length]
 
 
 def require_extra(module: str, extra: str) -> ModuleType:

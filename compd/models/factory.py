@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, fx, nn
 
-from compd.errors import ModelError
+from compd.errors import ModelError, brief
 from compd.models.weights import state_hash
 
 __all__ = ["check_model", "load_factory", "model_hash", "trace"]
@@ -114,8 +114,8 @@ def trace(model: nn.Module, name: str) -> fx.GraphModule:
 
 
 def _what(error: BaseException) -> str:
-    text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text[:160]}" if text else type(error).__name__
+    kind, text = type(error).__name__, brief(error)
+    return kind if text == kind else f"{kind}: {text}"
 
 
 def _offending(error: BaseException) -> str:

@@ -15,7 +15,7 @@ import torch
 from safetensors import safe_open
 from torch import Tensor, nn
 
-from compd.errors import InputError
+from compd.errors import InputError, brief
 from compd.wording import setting
 
 __all__ = ["WeightsFile", "load_weights_", "read_weights", "state_hash"]
@@ -57,7 +57,7 @@ def read_weights(path: Path) -> WeightsFile:
                 tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
         except Exception as error:  # of shapes that no tensor has, PyTorch raises others
             raise InputError(
-                f"expected a safetensors file, got weights={str(path)!r} ({_line(error)}); "
+                f"expected a safetensors file, got weights={str(path)!r} ({brief(error, 120)}); "
                 "is it complete?"
             ) from error
     elif path.suffix in (".pt", ".pth"):
@@ -182,7 +182,7 @@ def _torch_load(path: Path) -> Any:
         return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged file makes the unpickler raise a dozen kinds
         raise InputError(
-            f"expected a file of plain tensors, got weights={str(path)!r} ({_line(error)}); "
+            f"expected a file of plain tensors, got weights={str(path)!r} ({brief(error, 120)}); "
             "save only the state dict (nothing else is ever unpickled)"
         ) from error
 
@@ -233,7 +233,3 @@ def _some(what: str, names: list[str]) -> str:
         return ""
     more = f" and {len(names) - 2} more" if len(names) > 2 else ""
     return f"{what} {', '.join(names[:2])}{more}; "
-
-
-def _line(error: BaseException) -> str:
-    return (" ".join(str(error).split()) or type(error).__name__)[:120]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from compd.errors import InputError, require_extra
+from compd.errors import InputError, brief, require_extra
 from compd.onnx.external import all_tensors, byte_count, check_size, load_external_
 from compd.onnx.texts import check_texts
 
@@ -53,7 +53,7 @@ def read_onnx(path: Path, *, most_bytes: int = MOST_BYTES) -> onnx.ModelProto:
         require_extra("onnx", "onnx").checker.check_model(model)
     except Exception as error:
         raise InputError(
-            f"expected a valid ONNX model, got model={str(path)!r} ({_line(error)}); export it "
+            f"expected a valid ONNX model, got model={str(path)!r} ({brief(error)}); export it "
             "again, or update the package onnx if the model is newer than that"
         ) from error
     finally:
@@ -121,7 +121,3 @@ def _check_total(size: int, most: int, path: Path) -> None:
             f"expected an ONNX model of at most {most // 2**20} MiB with its external "
             f"data, got model={str(path)!r} ({size // 2**20} MiB)"
         )
-
-
-def _line(error: BaseException) -> str:
-    return (" ".join(str(error).split()) or type(error).__name__)[:160]
