@@ -38,10 +38,15 @@ Report = Callable[[Progress], None]
 
 
 class Clock:
-    """Adds up the wall time spent inside model calls."""
+    """Adds up the wall time spent inside model calls.
 
-    def __init__(self) -> None:
+    Args:
+        whole: another clock, to which the same time is added.
+    """
+
+    def __init__(self, whole: Clock | None = None) -> None:
         self.seconds = 0.0
+        self._whole = whole
 
     @contextmanager
     def running(self) -> Iterator[None]:
@@ -50,7 +55,13 @@ class Clock:
         try:
             yield
         finally:
-            self.seconds += time.perf_counter() - begun
+            self.add(time.perf_counter() - begun)
+
+    def add(self, seconds: float) -> None:
+        """Add time, here and to the whole."""
+        self.seconds += seconds
+        if self._whole is not None:
+            self._whole.add(seconds)
 
 
 class Control:
@@ -70,6 +81,13 @@ class Control:
         """The same control, which tells nobody: for a part of a task that is told as a whole."""
         other = copy.copy(self)
         other._report = None
+        return other
+
+    @property
+    def timed(self) -> Control:
+        """The same control with a clock of its own, whose time this one's counts, too."""
+        other = copy.copy(self)
+        other.clock = Clock(self.clock)
         return other
 
     def stop(self) -> None:

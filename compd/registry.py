@@ -6,14 +6,15 @@ not known, or all names are; and from :func:`compd.register`.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, fields
-from importlib.metadata import entry_points
+from dataclasses import MISSING, asdict, fields, is_dataclass
+from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Generic, Protocol, TypeVar
 
-from compd.errors import InputError, SettingError, brief, unknown
+from compd.errors import CompdError, CompdWarning, InputError, SettingError, brief, unknown
 
-__all__ = ["Plugins", "Registry"]
+__all__ = ["Plugins", "Registry", "defaults_of"]
 
 T = TypeVar("T")
 
@@ -23,34 +24,38 @@ class Plugins(Mapping[str, T], Generic[T]):
 
     Args:
         what: one of them, for error messages: ``runtime``.
-        entries: ours, by name.
+        kind: the class of the entries.
         group: of entry points; each is an entry under its own name.
     """
 
-    def __init__(self, what: str, entries: Mapping[str, T], *, group: str) -> None:
-        self._what, self._group = what, group
+    def __init__(self, what: str, entries: Mapping[str, T], *, kind: type[T], group: str) -> None:
+        self._what, self._kind, self._group = what, kind, group
         self._entries = dict(entries)
+        self._broken: dict[str, CompdError] = {}  # what does not load, and why
         self._looked = False
 
     def register(self, name: str, entry: T) -> None:
         """Add an entry.
 
         Raises:
-            SettingError: if there is one of that name.
+            SettingError: if there is one of that name, or it is not what an entry has to be.
         """
         if name in self._entries and self._entries[name] != entry:
             raise SettingError(f"a {self._what} of a new name", name=name)
+        self._check(name, entry)
         self._entries[name] = entry
 
     def __getitem__(self, name: str) -> T:
         if name not in self._entries:
             self._look()
+        if name not in self._entries and name in self._broken:
+            raise self._broken[name]
         return self._entries[name]
 
     def __contains__(self, name: object) -> bool:
         if name not in self._entries:
             self._look()
-        return name in self._entries
+        return name in self._entries or name in self._broken
 
     def __iter__(self) -> Iterator[str]:
         self._look()
@@ -60,20 +65,33 @@ class Plugins(Mapping[str, T], Generic[T]):
         self._look()
         return len(self._entries)
 
+    def _check(self, name: str, entry: T) -> None:
+        if not isinstance(entry, self._kind):
+            raise SettingError(
+                f"expected the {self._what} {name!r} as a {self._kind.__name__}, got "
+                f"{type(entry).__name__}"
+            )
+
     def _look(self) -> None:
-        """Take in what other packages offer."""
+        """Take in what other packages offer; what is wrong with one is told who asks for it."""
         if self._looked:
             return
         self._looked = True
         for point in entry_points(group=self._group):
             try:
-                entry = point.load()
+                self.register(point.name, point.load())
             except Exception as error:  # of whatever that package does
-                raise InputError(
-                    f"expected the {self._what} {point.name!r} of {point.value!r} to load, got "
-                    f"{type(error).__name__}: {brief(error)}; mend or remove that package"
-                ) from error
-            self.register(point.name, entry)
+                self._broken[point.name] = self._why(point, error)
+                if point.name in self._entries:  # then nobody can ask for this one
+                    warnings.warn(CompdWarning(str(self._broken[point.name])), stacklevel=3)
+
+    def _why(self, point: EntryPoint, error: Exception) -> CompdError:
+        whose = "" if point.dist is None else f" of the package {point.dist.name!r}"
+        kind = "" if isinstance(error, CompdError) else f"{type(error).__name__}: "
+        return InputError(
+            f"expected the {self._what} {point.name!r}{whose} to load from {point.value!r}, got "
+            f"{kind}{brief(error)}; mend or remove that package"
+        )
 
 
 class _Configured(Protocol):
@@ -86,6 +104,21 @@ E = TypeVar("E", bound=_Configured)
 
 class Registry(Plugins[E]):
     """Entries that have configurations: it makes these and knows them again."""
+
+    def _check(self, name: str, entry: E) -> None:
+        super()._check(name, entry)
+        config = entry.config
+        if not isinstance(config, type) or not is_dataclass(config):
+            raise SettingError(
+                f"expected the configuration of the {self._what} {name!r} as a frozen dataclass, "
+                f"got {config!r:.60}"
+            )
+        for field in fields(config):
+            if field.init and MISSING is field.default is field.default_factory:
+                raise SettingError(
+                    f"expected each setting of the {self._what} {name!r} to have a default, got "
+                    f"{field.name!r} without one"
+                )
 
     def make(self, name: str, **settings: Any) -> Any:
         """Make a configuration by name; settings that are None keep their default.
@@ -123,7 +156,7 @@ class Registry(Plugins[E]):
                 raise SettingError("NAME:SETTING=VALUE,…", **{self._what: text})
             given[key.strip().replace("-", "_")] = value.strip()
         if name in self:  # else make() says what is known
-            defaults = {f.name: f.default for f in fields(self[name].config)}
+            defaults = defaults_of(self[name].config)
             given = {
                 key: _value(value, defaults.get(key), f"{self._what} {name}", key)
                 for key, value in given.items()
@@ -137,10 +170,11 @@ class Registry(Plugins[E]):
         Raises:
             SettingError: if it is of no entry.
         """
-        for name in (*self._entries, *self):  # others are looked at if it is none of ours
-            if type(config) is self[name].config:
-                return name
-        raise unknown(self._what, type(config).__name__, self)
+        known = _name_in(self._entries, config)  # others are looked at if it is none of ours
+        known = _name_in(self, config) if known is None else known
+        if known is None:
+            raise unknown(self._what, type(config).__name__, self)
+        return known
 
     def of(self, config: Any) -> E:
         """The entry of a configuration.
@@ -153,6 +187,16 @@ class Registry(Plugins[E]):
     def settings_of(self, config: Any) -> dict[str, Any]:
         """A configuration as a JSON object, its name first."""
         return {"name": self.name_of(config), **asdict(config)}
+
+
+def defaults_of(config: type[Any]) -> dict[str, Any]:
+    """The default of each field of a dataclass that has no others."""
+    made = config()
+    return {field.name: getattr(made, field.name) for field in fields(config)}
+
+
+def _name_in(entries: Mapping[str, _Configured], config: Any) -> str | None:
+    return next((name for name, entry in entries.items() if type(config) is entry.config), None)
 
 
 def _fields(entry: _Configured) -> set[str]:

@@ -7,7 +7,7 @@ Python passes (``layout='NCHW'``); the command line words it as its option (``--
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+import shlex
 
 __all__ = ["Worded", "command", "setting"]
 
@@ -37,9 +37,17 @@ def command(name: str, *arguments: object, **options: object) -> str:
     """
     words = ["compd", name, *map(str, arguments)]
     words += [
-        f"{_option(key)} {value}" for key, value in options.items() if value not in (None, "")
+        f"{_option(key)} {_quoted(value)}"
+        for key, value in options.items()
+        if value not in (None, "")
     ]
     return " ".join(words)
+
+
+def _quoted(value: object) -> str:
+    """As a shell takes it; what stands for something of the user's stays bare."""
+    text = str(value)
+    return f"'{text}'" if "…" in text else shlex.quote(text)
 
 
 class Worded(str):
@@ -53,18 +61,14 @@ class Worded(str):
         message.raw = raw
         return message
 
-    def as_options(self, options: Callable[[str], str] = lambda name: _option(name)) -> str:
-        """The message as the command line says it.
-
-        Args:
-            options: name of a setting -> name of its option.
-        """
+    def as_options(self) -> str:
+        """The message as the command line says it."""
 
         def word(match: re.Match[str]) -> str:
             value = match[2]
             if value is None or value == "True":
-                return options(match[1])
-            return f"{options(match[1])} {value}"
+                return _option(match[1])
+            return f"{_option(match[1])} {value}"
 
         return _SETTING.sub(word, self.raw)
 

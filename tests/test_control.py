@@ -45,3 +45,13 @@ def test_another_thread_ends_a_task() -> None:
 def test_tasks_that_nobody_watches_are_never_stopped() -> None:
     QUIET.report("nobody", 1, 1)
     assert not QUIET.stopped
+
+
+def test_a_timed_control_has_a_clock_of_its_own_and_the_whole_counts_it() -> None:
+    control = Control()
+    first, second = control.timed, control.timed
+    first.clock.add(2.0)
+    second.clock.add(0.5)
+    assert (first.clock.seconds, second.clock.seconds, control.clock.seconds) == (2.0, 0.5, 2.5)
+    control.stop()
+    assert first.stopped

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from compd import registry
-from compd.errors import CompdError
+from compd.errors import CompdError, CompdWarning
 from compd.registry import Registry
 
 
@@ -35,7 +35,7 @@ class Entry:
 
 
 def table() -> Registry[Entry]:
-    return Registry("strategy", {"walk": Entry(Walk)}, group="compd.tests.none")
+    return Registry("strategy", {"walk": Entry(Walk)}, kind=Entry, group="compd.tests.none")
 
 
 @given(
@@ -100,9 +100,36 @@ def test_a_configuration_of_no_entry_is_an_error() -> None:
         table().name_of(Other())
 
 
-def test_a_plug_in_that_does_not_load_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_plug_in_that_does_not_load_is_named_to_who_asks(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     point = EntryPoint("broken", "no_such_package_at_all:entry", "compd.tests.none")
     monkeypatch.setattr(registry, "entry_points", lambda group: [point])
-    with pytest.raises(CompdError, match=r"'broken' of 'no_such_package_at_all:entry' to load"):
-        list(table())
-    assert table()["walk"].config is Walk  # ours need nobody else's
+    entries = table()
+    assert list(entries) == ["walk"]  # the others go on as they were
+    assert entries.name_of(Walk()) == "walk"
+    with pytest.raises(CompdError, match="'broken' to load from 'no_such_package_at_all:entry'"):
+        entries.make("broken")
+
+
+def test_a_plug_in_that_takes_a_known_name_is_warned_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    point = EntryPoint("walk", "tests_of_nothing:entry", "compd.tests.none")
+    monkeypatch.setattr(registry, "entry_points", lambda group: [point])
+    entries = table()
+    with pytest.warns(CompdWarning, match="'walk' to load from 'tests_of_nothing:entry'"):
+        assert list(entries) == ["walk"]
+    assert entries.make("walk") == Walk()
+
+
+@dataclass(frozen=True)
+class Bare:
+    noise: int
+
+
+@pytest.mark.parametrize(
+    ("entry", "said"),
+    [(Walk, "as a Entry, got type"), (Entry(int), "a frozen dataclass"), (Entry(Bare), "'noise'")],
+)
+def test_an_entry_is_what_it_has_to_be(entry: Any, said: str) -> None:
+    with pytest.raises(CompdError, match=said):
+        table().register("mine", entry)

@@ -29,13 +29,11 @@ def test_a_flag_has_no_value_on_the_command_line() -> None:
     assert str(Worded(setting("trust", True))) == "trust=True"
 
 
-def test_settings_whose_option_has_another_name() -> None:
-    error = CompdError(f"give {setting('seconds', 5)} or {setting('limit')}")
-    assert str(error) == "give seconds=5 or limit"
-    assert as_options({"warnings": [error.message], "n": 3}) == {
-        "warnings": ["give --time 5 or --seeds"],
-        "n": 3,
-    }
+def test_all_messages_in_what_is_written_as_json_name_options() -> None:
+    error = CompdError(f"give {setting('reduce_range', 5)} or {setting('limit')}")
+    assert str(error) == "give reduce_range=5 or limit"
+    said = as_options({"warnings": [error.message], "n": 3})
+    assert said == {"warnings": ["give --reduce-range 5 or --limit"], "n": 3}
 
 
 def test_what_a_file_says_cannot_pretend_to_be_a_setting_of_several_lines() -> None:

@@ -110,7 +110,7 @@ def fuzz(
         seconds=time,
     )
     if corpus is not None:
-        Corpus(corpus, create=True)  # now, not after minutes of training
+        Corpus.check(corpus)  # now, not after minutes of training
     request = named.request()
     o.check_batch(batch)
     with live() as control:
@@ -126,10 +126,10 @@ def fuzz(
                 pair,
                 splits,
                 settings,
-                Corpus(corpus or default_corpus(pair), create=True),
+                corpus or default_corpus(pair),
                 clean_rows=None if accuracy == "full" else settings.clean_rows(len(splits.seeds)),
                 replays=confirm,
-                others=runtimes_of(pair, confirm_on, named.overrides()),
+                others=runtimes_of(pair, confirm_on if confirm else None, named.overrides()),
                 allow_float=allow_float,
                 on_check=show,
                 control=control,

@@ -8,14 +8,11 @@ from compd.wording import Worded
 
 __all__ = ["as_options"]
 
-# Settings whose option has another name.
-_OPTIONS = {"seconds": "--time", "limit": "--seeds", "bgr": "--bgr"}
-
 
 def as_options(said: Any) -> Any:
     """A message, or all messages in what is written as JSON."""
     if isinstance(said, Worded):
-        return said.as_options(lambda name: _OPTIONS.get(name, f"--{name.replace('_', '-')}"))
+        return said.as_options()
     if isinstance(said, dict):
         return {key: as_options(value) for key, value in said.items()}
     if isinstance(said, list | tuple):

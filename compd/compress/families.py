@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -17,7 +17,7 @@ from compd.compress.qat import QAT
 from compd.control import QUIET, Control
 from compd.data import Splits
 from compd.errors import SettingError, unknown
-from compd.registry import Registry
+from compd.registry import Registry, defaults_of
 
 __all__ = [
     "COMPRESSIONS",
@@ -37,7 +37,10 @@ __all__ = [
 RECIPE = 3
 
 COMPRESSIONS: Registry[Family] = Registry(
-    "compress", {"qat": QAT, "ptq": PTQ, "prune": PRUNE}, group="compd.compressions"
+    "compress",
+    {"qat": QAT, "ptq": PTQ, "prune": PRUNE},
+    kind=Family,
+    group="compd.compressions",
 )
 
 
@@ -79,17 +82,26 @@ def config_from_json(data: Mapping[str, Any]) -> Any:
     if kind != "given" and kind not in COMPRESSIONS:
         raise unknown("compress", kind, [*COMPRESSIONS, "given"])
     config = Given if kind == "given" else COMPRESSIONS[kind].config
-    wanted = {f.name: type(f.default) for f in fields(config)}
+    wanted = defaults_of(config)
     values = {key: value for key, value in data.items() if key != "kind"}
-    if values.keys() != wanted.keys() or any(
-        isinstance(values[key], bool) or not isinstance(values[key], (wanted[key], int))
-        for key in wanted
+    if values.keys() != wanted.keys() or not all(
+        _is_like(values[key], default) for key, default in wanted.items()
     ):
         raise SettingError(
             f"expected {kind} settings {', '.join(wanted)}, got "
             f"{', '.join(f'{key}={value!r}' for key, value in values.items())}"
         )
     return config(**values)
+
+
+def _is_like(value: Any, default: Any) -> bool:
+    """Whether a value from JSON can stand where a default does; a whole number is a float, too."""
+    if isinstance(value, bool) or isinstance(default, bool):
+        return isinstance(value, bool) and isinstance(default, bool | None)
+    if default is None or value is None:
+        return isinstance(value, str | int | float | None) and default is None
+    kind = (int, float) if isinstance(default, float) else (type(default),)
+    return isinstance(value, list if isinstance(default, tuple) else kind)
 
 
 def make_shadow(

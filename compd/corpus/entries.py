@@ -11,7 +11,7 @@ from compd.corpus.store import Corpus
 from compd.errors import InputError
 from compd.pair import Pair
 
-__all__ = ["Entry", "read_entry"]
+__all__ = ["Entry", "check_labels", "read_entry"]
 
 
 @dataclass(frozen=True)
@@ -32,10 +32,15 @@ def read_entry(corpus: Corpus, record: Record, pair: Pair) -> Entry:
     image, seed = corpus.image(record), corpus.seed_image(record)
     pair.check_input(image[None], f"images in {corpus.directory}")
     pair.check_input(seed[None], f"seeds in {corpus.directory}")
+    check_labels(record, pair)
+    return Entry(record, image, seed)
+
+
+def check_labels(record: Record, pair: Pair) -> None:
+    """Raise if a record has labels that a pair does not have."""
     label = max(record.seed_label, record.deployed.label)
     if label >= len(pair.classes):
         raise InputError(
             f"expected labels of the pair's {len(pair.classes)} classes, got label={label} for "
             f"{record.sha256[:12]}; it was made with another pair"
         )
-    return Entry(record, image, seed)

@@ -54,7 +54,8 @@ def lines_of(
             if not line.endswith(b"\n"):
                 break  # a writer may be at it: what comes behind is read the next time
     finally:
-        stream.detach()
+        if not file.closed:  # by whoever reads no further
+            stream.detach()
 
 
 def _too_long(path: Path, number: int) -> CompdError:

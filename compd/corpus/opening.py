@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from compd.compress import config_from_json
@@ -17,6 +18,7 @@ from compd.pair import Pair
 from compd.pair.build import build_pair
 from compd.pair.requests import PairFolder, PairRecipe, PairRequest, facts_of, names_pair
 from compd.pair.spec import ModelSpec
+from compd.runtimes.files import OPENERS
 from compd.system.machine import cpu_count
 from compd.wording import setting
 
@@ -102,6 +104,12 @@ def _own_pair(
         raise InputError(f"expected entries to judge, got an empty corpus: {where!r}")
     first = next(iter(corpus))
     files = facts_of(first.pair)
+    if files is not None and not _names_a_file(files.get("deployed")):
+        raise SettingError(
+            f"expected the models that {where!r} was made with, which were objects of a Python "
+            f"process ({files.get('original')}, {files.get('deployed')}); open the corpus there: "
+            "compd.verify(compd.Corpus(…), pair)"
+        )
     if files is not None:
         raise SettingError(
             f"expected the models that {where!r} was made with, got none; name them with "
@@ -133,6 +141,11 @@ def _own_pair(
             f"{setting('model')}, {setting('weights')} and the settings that it was made with"
         )
     return pair, splits
+
+
+def _names_a_file(deployed: object) -> bool:
+    """Whether a corpus names a file as its deployed model, and not an object."""
+    return Path(str(deployed)).suffix.lower() in OPENERS
 
 
 def _built_like(

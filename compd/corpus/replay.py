@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from compd.control import QUIET, Control
-from compd.corpus.entries import Entry, read_entry
+from compd.corpus.entries import Entry, check_labels, read_entry
 from compd.corpus.records import Record
 from compd.corpus.rows import RowsUsed, rows_used
 from compd.corpus.store import Corpus
@@ -129,15 +129,19 @@ def verify(
         corpus: what to replay.
         pair: the models to replay it on.
         records: which entries, in which order; None for all in the corpus's order.
-        control: told of progress.
+        control: told of progress, and asked whether to stop.
 
     Returns:
         One result an entry; damaged pictures are reported, never used.
+
+    Raises:
+        Stopped: if it was told to stop: part of a corpus says nothing of the whole.
     """
     judge, batch = Judge(pair, control), pair.batch
     wanted = list(corpus) if records is None else records
     results: list[Replayed] = []
     for start in range(0, len(wanted), batch):
+        control.check()
         results += replay(corpus, wanted[start : start + batch], judge)
         control.report("replaying", len(results), len(wanted))
     return results
@@ -177,6 +181,8 @@ def judge_image(pair: Pair, image: Tensor, record: Record | None = None) -> Judg
             one, that is whatever the original says of the picture itself.
     """
     pair.check_input(image[None], "an image")
+    if record is not None:
+        check_labels(record, pair)
     judge, shown = Judge(pair), png_round_trip(image[None])
     original, deployed = judge.logits(shown)
     labels = answers_of(original).label
@@ -185,7 +191,7 @@ def judge_image(pair: Pair, image: Tensor, record: Record | None = None) -> Judg
     judgement = verdicts_of(shown, original, deployed, labels)
     return JudgedImage(
         judgement.verdict(0),
-        float(judgement.severity[0]),
+        round(float(judgement.severity[0]), 6),
         Answer.of(judgement.original, 0, pair.classes),
         Answer.of(judgement.deployed, 0, pair.classes),
     )

@@ -10,6 +10,7 @@ are in it; only regular files are opened; and what is too large to be honest is 
 
 from __future__ import annotations
 
+import errno
 import os
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -99,6 +100,27 @@ class Corpus:
         self._torn = b""  # what follows them
         with disk_errors(self._metadata):
             self._read()
+
+    @staticmethod
+    def check(directory: Path | str) -> None:
+        """Raise before the work starts if its findings could not be stored there; write nothing.
+
+        Raises:
+            CompdError: if the path is a file, holds other files or a broken corpus, or is in a
+                place that cannot be written.
+        """
+        path = Path(directory)
+        with disk_errors(path):
+            if path.is_dir() and any(one.name[0] != "." for one in path.iterdir()):
+                Corpus(path, create=True)  # there is one, or it raises
+                return
+            near = next(one for one in (path, *path.absolute().parents) if one.exists())
+            if not near.is_dir():
+                raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+            if os.statvfs(near).f_flag & os.ST_RDONLY:
+                raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+            if not os.access(near, os.W_OK | os.X_OK):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
     def __len__(self) -> int:
         return len(self._records)

@@ -121,7 +121,9 @@ def _choose(pair: Pair, to: str, target: Target, of: str | None) -> str:
     """Which model to write."""
     if of is not None and of not in MODELS:
         raise unknown("of", of, MODELS)
-    kind = "none" if not pair.has_shadow else "int8" if is_quantised(pair.shadow) else "float"
+    kind = "none"  # of a deployed model that is no module here, whatever its shadow is
+    if pair.rebuilds and pair.has_shadow:
+        kind = "int8" if is_quantised(pair.shadow) else "float"
     if of is None:
         of = "deployed" if kind in target.takes or "float" not in target.takes else "original"
     if of == "original" and "float" in target.takes:
@@ -131,8 +133,9 @@ def _choose(pair: Pair, to: str, target: Target, of: str | None) -> str:
     others = ", ".join(name for name, t in TARGETS.items() if _kind(of, kind) in t.takes)
     if of == "deployed" and kind == "none":
         raise ModelError(
-            f"expected a pair with a shadow for target={to!r}, got one without: its deployed model "
-            f"is an artifact already; write the original with {setting('of', 'original')}"
+            f"expected a pair that was compressed here for target={to!r}, got the deployed model "
+            f"{pair.deployed.name!r}, which is an artifact already; write the original with "
+            f"{setting('of', 'original')}"
         )
     raise ModelError(
         f"expected {' or '.join(target.takes)} for target={to!r}, got of={of!r}, which is "
@@ -156,4 +159,4 @@ def _is_a(suffix: str, path: Path) -> bool:
         ".xml": b"<net " in head,
         ".tflite": head[4:8] == b"TFL3",
         ".safetensors": head[8:9] == b"{",
-    }[suffix]
+    }.get(suffix, True)  # of a plug-in's kind, which is its own care

@@ -54,5 +54,6 @@ TARGETS: Registry[Target] = Registry(
         "torchao": Target("PyTorch, int8 by torchao", ".pt2", _FLOAT, torchao, calibrates=True),
         "safetensors": Target("the numbers alone", ".safetensors", _EITHER, safetensors),
     },
+    kind=Target,
     group="compd.targets",
 )

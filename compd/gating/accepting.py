@@ -45,7 +45,7 @@ def accept(
     *,
     entries: Sequence[str] | None = None,
     source: Corpus | None = None,
-    pair: Pair | None = None,
+    open_pair: Callable[[], Pair] | None = None,
     control: Control = QUIET,
 ) -> Acceptance:
     """Accept entries as they were stored, or as they are on a pair.
@@ -56,8 +56,8 @@ def accept(
         reason: why they may pass.
         entries: starts of their hashes; None for all effective ones that are not accepted yet.
         source: the corpus that they are of; None for ``corpus``.
-        pair: judge them on this one first.
-        control: told of progress.
+        open_pair: gives a pair to judge them on first; called when all entries are known.
+        control: told of progress, and asked whether to stop.
 
     Raises:
         CompdError: if an entry is unknown or does not deviate, or the classes differ.
@@ -65,10 +65,10 @@ def accept(
     source = corpus if source is None else source
     _check_alike(corpus, source)
     chosen = list(source) if entries is None else [source.find(entry) for entry in entries]
-    judged = _as_on(pair, source, chosen, control)
+    judged = _as_on(open_pair, source, chosen, control)
     gone = [one for one in judged if one.verdict is not Verdict.EFFECTIVE]
     if gone and entries is not None:
-        where = "" if pair is None else " on this pair"
+        where = "" if open_pair is None else " on this pair"
         raise InputError(
             f"expected deviations, got {gone[0].sha256[:12]}, which is {gone[0].verdict}{where}"
         )
@@ -126,13 +126,16 @@ def prune(
 
 
 def _as_on(
-    pair: Pair | None, source: Corpus, records: list[Record], control: Control
+    open_pair: Callable[[], Pair] | None,
+    source: Corpus,
+    records: list[Record],
+    control: Control,
 ) -> list[Record]:
     """The records with their verdicts on a pair; as they were stored without one."""
-    if pair is None:
+    if open_pair is None:
         return records
     judged = []
-    for one in verify(source, pair, records=records, control=control):
+    for one in verify(source, open_pair(), records=records, control=control):
         if one.verdict is None:
             raise InputError(one.problem or "")
         judged.append(replace(as_judged(one), verdict=one.verdict))

@@ -64,7 +64,9 @@ class Policy:
         _check("only_replay", self.only_replay, (bool,), 0, 1)
         if self.known_by not in KNOWN_BY:
             raise unknown("known-by", str(self.known_by), KNOWN_BY)
-        for name, known in (("strategy", STRATEGIES), ("goal", GOALS), ("norm", NORMS)):
+        if self.strategy is not None:
+            STRATEGIES.parse(str(self.strategy))  # raises
+        for name, known in (("goal", GOALS), ("norm", NORMS)):
             if getattr(self, name) not in (None, *known):
                 raise unknown(name, str(getattr(self, name)), known)
 

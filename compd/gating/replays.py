@@ -40,6 +40,7 @@ def replayed(
 
     Raises:
         CompdError: if a picture cannot be used, or the pair has other classes than the corpus.
+        Stopped: if it was told to stop.
     """
     for record in corpus:
         _check_classes(record, pair)
@@ -67,6 +68,7 @@ def replayed(
     ]
     stability, batch = StabilityCheck(pair, control), pair.batch
     for start in range(0, len(doubtful), batch):
+        control.check()
         rows = doubtful[start : start + batch]
         control.report("replaying in other ways", start, len(doubtful))
         found = stability.stabilities(

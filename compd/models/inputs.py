@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from compd.control import QUIET, Control
 from compd.errors import SettingError
 from compd.models.products import ROWS, filled
 
@@ -100,17 +101,30 @@ def differentiable(images: Tensor, *models: Callable[[Tensor], Any]) -> int:
     return max(*map(steady_from, models), _DIFFERENTIATED // math.prod(images.shape[1:]))
 
 
-def predict(run: Callable[[Tensor], Tensor], images: Tensor, *, batch: int | None = None) -> Tensor:
+def predict(
+    run: Callable[[Tensor], Tensor],
+    images: Tensor,
+    *,
+    batch: int | None = None,
+    control: Control = QUIET,
+) -> Tensor:
     """Run a model over many images in batches.
 
     Args:
         run: uint8 (N, C, H, W) -> logits (N, K).
         images: uint8 (N, C, H, W).
         batch: images a call; None for 256, and fewer where they are large.
+        control: asked before each call whether to stop.
 
     Returns:
         float32 logits (N, K) on the CPU.
+
+    Raises:
+        Stopped: if it was told to stop.
     """
     batch = batch or fitting(_MOST, images.shape[1:])
-    parts = [run(images[i : i + batch]).cpu() for i in range(0, len(images), batch)]
+    parts = []
+    for start in range(0, len(images), batch):
+        control.check()
+        parts.append(run(images[start : start + batch]).cpu())
     return torch.cat(parts)

@@ -11,6 +11,7 @@ import hashlib
 import torch
 from torch import Tensor
 
+from compd.control import QUIET, Control
 from compd.models.inputs import predict
 from compd.runtimes import Runtime
 
@@ -31,15 +32,19 @@ class AnswerCache:
         # The runtime is kept with its answers, so that no other one takes over its identity.
         self._known: dict[int, tuple[Runtime, dict[bytes, Tensor]]] = {}
 
-    def of(self, runtime: Runtime, images: Tensor) -> Tensor:
+    def of(self, runtime: Runtime, images: Tensor, control: Control = QUIET) -> Tensor:
         """What a model says of images.
 
         Args:
             runtime: the model; another object is another model.
             images: uint8 (N, C, H, W), N at least 1.
+            control: asked whether to stop.
 
         Returns:
             float32 logits (N, K) on the CPU.
+
+        Raises:
+            Stopped: if it was told to stop.
         """
         known = self._of(runtime)
         keys = [hashlib.sha256(image.tobytes()).digest() for image in images.numpy()]
@@ -47,7 +52,8 @@ class AnswerCache:
         if not new:
             return torch.stack([known[key] for key in keys])
         rows = torch.tensor(list(new.values()))
-        answers = predict(runtime.run, images if len(new) == len(images) else images[rows])
+        shown = images if len(new) == len(images) else images[rows]
+        answers = predict(runtime.run, shown, control=control)
         found = dict(zip(new, answers, strict=True))
         if answers.numel() <= self._room:
             self._room -= answers.numel()

@@ -102,10 +102,11 @@ def evaluate(
         labels: int64 (N,), of a tensor's images.
         shadow: on how many of them, the first ones, to ask its shadow, if there is one, too; None
             for all.
-        control: told of progress.
+        control: told of progress, and asked whether to stop.
 
     Raises:
         CompdError: if the images do not fit the pair.
+        Stopped: if it was told to stop.
     """
     split = as_split(images, pair, labels)
     pair.check_input(split.images, "clean images")
@@ -119,7 +120,7 @@ def evaluate(
     for i, (runtime, shown) in enumerate(asked):
         control.report("evaluating", i, len(asked), {"images": str(len(split))})
         with control.clock.running():
-            said.append(pair.answers.of(runtime, shown))
+            said.append(pair.answers.of(runtime, shown, control))
     control.report("evaluating", len(asked), len(asked))
     return Evaluation(split, said[0], said[1], said[2] if len(said) > 2 else None)
 

@@ -22,6 +22,7 @@ from compd.pair.spec import ModelSpec, PairSpec
 from compd.runtimes import FileRuntime, FloatRuntime, Overrides, Runtime, open_file
 from compd.runtimes.converted import ConvertedFile, converted_file, quantised_here
 from compd.system.devices import choose_device
+from compd.wording import Worded
 
 __all__ = ["deployed_as", "pair_of_files"]
 
@@ -101,7 +102,7 @@ def pair_of_files(
         device=where,
         deployed=shipped,
         reference=reference,
-        notes=found.notes,
+        notes=tuple(map(Worded, found.notes)),
     )
     if found.run is not None:
         answers.share(found.run, pair.shadow_runtime)
@@ -175,14 +176,14 @@ def _gradients(
             model = conversions[0].result()
             _check_follows(model, reference, images[:_EXACT], answers, device, keep=False)
         except CompdError as error:
-            note = f"no gradients: {error}; blackbox searches without"
+            note = f"no gradients: {error.message.raw}; blackbox searches without"
             return _Gradients(None, None, "none", (note,))
         try:
             shadow = conversions[1].result()
             run = _check_follows(shadow, shipped, images, answers, device, keep=True)
             return _Gradients(model, shadow, "converted", (), run)
         except CompdError as error:
-            notes.append(f"no gradient of the deployed file: {error}")
+            notes.append(f"no gradient of the deployed file: {error.message.raw}")
     images = splits.calibration.images
     said = _answers(shipped, images[:_LOOK], answers)
     if said is None:  # recorded outputs, which know only their own images

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import hashlib
 import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from compd.compress import Given
 from compd.errors import CompdError, InputError, ModelError, SettingError, brief
 from compd.models import Normalise
 from compd.models.inputs import checked_batch
+from compd.pair.identity import content_hash
 from compd.pair.spec import ModelSpec, PairSpec
 from compd.runtimes import FloatRuntime, Runtime
 from compd.wording import setting
@@ -76,11 +76,14 @@ def parts_of_modules(
     reference = CallableRuntime(original) if own is None else None
     ships: Runtime
     if isinstance(deployed, nn.Module):
-        ships = ModuleRuntime(front.before(deployed, "deployed"), _device_of(deployed), batch)
+        where = _device_of(deployed)
+        ships = ModuleRuntime(front.before(deployed, "deployed").to(where), where, batch)
     else:
         ships = CallableRuntime(deployed, batch)
     first = FloatRuntime(own.to(device), device) if own is not None else CallableRuntime(original)
-    names = _classes(classes, first, ships, images)
+    stands = None if shadow is None else front.before(shadow, "shadow").to(device)
+    models = [first, ships] if stands is None else [first, ships, FloatRuntime(stands, device)]
+    names = _classes(classes, models, images)
     channels, size = (0, 0) if images is None else (images.shape[1], images.shape[2])
     name = _name_of(own) if own is not None else first.name
     spec = PairSpec(
@@ -97,7 +100,7 @@ def parts_of_modules(
     return Parts(
         spec,
         own,
-        None if shadow is None else front.before(shadow, "shadow"),
+        stands,
         reference,
         ships,
         device,
@@ -204,10 +207,12 @@ class CallableRuntime(Runtime):
 
     @cached_property
     def content_hash(self) -> str:
-        """SHA-256 (hex) of the name and the code; what the code uses is not among these."""
-        code = getattr(self._function, "__code__", None)
-        made_of = b"" if code is None else code.co_code + repr(code.co_consts).encode()
-        return hashlib.sha256(self.name.encode() + made_of).hexdigest()
+        """SHA-256 (hex) of the name, the code, and of what it holds as far as that can be told."""
+        return content_hash((self.name, self._call))
+
+    def same_as(self, other: Runtime) -> bool:
+        """Only if it is the same object: what a session holds is not in its hash."""
+        return isinstance(other, CallableRuntime) and self._call == other._call
 
     def run(self, images: Tensor) -> Tensor:
         """uint8 (N, C, H, W) -> float32 logits (N, K) on the CPU."""
@@ -274,21 +279,18 @@ def _images_of(example: Tensor) -> Tensor:
 
 
 def _classes(
-    classes: Sequence[str] | None, original: Runtime, deployed: Runtime, images: Tensor | None
+    classes: Sequence[str] | None, models: Sequence[Runtime], images: Tensor | None
 ) -> tuple[str, ...]:
-    """Names of the classes; with an example, both models are asked, and have to agree on it."""
+    """Names of the classes; with an example, all models are asked, and have to agree on it."""
     names = None if classes is None else tuple(str(name) for name in classes)
     if images is not None:
-        first, second = (
-            _in_parts(one.run, images[:2], None, one.name).shape[1] for one in (original, deployed)
-        )
-        if first != second or (names is not None and len(names) != first):
+        counts = [_in_parts(one.run, images[:2], None, one.name).shape[1] for one in models]
+        if len({*counts, len(names or range(counts[0]))}) > 1:
+            roles = zip(counts, ("the original", "the deployed model", "the shadow"), strict=False)
+            got = ", ".join(f"{count} of {role}" for count, role in roles)
             named = "" if names is None else f" and {len(names)} names"
-            raise ModelError(
-                f"expected two models of the same classes, got {first} of the original, {second} "
-                f"of {deployed.name}{named}"
-            )
-        names = names or tuple(str(i) for i in range(first))
+            raise ModelError(f"expected models of the same classes, got {got}{named}")
+        names = names or tuple(str(i) for i in range(counts[0]))
     if names is None or len(names) < 2 or len(set(names)) < len(names):
         raise SettingError("two different class names or more", classes=names)
     return names

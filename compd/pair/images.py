@@ -29,6 +29,11 @@ def as_split(images: Images, pair: Pair, labels: Tensor | None = None) -> Split:
     Raises:
         CompdError: if they are none of these, or there is no such data set.
     """
+    if labels is not None and not isinstance(images, Tensor):
+        raise SettingError(
+            f"expected labels with a tensor of images alone, got them with {type(images).__name__}"
+            ", which has its own"
+        )
     if isinstance(images, str):
         model = pair.spec.model
         images = load_data(
@@ -50,6 +55,8 @@ def as_split(images: Images, pair: Pair, labels: Tensor | None = None) -> Split:
         )
     check_batch(images, "images")
     count = len(images)
+    if not count:
+        raise SettingError("expected at least one image, got none")
     if labels is None:
         labels = torch.full((count,), UNKNOWN)
     if labels.shape != (count,):

@@ -181,6 +181,11 @@ class Pair:
         return self._shadow is not None and self._original is not None
 
     @property
+    def can_differentiate_original(self) -> bool:
+        """Whether the original is a module, and not something that can only be run."""
+        return self._original is not None
+
+    @property
     def original(self) -> nn.Module:
         """The original, differentiable.
 
@@ -216,7 +221,7 @@ class Pair:
     @property
     def std(self) -> tuple[float, ...]:
         """Per-channel standard deviation of the first layer; ones where the model has none."""
-        return self.spec.model.std or (1.0,) * self.spec.model.channels
+        return self.spec.model.std or (1.0,) * (self.spec.model.channels or 1)
 
     @cached_property
     def shadow_runtime(self) -> Runtime:
@@ -259,8 +264,8 @@ class Pair:
         if model.size and tuple(images.shape[1:]) != (model.channels, model.size, model.size):
             raise InputError(
                 f"expected {name} of shape (N, {model.channels}, {model.size}, {model.size}) for "
-                f"this pair, got {tuple(images.shape)}; pass "
-                f"{setting('size', model.size)} to scale them"
+                f"this pair, got {tuple(images.shape)}; scale them (of a data set: "
+                f"{setting('size', model.size)})"
             )
 
     def save(self, directory: Path) -> None:

@@ -88,7 +88,10 @@ def check(
         images: of what it is searched on: a uint8 tensor (N, C, H, W), rows of a data set, a data
             set or its name. The shadow is run on :data:`SHADOW_ROWS` of them.
         allow_float: whether a deployed file without any integer operator is meant.
-        control: told of progress.
+        control: told of progress, and asked whether to stop.
+
+    Raises:
+        Stopped: if it was told to stop.
     """
     seen = evaluate(pair, images, shadow=SHADOW_ROWS, control=control)
     faults, warnings = _judged(pair, seen, allow_float)
@@ -294,7 +297,7 @@ def _passed(role: str, overrides: Overrides) -> str:
 
 
 def _uncompressed(pair: Pair, allow_float: bool) -> list[str]:
-    if pair.reference.content_hash == pair.deployed.content_hash:
+    if pair.deployed.same_as(pair.reference):
         return ["expected two models, got the same one as original and deployed"]
     facts = _facts("deployed", pair.deployed)
     whole = facts.int8_share

@@ -43,7 +43,7 @@ class RepairSettings:
 
     def __post_init__(self) -> None:
         if isinstance(self.method, str):
-            object.__setattr__(self, "method", METHODS.make(self.method))
+            object.__setattr__(self, "method", METHODS.parse(self.method))
         METHODS.name_of(self.method)  # raises if it is of no registered method
         for name in self.searches or ("",):
             if name not in SEARCHES:

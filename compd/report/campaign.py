@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from compd.compress import config_to_json, kind_of
@@ -72,7 +73,7 @@ def run_campaign(
     pair: Pair,
     splits: Splits,
     settings: SearchSettings,
-    corpus: Corpus,
+    corpus: Corpus | Path,
     *,
     clean_rows: int | None = None,
     replays: bool = True,
@@ -87,7 +88,7 @@ def run_campaign(
         pair: what to search.
         splits: its data; seeds are searched from, and test rows measured.
         settings: of the search.
-        corpus: where findings go.
+        corpus: where findings go; a folder becomes one if the check finds no fault.
         clean_rows: test rows to measure; None for all.
         replays: whether to replay what is found in other ways.
         others: further runtimes to replay it on, by name.
@@ -107,6 +108,7 @@ def run_campaign(
     if not pair.rebuilds:  # what compd made itself is what it says
         preflight.raise_if_faulty()
     on_check(preflight)
+    corpus = corpus if isinstance(corpus, Corpus) else Corpus(corpus, create=True)
     shadow = None if clean_rows is None else SHADOW_ROWS
     seen = evaluate(pair, splits.test(clean_rows), shadow=shadow, control=control)
     campaign = Campaign(pair, splits.seeds, settings, control=control)

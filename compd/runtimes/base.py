@@ -66,6 +66,10 @@ class Runtime(Protocol):
         """The file that it runs, whose input may be read in several ways; None if it is no file."""
         return None
 
+    def same_as(self, other: Runtime) -> bool:
+        """Whether both are one and the same model."""
+        return self.content_hash == other.content_hash
+
     def plain(self) -> Runtime | None:
         """The same with the runtime's optimisation off; None if it cannot be told so."""
         return None

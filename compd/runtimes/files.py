@@ -224,6 +224,7 @@ OPENERS: Plugins[Opener] = Plugins(
         ".pt2": Opener("compd.runtimes.torchao", runs_code=True),
         ".jsonl": Opener("compd.runtimes.recorded"),
     },
+    kind=Opener,
     group="compd.runtimes",
 )
 

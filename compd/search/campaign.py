@@ -84,8 +84,9 @@ class Campaign:
         self.notes = list(pair.notes)  # of the pair, and what the campaign decided by itself
         name = STRATEGIES.name_of(settings.strategy)
         if STRATEGIES[name].gradients and not pair.has_shadow:
+            lacks = "shadow" if pair.can_differentiate_original else "original"
             self.notes.append(
-                f"blackbox instead of {name}: the pair has no shadow to differentiate"
+                f"blackbox instead of {name}: the pair has no {lacks} to differentiate"
             )
             settings = replace(settings, strategy=Blackbox())
         settings.objective.check(pair.classes)
@@ -96,7 +97,7 @@ class Campaign:
         self._rough = isinstance(made, Given) and made.shadow in ("quantised", "original")
         self.data = seeds.data
         self._split = seeds
-        self._control = control
+        self._control = control.timed
         self._values = values
         self._tally = Tally()
         self._running = False
@@ -104,7 +105,6 @@ class Campaign:
         # seeds with a deviation that waits for its proof, and the best severity of these
         self._unproved = 0, 0.0
         self._begun = self._ended = time.perf_counter()
-        self._models_before = control.clock.seconds
 
     @property
     def batch(self) -> int:
@@ -125,11 +125,13 @@ class Campaign:
         self._begun = time.perf_counter()
         settings, classes = self.settings, self.pair.classes
         judge = Judge(self.pair, self._control, objective=settings.objective)
+        objective = settings.objective
         seeds = agreeing(
             self.pair,
             self._split,
             limit=settings.limit,
-            label=settings.objective.label_of(settings.objective.source, classes),
+            label=objective.label_of(objective.source, classes),
+            but=objective.label_of(objective.target, classes),  # what has it cannot go over to it
             control=self._control,
         )
         chosen, labels, self._set_aside = seeds.rows, seeds.labels, seeds.set_aside
@@ -159,7 +161,7 @@ class Campaign:
         return self._tally.summary(
             set_aside=self._set_aside,
             seconds=self._ended - self._begun,
-            model_seconds=self._control.clock.seconds - self._models_before,
+            model_seconds=self._control.clock.seconds,
             stopped=str(self.outcome),
             notes=tuple(notes),
         )

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from compd.control import QUIET, Control
 from compd.data import Split
+from compd.errors import Stopped
 from compd.pair import Pair
 from compd.pair.evaluation import evaluate
 
@@ -32,6 +33,7 @@ def agreeing(
     *,
     limit: int | None = None,
     label: int | None = None,
+    but: int | None = None,
     control: Control = QUIET,
 ) -> Seeds:
     """The first rows on which both models agree.
@@ -41,22 +43,27 @@ def agreeing(
         split: clean images.
         limit: how many rows; all if None.
         label: only rows to which the original gives this label; any if None.
-        control: asked whether to stop.
+        but: only rows to which it gives another label than this.
+        control: asked whether to stop; then these are the rows that were found by then.
     """
-    found: list[Tensor] = []
-    labels: list[Tensor] = []
+    found = [torch.empty(0, dtype=torch.int64)]
+    labels = list(found)
     wanted = len(split) if limit is None else limit
     count = set_aside = 0
     for start in range(0, len(split), _TOGETHER):
-        seen = evaluate(pair, split.part(start, start + _TOGETHER), control=control.quiet)
+        try:
+            seen = evaluate(pair, split.part(start, start + _TOGETHER), control=control.quiet)
+        except Stopped:
+            break
         agree, answers = ~seen.disagree, seen.answers
         asked_for = torch.ones_like(agree) if label is None else answers == label
+        asked_for &= answers != but if but is not None else torch.ones_like(agree)
         rows = (agree & asked_for).nonzero()[:, 0][: wanted - count]
         count += len(rows)
         looked_at = int(rows[-1]) + 1 if count == wanted and len(rows) else len(seen)
         set_aside += int((~agree & asked_for)[:looked_at].sum())
         found.append(rows + start)
         labels.append(answers[rows])
-        if count == wanted or control.stopped:
+        if count == wanted:
             break
     return Seeds(torch.cat(found), torch.cat(labels), set_aside)

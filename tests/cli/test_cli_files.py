@@ -57,6 +57,13 @@ def test_check(run: Run, tmp_path: Path) -> None:
     assert "--output logits" in bad.err
 
 
+def test_a_refused_pair_leaves_no_corpus(run: Run, tmp_path: Path) -> None:
+    corpus = tmp_path / "new" / "corpus"
+    done = run("fuzz", *files(), "--output", "probs", "--seeds", "20", "--corpus", str(corpus))
+    assert done.code == 2, done.out
+    assert not corpus.parent.exists()
+
+
 def test_compare(run: Run, tmp_path: Path) -> None:
     file = tmp_path / "compare.json"
     done = run(

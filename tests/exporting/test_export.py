@@ -433,7 +433,7 @@ def test_a_pair_without_shadow_has_no_int8_model_to_write(tmp_path: Path) -> Non
     pair = tiny_pair(Qat())
     judge = FloatRuntime(pair.original, CPU)
     bare = Pair(pair.spec, pair.original, None, device=CPU, deployed=judge)
-    assert "without" in told(bare, "onnx-qdq", tmp_path / "m.onnx")
+    assert "an artifact already" in told(bare, "onnx-qdq", tmp_path / "m.onnx")
     assert "--of original" in told(bare, "onnx", tmp_path / "m.onnx", of="deployed")
     assert write(bare, "onnx", tmp_path).of == "original"
 

@@ -12,7 +12,7 @@ from tiny import CPU, tiny_original, tiny_pair, tiny_spec, tiny_splits
 from compd.compress import Prune
 from compd.control import Control
 from compd.corpus import Corpus, collect
-from compd.errors import CompdError
+from compd.errors import CompdError, Stopped
 from compd.gating import Accepted, Baseline, GateResult, Policy, Status, gate, settings_for
 from compd.images import encode_png, pixel_hash
 from compd.pair import Pair
@@ -324,12 +324,21 @@ def test_a_search_that_looked_at_nothing_is_inconclusive(corpus: Corpus, pair: P
 
 
 def test_an_interrupted_gate_has_no_verdict(corpus: Corpus, pair: Pair) -> None:
-    control = Control()
-    control.stop()
+    control = Control(lambda told: told.stage == "searching" and control.stop())
     policy = Policy(max_accuracy_drop=0.5)
     result = gate(pair, corpus, all_of(corpus), policy, splits=tiny_splits(), control=control)
     assert (result.exit_code, result.verdict) == (130, "interrupted")
     assert result.clean is None  # whoever interrupts does not want to wait for more
+    assert result.searched is not None
+
+
+def test_a_gate_that_is_interrupted_while_it_replays_has_no_result(
+    corpus: Corpus, pair: Pair
+) -> None:
+    control = Control()
+    control.stop()
+    with pytest.raises(Stopped):
+        gate(pair, corpus, all_of(corpus), Policy(only_replay=True), control=control)
 
 
 def test_a_search_needs_images(corpus: Corpus, pair: Pair) -> None:

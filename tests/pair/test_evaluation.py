@@ -5,11 +5,13 @@ from __future__ import annotations
 import pytest
 import torch
 from tiny import tiny_pair, tiny_splits
+from torch import Tensor
 
 from compd.compress import Ptq
 from compd.control import Control, Progress
-from compd.errors import CompdError
+from compd.errors import CompdError, Stopped
 from compd.pair.evaluation import evaluate
+from compd.runtimes import Runtime
 
 
 def test_the_figures_are_those_of_the_models() -> None:
@@ -62,3 +64,30 @@ def test_nothing_is_asked_twice_and_progress_is_told() -> None:
 def test_images_of_another_shape_are_an_error() -> None:
     with pytest.raises(CompdError, match="expected"):
         evaluate(tiny_pair(), torch.zeros(2, 3, 8, 8, dtype=torch.uint8))
+
+
+def test_an_evaluation_is_ended_between_two_calls() -> None:
+    control = Control()
+    pair = tiny_pair()
+    calls: list[int] = []
+
+    class Stopping(Runtime):
+        engine, content_hash = "counts", "none"
+
+        def run(self, images: Tensor) -> Tensor:
+            calls.append(len(images))
+            control.stop()
+            return pair.deployed.run(images)
+
+    images = torch.randint(0, 256, (600, *tiny_splits().test().images.shape[1:]), dtype=torch.uint8)
+    with pytest.raises(Stopped):
+        evaluate(pair.with_deployed(Stopping()), images, control=control)
+    assert len(calls) == 1
+
+
+def test_labels_go_with_a_tensor_and_no_images_are_an_error() -> None:
+    images = tiny_splits().test().images
+    with pytest.raises(CompdError, match="which has its own"):
+        evaluate(tiny_pair(), tiny_splits().test(), labels=torch.zeros(len(images)))
+    with pytest.raises(CompdError, match="at least one image"):
+        evaluate(tiny_pair(), images[:0])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -16,9 +17,11 @@ from torch import Tensor, nn
 
 import compd
 from compd.compress import Ptq
-from compd.corpus import Corpus, collect, verify
+from compd.corpus import Corpus, collect, judge_image, verify
+from compd.corpus.opening import open_pair_of
 from compd.errors import InputError, ModelError, SettingError
 from compd.exporting import export
+from compd.pair.requests import PairRecipe
 from compd.search import Boundary, LeastMargin, SearchSettings, TargetClass
 
 Refuses = Callable[..., AbstractContextManager[None]]
@@ -230,3 +233,81 @@ def test_what_does_not_fit_is_told(
 def test_what_are_no_images_is_told(wrong: object, refuses: Refuses) -> None:
     with refuses("images"):
         compd.fuzz(tiny_pair(), wrong)  # type: ignore[arg-type]
+
+
+def test_what_ships_is_never_exported_as_its_shadow(tmp_path: Path) -> None:
+    ours = tiny_pair(COARSE)
+    pair = compd.Pair.from_modules(
+        ours.original, ours.deployed.run, shadow=ours.shadow, example=IMAGES[:1]
+    )
+    with pytest.raises(ModelError, match="an artifact already"):
+        export(pair, "safetensors", tmp_path / "a.safetensors", of="deployed")
+    assert not list(tmp_path.iterdir())
+    assert export(pair, "safetensors", tmp_path / "a.safetensors").of == "original"
+
+
+def test_a_shadow_is_run_on_the_example() -> None:
+    ours = tiny_pair(COARSE)
+    for shadow, said in (
+        (nn.Sequential(nn.Flatten(), nn.Linear(5, 3)), "RuntimeError"),
+        (nn.Sequential(nn.Flatten(), nn.LazyLinear(7)), "7 of the shadow"),
+    ):
+        if said.startswith("7"):
+            shadow(IMAGES[:1] / 255)
+        with pytest.raises(ModelError, match=said):
+            compd.Pair.from_modules(
+                ours.original, ours.deployed.run, shadow=shadow, example=IMAGES[:1]
+            )
+
+
+def test_two_methods_of_one_server_are_two_models() -> None:
+    ours = tiny_pair(COARSE)
+
+    class Server:
+        """What it holds cannot be hashed."""
+
+        __slots__ = ("run",)
+
+        def __init__(self, run: Callable[[Tensor], Tensor]) -> None:
+            self.run = run
+
+        def __call__(self, images: Tensor) -> Tensor:
+            return self.run(images)
+
+    first, second = Server(ours.reference.run), Server(ours.deployed.run)
+    pair = compd.Pair.from_modules(first, second, example=IMAGES[:1])
+    assert compd.check(pair, IMAGES).faults == ()
+    same = compd.Pair.from_modules(first, first, example=IMAGES[:1])
+    assert any("got the same one" in fault for fault in compd.check(same, IMAGES).faults)
+
+
+def test_a_corpus_of_objects_is_not_asked_for_as_files(tmp_path: Path) -> None:
+    ours = tiny_pair(COARSE)
+    pair = compd.Pair.from_modules(ours.original, ours.deployed.run, example=IMAGES[:1])
+    corpus = Corpus(tmp_path / "corpus", create=True)
+    assert sum(collect(compd.fuzz(pair, IMAGES, eps=24, limit=8), corpus))
+    with pytest.raises(SettingError, match="objects of a Python process") as raised:
+        open_pair_of(corpus, PairRecipe())
+    assert "--original" not in raised.value.message.as_options()
+
+
+def test_a_callable_original_is_what_lacks_gradients() -> None:
+    ours = tiny_pair(COARSE)
+    pair = compd.Pair.from_modules(
+        ours.reference.run, ours.deployed.run, shadow=ours.shadow, example=IMAGES[:1]
+    )
+    campaign = compd.fuzz(pair, IMAGES[:2], eps=8)
+    assert "blackbox instead of boundary: the pair has no original to differentiate" in (
+        campaign.notes
+    )
+
+
+def test_a_picture_with_labels_of_another_pair_is_one_line(tmp_path: Path) -> None:
+    ours = tiny_pair(COARSE)
+    corpus = Corpus(tmp_path / "corpus", create=True)
+    sum(collect(compd.fuzz(ours, IMAGES, eps=24, limit=4), corpus))
+    record = replace(next(iter(corpus)), seed_label=99)
+    with pytest.raises(InputError, match="label=99"):
+        judge_image(ours, IMAGES[0], record)
+    found = judge_image(ours, corpus.image(next(iter(corpus))), next(iter(corpus)))
+    assert found.severity == round(found.severity, 6) == next(iter(corpus)).severity

@@ -23,12 +23,14 @@ from compd.search import (
     Compd,
     Diva,
     SearchSettings,
+    TargetClass,
     Verdict,
     flip,
     fuzz,
     strategy,
 )
 from compd.search.campaign import VALUES
+from compd.search.seeds import agreeing
 
 COARSE = Ptq(weight_bits=4)
 
@@ -412,3 +414,36 @@ def test_progress_counts_what_waits_for_its_proof() -> None:
     before_the_proof = seen[-3]
     assert before_the_proof[0] == seen[-1][0] == len(found) > 0
     assert before_the_proof[1] == seen[-1][1] > 0
+
+
+def test_two_campaigns_of_one_control_have_their_own_times():
+    control, pair = Control(), tiny_pair(COARSE)
+    done = []
+    for _ in range(2):
+        campaign = fuzz(pair, tiny_splits().seeds, limit=4, eps=8, control=control)
+        list(campaign)
+        done.append(campaign.summary())
+    control.clock.add(1000.0)  # of something else
+    assert all(0 < one.model_seconds <= one.seconds for one in done)
+    assert campaign.summary().model_seconds == done[1].model_seconds
+
+
+def test_seeds_that_have_the_target_class_are_not_searched():
+    pair = tiny_pair(COARSE)
+    splits = tiny_splits().seeds
+    target = pair.classes[0]
+    campaign = fuzz(pair, splits, limit=12, eps=8, objective=TargetClass(target))
+    found = list(campaign)
+    assert campaign.summary().seeds == 12
+    assert all(one.original.name != target for one in found)
+    labels = agreeing(pair, splits, limit=12, but=0).labels
+    assert len(labels) == 12
+    assert 0 not in labels.tolist()
+
+
+def test_a_campaign_that_is_stopped_at_once_has_looked_at_nothing():
+    control = Control()
+    control.stop()
+    campaign = fuzz(tiny_pair(COARSE), tiny_splits().seeds, eps=8, control=control)
+    assert list(campaign) == []
+    assert (campaign.summary().seeds, campaign.summary().stopped) == (0, "interrupted")

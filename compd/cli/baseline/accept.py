@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from compd.cli.options import common as o
 from compd.cli.options.pair import PairOptions
 from compd.cli.options.takes import takes_pair
+
+if TYPE_CHECKING:
+    from compd.pair import Pair
 
 __all__ = ["accept"]
 
@@ -46,13 +49,21 @@ def accept(
         raise SettingError("expected the hashes of entries, or --all; see: compd corpus list")
     request, store = named.request(), Corpus(find_corpus(directory))
     path = file or library.baseline_of(store.directory)
-    source, pair = store if found is None else Corpus(found), None
+    source = store if found is None else Corpus(found)
     with live() as control:
-        if named.names_pair:
+
+        def open_pair() -> Pair:
             prepare_as(store, threads)
-            pair = open_pair_of(source, request, changed=True, control=control)
+            return open_pair_of(source, request, changed=True, control=control)
+
         done = library.accept(
-            store, path, reason, entries=entries or None, source=source, pair=pair, control=control
+            store,
+            path,
+            reason,
+            entries=entries or None,
+            source=source,
+            open_pair=open_pair if named.names_pair else None,
+            control=control,
         )
     for record in done.records:
         typer.echo(f"{record.sha256[:12]}  {record.flip}  severity {record.severity:.2f}")

@@ -37,6 +37,7 @@ METHODS = Registry(
         "paper": Method(Paper, paper_loss),
         "walk": Method(Walk, walk_loss),
     },
+    kind=Method,
     group="compd.methods",
 )
 

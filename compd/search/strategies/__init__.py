@@ -62,6 +62,7 @@ STRATEGIES = Registry(
         "diva": Strategy(Diva, search_diva, forwards=140),
         "pgd": Strategy(Pgd, search_pgd, forwards=80),
     },
+    kind=Strategy,
     group="compd.strategies",
 )
 
