@@ -44,9 +44,11 @@ MakePng = Callable[..., bytes]
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The slow ones first, some to each worker: none begins one of minutes when others are done.
 
-    ``--dist worksteal`` gives each worker one slice of this list, and takes from its end.
+    Those whose marker says so are the slowest: ``slow(6)``, in minutes. ``--dist worksteal`` gives
+    each worker one slice of this list, and takes from its end.
     """
     slow = [item for item in items if item.get_closest_marker("slow") is not None]
+    slow.sort(key=_minutes, reverse=True)
     rest = iter([item for item in items if item.get_closest_marker("slow") is None])
     ordered: list[pytest.Item] = []
     for worker in range(_WORKERS):
@@ -54,6 +56,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         ordered += first
         ordered += islice(rest, max(0, len(items) // _WORKERS - len(first)))
     items[:] = [*ordered, *rest]
+
+
+def _minutes(item: pytest.Item) -> float:
+    marker = item.get_closest_marker("slow")
+    return float(marker.args[0]) if marker is not None and marker.args else 0.0
 
 
 @contextmanager

@@ -85,7 +85,7 @@ def help_of(command: str) -> str:
     return CliRunner().invoke(app, [command, "--help"], env={"COLUMNS": "200"}).output
 
 
-@pytest.mark.slow
+@pytest.mark.slow(6)
 def test_the_commands_of_the_readme_work_in_the_order_they_are_in(tmp_path: Path) -> None:
     found = commands("README.md")
     assert found[0] == "compd fuzz --model resnet18"
@@ -164,7 +164,7 @@ def test_links_inside_the_project_lead_somewhere(page: Path) -> None:
     assert missing == []
 
 
-@pytest.mark.slow
+@pytest.mark.slow(1)
 def test_the_commands_and_the_tests_of_the_testing_page_work(tmp_path: Path) -> None:
     environment = {
         **os.environ,

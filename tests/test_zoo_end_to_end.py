@@ -25,11 +25,11 @@ def some_digits(count: int) -> Splits:
 COMPRESSIONS = [Qat(), Prune(epochs=4, lr=0.02, batch=32)]
 
 
-@pytest.mark.slow
+@pytest.mark.slow(1)
 @pytest.mark.parametrize(("model", "width"), [("vgg11", 8), ("resnet18", 8), ("densenet121", 8)])
 @pytest.mark.parametrize("compress", COMPRESSIONS, ids=["qat", "prune"])
 def test_train_compress_search(model, width, compress):
-    splits = some_digits(800)
+    splits = some_digits(400 if model == "densenet121" else 800)
     pair = build_pair(
         model,
         data=splits,

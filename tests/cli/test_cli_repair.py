@@ -144,7 +144,7 @@ def test_a_factorys_pair_is_repaired_if_it_is_trusted(
     assert run("export", "--pair", "pair", "--trust", *target).code == 0
 
 
-@pytest.mark.slow
+@pytest.mark.slow(2)
 def test_killed_at_any_moment_it_ends_the_same(
     cached: Any, found: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

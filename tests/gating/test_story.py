@@ -32,7 +32,7 @@ Pair(pair.spec, pair.original, shadow, device=pair.device).save(Path("pruned"))
 MODEL = "--model lenet5 --epochs 8 --compress ptq --threads 1"
 
 
-@pytest.mark.slow
+@pytest.mark.slow(2)
 def test_fuzz_accept_change_gate_repair_prune(tmp_path: Path) -> None:
     environment = {
         **os.environ,
@@ -98,7 +98,7 @@ def test_fuzz_accept_change_gate_repair_prune(tmp_path: Path) -> None:
     # repaired, it passes, and what no longer deviates leaves the baseline
     shell(
         "compd repair --pair pruned --corpus slipped --out repaired --rounds 1 --steps 100 "
-        "--seeds 10 --threads 1",
+        "--seeds 6 --threads 1",
         0,
     )
     printed = shell(f"{gate} --pair repaired", 0)
