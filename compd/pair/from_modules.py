@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import inspect
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeAlias
@@ -20,6 +21,7 @@ from compd.models.inputs import checked_batch
 from compd.pair.identity import content_hash
 from compd.pair.spec import ModelSpec, PairSpec
 from compd.runtimes import FloatRuntime, Runtime
+from compd.runtimes.batching import Batching, batching_of, probe_images, split
 from compd.wording import setting
 
 __all__ = ["CallableRuntime", "Logits", "Model", "ModuleRuntime", "Parts", "parts_of_modules"]
@@ -161,21 +163,26 @@ class ModuleRuntime(FloatRuntime):
     def __init__(self, module: nn.Module, device: torch.device, batch: int | None) -> None:
         super().__init__(module.requires_grad_(False), device, f"torch-{device.type}")
         self._run = module  # as it is: batches are not filled up
-        self._batch, self._name = batch, _name_of(module)
+        self._calls = _Calls(super().run, batch, _name_of(module), self._batching)
 
     @property
     def name(self) -> str:
         """The class of the module."""
-        return self._name
+        return self._calls.name
+
+    @property
+    def batching(self) -> Batching:
+        """Told by its layers, else tried with the first images that it is asked about."""
+        return self._calls.batching
 
     @property
     def steady(self) -> bool:
-        """Nobody knows."""
-        return False
+        """Whether it is asked image by image; else nobody knows."""
+        return self.batching is not Batching.ANY
 
     def run(self, images: Tensor) -> Tensor:
         """uint8 (N, C, H, W) -> float32 logits (N, K) on the CPU."""
-        return _in_parts(super().run, images, self._batch, self.name)
+        return self._calls(images)
 
 
 class CallableRuntime(Runtime):
@@ -187,7 +194,8 @@ class CallableRuntime(Runtime):
     """
 
     def __init__(self, call: Callable[[Tensor], Any], batch: int | None = None) -> None:
-        self._call, self._batch = call, batch
+        self._call = call
+        self._calls = _Calls(call, batch, self.name)
 
     @property
     def engine(self) -> str:
@@ -214,9 +222,19 @@ class CallableRuntime(Runtime):
         """Only if it is the same object: what a session holds is not in its hash."""
         return isinstance(other, CallableRuntime) and self._call == other._call
 
+    @property
+    def batching(self) -> Batching:
+        """Tried with images of the size that it is asked about first."""
+        return self._calls.batching
+
+    @property
+    def steady(self) -> bool:
+        """Whether it is asked image by image; else nobody knows."""
+        return self.batching is not Batching.ANY
+
     def run(self, images: Tensor) -> Tensor:
         """uint8 (N, C, H, W) -> float32 logits (N, K) on the CPU."""
-        return _in_parts(self._call, images, self._batch, self.name)
+        return self._calls(images)
 
     @property
     def _function(self) -> Any:
@@ -226,33 +244,59 @@ class CallableRuntime(Runtime):
         return inner if hasattr(inner, "__qualname__") else type(inner)
 
 
-def _in_parts(
-    call: Callable[[Tensor], Any], images: Tensor, batch: int | None, name: str
-) -> Tensor:
-    """Call with so many images at most, and see to it that numbers (N, K) come back."""
-    if not len(images):
-        return torch.empty(0, 0)
-    step = batch or len(images)
-    parts = []
-    for start in range(0, len(images), step):
-        part = images[start : start + step]
-        try:
-            answer = call(part)
-        except CompdError:
-            raise
-        except Exception as error:  # of whatever is called
-            raise ModelError(
-                f"expected {name} to take uint8 images {tuple(part.shape)}, but it raised "
-                f"{type(error).__name__}: {brief(error)}"
-            ) from error
-        logits = torch.as_tensor(np.asarray(answer) if not isinstance(answer, Tensor) else answer)
-        if logits.ndim != 2 or len(logits) != len(part) or logits.shape[1] < 2:
-            raise ModelError(
-                f"expected {name} to return numbers (N, K) with K >= 2 for {len(part)} images, got "
-                f"shape {tuple(logits.shape)}"
-            )
-        parts.append(logits.detach().float().cpu())
-    return torch.cat(parts)
+class _Calls:
+    """Calls of a user's code: how many images each, and whether numbers (N, K) come back.
+
+    Args:
+        call: uint8 (N, C, H, W) -> (N, K), a tensor or an array.
+        most: images a call; None for any number.
+        name: for messages.
+        batching: how it treats several images; ``ANY`` is tried.
+    """
+
+    def __init__(
+        self,
+        call: Callable[[Tensor], Any],
+        most: int | None,
+        name: str,
+        batching: Batching = Batching.ANY,
+    ) -> None:
+        self._call, self._most, self.name, self.batching = call, most, name, batching
+        self._tried = batching is not Batching.ANY or most == 1
+
+    def __call__(self, images: Tensor) -> Tensor:
+        if not len(images):
+            return torch.empty(0, 0)
+        if not self._tried:
+            self._tried = True
+            with suppress(CompdError):  # what it cannot answer is told of the images themselves
+                self.batching, _ = batching_of(
+                    self._asked, probe_images(*images.shape[1:])[: self._most]
+                )
+        return torch.cat([self._asked(part) for part in split(images, self.batching, self._most)])
+
+    def _asked(self, part: Tensor) -> Tensor:
+        return _numbers(self._call, part, self.name)
+
+
+def _numbers(call: Callable[[Tensor], Any], images: Tensor, name: str) -> Tensor:
+    """Call, and see to it that numbers (N, K) come back: float32, on the CPU."""
+    try:
+        answer = call(images)
+    except CompdError:
+        raise
+    except Exception as error:  # of whatever is called
+        raise ModelError(
+            f"expected {name} to take uint8 images {tuple(images.shape)}, but it raised "
+            f"{type(error).__name__}: {brief(error)}"
+        ) from error
+    logits = torch.as_tensor(np.asarray(answer) if not isinstance(answer, Tensor) else answer)
+    if logits.ndim != 2 or len(logits) != len(images) or logits.shape[1] < 2:
+        raise ModelError(
+            f"expected {name} to return numbers (N, K) with K >= 2 for {len(images)} images, got "
+            f"shape {tuple(logits.shape)}"
+        )
+    return logits.detach().float().cpu()
 
 
 def _images_of(example: Tensor) -> Tensor:
@@ -284,7 +328,7 @@ def _classes(
     """Names of the classes; with an example, all models are asked, and have to agree on it."""
     names = None if classes is None else tuple(str(name) for name in classes)
     if images is not None:
-        counts = [_in_parts(one.run, images[:2], None, one.name).shape[1] for one in models]
+        counts = [_numbers(one.run, images[:2], one.name).shape[1] for one in models]
         if len({*counts, len(names or range(counts[0]))}) > 1:
             roles = zip(counts, ("the original", "the deployed model", "the shadow"), strict=False)
             got = ", ".join(f"{count} of {role}" for count, role in roles)

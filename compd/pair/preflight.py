@@ -37,6 +37,7 @@ class FileFacts:
     sha256: str
     input: str  # how it takes images
     census: Mapping[str, Mapping[str, int]]  # type -> operator -> how many
+    batching: str = "any"  # "depends": answers depend on the batch; "one": takes one image a call
 
     @property
     def int8_share(self) -> float | None:
@@ -353,5 +354,11 @@ def _logit_error(logits: Tensor, deployed: Tensor) -> float:
 
 def _facts(role: str, runtime: Runtime) -> FileFacts:
     return FileFacts(
-        role, runtime.name, runtime.engine, runtime.content_hash, runtime.takes, runtime.census
+        role,
+        runtime.name,
+        runtime.engine,
+        runtime.content_hash,
+        runtime.takes,
+        runtime.census,
+        str(runtime.batching),
     )

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from torch import Tensor
 
+from compd.runtimes.batching import Batching
+
 if TYPE_CHECKING:
     from compd.runtimes.files import FileRuntime
 
@@ -60,6 +62,11 @@ class Runtime(Protocol):
     def steady(self) -> bool:
         """Whether it is known to answer an image the same whatever the batch it comes in."""
         return False
+
+    @property
+    def batching(self) -> Batching:
+        """How it treats several images in one call; what it is asked for alone is in ``run``."""
+        return Batching.ANY
 
     @property
     def file(self) -> FileRuntime | None:

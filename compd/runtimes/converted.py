@@ -10,6 +10,7 @@ from torch import Tensor, fx, nn
 
 from compd.errors import ModelError
 from compd.models.inputs import FEWEST, to_input
+from compd.runtimes.batching import Batching, batching_of, probe_images
 from compd.runtimes.files import FileRuntime
 from compd.runtimes.formats import LEAST, InputFormat
 from compd.runtimes.torch_runtimes import FloatRuntime
@@ -48,7 +49,13 @@ def converted_file(runtime: FileRuntime, *, saturate: bool = False) -> Converted
 
     form, model = runtime.format, read_onnx(runtime.path)
     graph = to_module(saturated(model) if saturate else model, shape=form.shape[1:])
-    return ConvertedFile(graph, form).eval()
+    module = ConvertedFile(graph, form).eval()
+    images = probe_images(form.channels, form.height, form.width)
+    with torch.inference_mode():
+        found, _ = batching_of(lambda part: module(to_input(part)), images)
+    if found is not Batching.ANY:
+        module.alone, module.steady_from = True, 1
+    return module
 
 
 def quantised_here(module: ConvertedFile, images: Tensor) -> ConvertedFile:
@@ -90,6 +97,7 @@ class ConvertedFile(nn.Module):
     """What :class:`InputFormat` does before and after a file runs, with gradients."""
 
     steady_from = FEWEST  # images; its matrix products do not depend on their rows
+    alone = False  # whether ranges are those of a whole batch, so that it takes one image at a time
     mean: Tensor
     std: Tensor
 
@@ -119,7 +127,9 @@ class ConvertedFile(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Float pixels (N, C, H, W), RGB, in 0..1 to logits (N, K)."""
-        logits: Tensor = self.graph(self.to_input(x)).flatten(1)
+        x = self.to_input(x)
+        parts = torch.split(x, 1) if self.alone else (x,)
+        logits = torch.cat([self.graph(part).flatten(1) for part in parts])
         return logits.clamp_min(LEAST).log() if self._probabilities else logits
 
 

@@ -19,6 +19,7 @@ from torch import Tensor
 from compd.errors import InputError, ModelError, SettingError, brief
 from compd.registry import Plugins
 from compd.runtimes.base import Census, Runtime
+from compd.runtimes.batching import Batching, batching_of, probe_images
 from compd.runtimes.formats import InputFormat, Overrides
 from compd.wording import setting
 
@@ -52,6 +53,8 @@ class Opened:
     said: Overrides = field(default_factory=Overrides)  # what the file itself says of its input
     # Whether the runtime can be told to leave the graph as it is.
     can_be_plain: bool = True
+    # How it treats several images in one call, where that is known; else it is tried.
+    batching: Batching | None = None
 
 
 class FileRuntime(Runtime):
@@ -77,6 +80,7 @@ class FileRuntime(Runtime):
         self._opened = _opened(path, overrides, size, optimise)
         self._optimised = optimise
         self.format = self._opened.format
+        self._batching = self._tried() if self._opened.batching is None else self._opened.batching
 
     @property
     def engine(self) -> str:
@@ -102,12 +106,23 @@ class FileRuntime(Runtime):
     def facts(self) -> Mapping[str, Any]:
         """Versions, optimisation, and how images are read."""
         read = json.dumps(self.format.to_json(), sort_keys=True)
-        return {**self._opened.facts, "optimised": self._optimised, "input": read}
+        alone = {"asked": "image by image"} if self._batching is Batching.DEPENDS else {}
+        return {**self._opened.facts, "optimised": self._optimised, "input": read, **alone}
 
     @property
     def census(self) -> Census:
         """Its operators, by the type that they compute in."""
         return self._opened.census
+
+    @property
+    def batching(self) -> Batching:
+        """How it treats several images in one call; it is asked accordingly."""
+        return self._batching
+
+    @property
+    def steady(self) -> bool:
+        """Whether it is asked image by image; else nobody knows."""
+        return self._batching is not Batching.ANY
 
     @property
     def file(self) -> FileRuntime:
@@ -174,16 +189,27 @@ class FileRuntime(Runtime):
         if len(images) == 0:
             return torch.empty(0, self.format.classes)
         x, fixed = self.format.encode(images), self.format.batch
-        if fixed is None:
-            return self.format.decode(self._call(x))
+        step = (fixed or len(x)) if self._batching is Batching.ANY else 1
         parts = []
-        for start in range(0, len(x), fixed):
-            part = x[start : start + fixed]
-            missing = fixed - len(part)
+        for start in range(0, len(x), step):
+            part = x[start : start + step]
+            count = len(part)
+            missing = (fixed or count) - count
             if missing:
                 part = np.concatenate([part, np.repeat(part[-1:], missing, axis=0)])
-            parts.append(self._call(part)[: fixed - missing])
+            parts.append(self._call(part)[:count])
         return self.format.decode(np.concatenate(parts))
+
+    def _tried(self) -> Batching:
+        """How it treats several images in one call."""
+        form = self.format
+
+        def run(images: Tensor) -> Tensor:
+            answers = self._call(form.encode(images))
+            return torch.from_numpy(answers.reshape(len(answers), -1).astype(np.float32))
+
+        images = probe_images(form.channels, form.height, form.width)
+        return batching_of(run, images, fixed=form.batch)[0]
 
     def _call(self, x: NDArray[Any]) -> NDArray[Any]:
         try:

@@ -174,7 +174,8 @@ class InputFormat:
             x = x[:, ::-1]
         if self.dtype == "uint8" and self._takes_levels():
             return np.ascontiguousarray(self._laid_out(x))
-        x = x.astype(np.float32) * np.float32((high - low) / 255) + np.float32(low)
+        # to the bit as applications do it: x / 255, x / 127.5 - 1
+        x = x.astype(np.float32) / np.float32(255 / (high - low)) + np.float32(low)
         if self.mean is not None or self.std is not None:
             mean, std = (np.array(v, np.float32).reshape(1, -1, 1, 1) for v in self.normalisation)
             x = (x - mean) / std

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from compd.errors import ModelError, brief, require_extra
 from compd.onnx import describe, read_onnx
 from compd.onnx.external import all_tensors
+from compd.runtimes.batching import Batching
 from compd.runtimes.files import Opened, sha256_of, with_classes
 from compd.runtimes.formats import Overrides, format_of
 from compd.runtimes.metadata import class_names_of, overrides_of
@@ -77,7 +78,14 @@ def open_model(path: Path, overrides: Overrides, size: int | None, optimise: boo
         class_names=class_names_of(what.metadata),
         said=said,
         census={name: found for name, found in asdict(what.census).items() if found},
+        batching=Batching.DEPENDS if form.batch != 1 and _is_dynamic(model) else None,
     )
+
+
+def _is_dynamic(model: Any) -> bool:
+    """Whether operators set ranges by what is in a call."""
+    functions = (node for function in model.functions for node in function.node)
+    return any(node.op_type.startswith("Dynamic") for node in (*model.graph.node, *functions))
 
 
 def _kind_of_output(model: Any) -> str:

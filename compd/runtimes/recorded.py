@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compd.errors import InputError, brief
+from compd.runtimes.batching import Batching
 from compd.runtimes.files import Opened, sha256_of
 from compd.runtimes.formats import OUTPUTS, InputFormat, Overrides
 from compd.text import printable
@@ -63,6 +64,7 @@ def open_model(path: Path, overrides: Overrides, size: int | None, optimise: boo
         facts={"recorded": len(table), **header},
         census={},
         can_be_plain=False,
+        batching=Batching.ANY,
     )
 
 

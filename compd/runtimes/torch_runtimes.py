@@ -11,6 +11,7 @@ from compd.compress.int8 import convert, quantized_engine
 from compd.models.factory import model_hash
 from compd.models.inputs import steady, to_input
 from compd.runtimes.base import Runtime
+from compd.runtimes.batching import Batching, dynamic_layers, split
 
 __all__ = ["FloatRuntime", "Int8Runtime"]
 
@@ -26,7 +27,8 @@ class FloatRuntime(Runtime):
 
     def __init__(self, module: nn.Module, device: torch.device, engine: str = "fp32") -> None:
         self._module = module
-        self._run = steady(module)
+        self._batching = Batching.DEPENDS if dynamic_layers(module) else Batching.ANY
+        self._run = steady(module) if self._batching is Batching.ANY else module
         self._device = device
         self._engine = engine
 
@@ -34,6 +36,11 @@ class FloatRuntime(Runtime):
     def engine(self) -> str:
         """What it is called."""
         return self._engine
+
+    @property
+    def batching(self) -> Batching:
+        """Whether it has layers that compute over a whole batch; then it is asked accordingly."""
+        return self._batching
 
     @property
     def steady(self) -> bool:
@@ -48,8 +55,11 @@ class FloatRuntime(Runtime):
     def run(self, images: Tensor) -> Tensor:
         """uint8 (N, C, H, W) -> float32 logits (N, K) on the CPU."""
         with torch.inference_mode():
-            logits: Tensor = self._run(to_input(images, self._device))
-            return logits.float().cpu()
+            parts = [
+                self._run(to_input(part, self._device)).float().cpu()
+                for part in split(images, self._batching, None)
+            ]
+        return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 
 class Int8Runtime(Runtime):

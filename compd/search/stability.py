@@ -80,10 +80,17 @@ class StabilityCheck:
 
     def _replays(self, images: Tensor, labels: Tensor) -> Iterator[tuple[Stability, Tensor]]:
         """What is tried, and which findings (N,) held."""
-        said = torch.ones(len(images), dtype=torch.bool)
+        kept, left = [], []
         for _ in range(_REPLAYS):
-            said = said & self._keeps(self._reference, images, labels, self._batch)
-            yield Stability.FLAKY, said & self._leaves(self._deployed, images, labels, self._batch)
+            kept.append(self._keeps(self._reference, images, labels, self._batch))
+            left.append(self._leaves(self._deployed, images, labels, self._batch))
+        said = torch.stack(kept).all(0)
+        each = torch.stack(kept) & torch.stack(left)
+        # What differs between equal calls is flaky, and so is what held in the search and no more,
+        # if both models answer an image the same in each batch.
+        steady = self._reference.steady and self._deployed.steady
+        yield Stability.FLAKY, each.all(0) | (~each.any(0) & (not steady))
+        yield Stability.BATCH, each.all(0)
         if not self._reference.steady:
             said = said & self._keeps(self._reference, images, labels, 1)
         yield Stability.BATCH, said & self._leaves(self._deployed, images, labels, 1)

@@ -16,6 +16,10 @@ _SHADOWS = {
     "original": "the original itself",
     "none": "nothing: no gradients",
 }
+_BATCHING = {
+    "depends": "its answer to an image depends on the others in its batch: asked image by image",
+    "one": "takes one image a call",
+}
 _KINDS = 6  # operators named
 
 
@@ -25,6 +29,8 @@ def print_check(checked: Preflight, notes: Sequence[str] = ()) -> None:
     for file in checked.files:
         rows.append((file.role, f"{file.name}, {file.engine}, sha256 {file.sha256[:12]}…"))
         rows.append(("", file.input))
+        if file.batching in _BATCHING and ", batch 1 ->" not in file.input:  # which says it
+            rows.append(("", _BATCHING[file.batching]))
         if file.census:
             rows.append(("", _census(file)))
     images = f"{checked.images} (rows {checked.rows}), classes answered: {checked.classes_answered}"
