@@ -15,6 +15,7 @@ __all__ = [
     "divergence",
     "divergences",
     "logit_margins",
+    "probabilities_of",
 ]
 
 TOP = 3  # answers kept for each model
@@ -31,8 +32,19 @@ class Answers:
     top_probabilities: Tensor  # float32, the same shape
 
 
-def answers_of(logits: Tensor, prefer: Tensor | None = None) -> Answers:
-    """Softmax and sort.
+def probabilities_of(logits: Tensor, head: str = "softmax") -> Tensor:
+    """What a user of a model sees: (N, K), each in 0..1; a row that is not finite is all 0.
+
+    Args:
+        logits: float (N, K).
+        head: ``softmax``, or ``sigmoid`` of each.
+    """
+    found = logits.sigmoid() if head == "sigmoid" else logits.softmax(1)
+    return found.where(logits.isfinite().all(1, keepdim=True), torch.zeros(()))
+
+
+def answers_of(logits: Tensor, prefer: Tensor | None = None, *, head: str = "softmax") -> Answers:
+    """Probabilities, sorted.
 
     int8 logits take few values, so exact ties are common. A tie is no proof of a deviation: it goes
     to the preferred label if that takes part in it, else to the lower label. A model that answers
@@ -41,9 +53,10 @@ def answers_of(logits: Tensor, prefer: Tensor | None = None) -> Answers:
     Args:
         logits: float (N, K).
         prefer: int64 (N,), the labels that win ties.
+        head: as of :func:`probabilities_of`.
     """
     logits = logits.float()
-    probabilities = logits.softmax(1).nan_to_num()
+    probabilities = probabilities_of(logits, head)
     ranked = logits
     if prefer is not None:
         own = logits.gather(1, prefer[:, None])

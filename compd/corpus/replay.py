@@ -188,7 +188,7 @@ def judge_image(pair: Pair, image: Tensor, record: Record | None = None) -> Judg
     labels = answers_of(original).label
     if record is not None:
         labels = torch.tensor([record.seed_label])
-    judgement = verdicts_of(shown, original, deployed, labels)
+    judgement = verdicts_of(shown, original, deployed, labels, heads=pair.heads)
     return JudgedImage(
         judgement.verdict(0),
         round(float(judgement.severity[0]), 6),

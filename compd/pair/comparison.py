@@ -12,7 +12,7 @@ from torch import Tensor
 from compd.control import QUIET, Control
 from compd.errors import SettingError
 from compd.images import pixel_hash
-from compd.logits import disagrees
+from compd.logits import disagrees, probabilities_of
 from compd.models.inputs import predict
 from compd.runtimes import Runtime
 
@@ -88,6 +88,9 @@ def compare(
             )
         )
     said = torch.stack([one.argmax(1) for one in logits])  # (R, N)
+    known = [runtime.head for runtime in runtimes.values()]
+    usual = next((head for head in known if head is not None), "softmax")
+    heads = [head or usual for head in known]
     return Comparison(
         names=tuple(runtimes),
         engines=tuple(runtime.engine for runtime in runtimes.values()),
@@ -103,16 +106,20 @@ def compare(
         deviates=(
             None if labels is None else tuple(int(disagrees(one, labels).sum()) for one in logits)
         ),
-        partings=tuple(_partings(logits, said, images, names)),
+        partings=tuple(_partings(logits, heads, said, images, names)),
     )
 
 
 def _partings(
-    logits: Sequence[Tensor], said: Tensor, images: Tensor, names: Sequence[str]
+    logits: Sequence[Tensor],
+    heads: Sequence[str],
+    said: Tensor,
+    images: Tensor,
+    names: Sequence[str],
 ) -> list[Parting]:
     margins = []
-    for one in logits:
-        top = one.softmax(1).topk(2).values
+    for one, head in zip(logits, heads, strict=True):
+        top = probabilities_of(one, head).topk(2).values
         margins.append(top[:, 0] - top[:, 1])
     least = torch.stack(margins).amin(0)
     # a tie is no answer of its own: who ties with what another says does not part from it

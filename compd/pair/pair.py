@@ -219,6 +219,15 @@ class Pair:
         return self.spec.model.classes
 
     @property
+    def heads(self) -> tuple[str, str]:
+        """What makes probabilities of the logits of the original, and of the deployed model.
+
+        ``softmax``, or ``sigmoid`` of each. Where one model does not say it, it is the other's.
+        """
+        said = self.reference.head, self.deployed.head
+        return said[0] or said[1] or "softmax", said[1] or said[0] or "softmax"
+
+    @property
     def std(self) -> tuple[float, ...]:
         """Per-channel standard deviation of the first layer; ones where the model has none."""
         return self.spec.model.std or (1.0,) * (self.spec.model.channels or 1)

@@ -64,6 +64,11 @@ class Runtime(Protocol):
         return False
 
     @property
+    def head(self) -> str | None:
+        """What makes probabilities of its logits: ``softmax``, ``sigmoid``; None: nobody says."""
+        return None
+
+    @property
     def batching(self) -> Batching:
         """How it treats several images in one call; what it is asked for alone is in ``run``."""
         return Batching.ANY

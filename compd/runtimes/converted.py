@@ -12,7 +12,7 @@ from compd.errors import ModelError
 from compd.models.inputs import FEWEST, to_input
 from compd.runtimes.batching import Batching, batching_of, probe_images
 from compd.runtimes.files import FileRuntime
-from compd.runtimes.formats import LEAST, InputFormat
+from compd.runtimes.formats import InputFormat
 from compd.runtimes.torch_runtimes import FloatRuntime
 
 __all__ = [
@@ -112,7 +112,7 @@ class ConvertedFile(nn.Module):
         self.register_buffer("mean", (mean - low) / (high - low))
         self.register_buffer("std", std / (high - low))
         self._nhwc, self._bgr = form.layout == "NHWC", form.bgr
-        self._probabilities, self._integers = form.output == "probs", "int" in form.dtype
+        self._answers, self._integers = form.answers, "int" in form.dtype
 
     def to_input(self, x: Tensor) -> Tensor:
         """Float pixels in 0..1 as the graph takes them."""
@@ -130,7 +130,7 @@ class ConvertedFile(nn.Module):
         x = self.to_input(x)
         parts = torch.split(x, 1) if self.alone else (x,)
         logits = torch.cat([self.graph(part).flatten(1) for part in parts])
-        return logits.clamp_min(LEAST).log() if self._probabilities else logits
+        return self._answers.logits(logits, "a converted file")
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from compd.registry import Plugins
 from compd.runtimes.base import Census, Runtime
 from compd.runtimes.batching import Batching, batching_of, probe_images
 from compd.runtimes.formats import InputFormat, Overrides
+from compd.runtimes.outputs import Output, output_of
 from compd.wording import setting
 
 __all__ = [
@@ -55,6 +56,7 @@ class Opened:
     can_be_plain: bool = True
     # How it treats several images in one call, where that is known; else it is tried.
     batching: Batching | None = None
+    answers: Tensor | None = None  # to some images, of what cannot be asked about others
 
 
 class FileRuntime(Runtime):
@@ -80,7 +82,8 @@ class FileRuntime(Runtime):
         self._opened = _opened(path, overrides, size, optimise)
         self._optimised = optimise
         self.format = self._opened.format
-        self._batching = self._tried() if self._opened.batching is None else self._opened.batching
+        self._batching, values = self._tried()
+        self.format = self.format.answering(self._output_of(values))
 
     @property
     def engine(self) -> str:
@@ -168,11 +171,16 @@ class FileRuntime(Runtime):
         It is not opened again: that takes seconds for some.
         """
         other = copy.copy(self)
-        other.overrides, other.format = (
-            overrides.over(self.overrides),
-            self.format.read_as(overrides),
-        )
+        other.overrides = overrides.over(self.overrides)
+        other.format = self.format.read_as(overrides)
+        if overrides.output is not None:
+            other.format = other.format.answering(other._output_of(self._tried()[1]))
         return other
+
+    @property
+    def head(self) -> str | None:
+        """What makes probabilities of its logits; None where nobody says it."""
+        return self.format.answers.head
 
     def plain(self) -> FileRuntime | None:
         """The same file with the runtime's optimisation off; None if it cannot be told so."""
@@ -200,16 +208,24 @@ class FileRuntime(Runtime):
             parts.append(self._call(part)[:count])
         return self.format.decode(np.concatenate(parts))
 
-    def _tried(self) -> Batching:
-        """How it treats several images in one call."""
-        form = self.format
+    def _tried(self) -> tuple[Batching, Tensor]:
+        """How it treats several images in one call, and what it says of a few."""
+        form, known = self.format, self._opened
+        if known.answers is not None:
+            return known.batching or Batching.ANY, known.answers
 
         def run(images: Tensor) -> Tensor:
-            answers = self._call(form.encode(images))
-            return torch.from_numpy(answers.reshape(len(answers), -1).astype(np.float32))
+            return form.numbers(self._call(form.encode(images)))
 
         images = probe_images(form.channels, form.height, form.width)
-        return batching_of(run, images, fixed=form.batch)[0]
+        found, values = batching_of(run, images, fixed=form.batch)
+        return known.batching or found, values
+
+    def _output_of(self, values: Tensor) -> Output:
+        """What its numbers are, by who says it, by its last operator, and by what they are."""
+        told = None if self.format.output == "logits" else self.format.output
+        said = self.overrides.output or self._opened.said.output
+        return output_of(values, said=said, told=told, name=self.path.name)
 
     def _call(self, x: NDArray[Any]) -> NDArray[Any]:
         try:
@@ -325,12 +341,19 @@ def with_classes(
             f"expected {name!r} to take images {shape} as {form.layout} {form.dtype}, but it "
             f"raised {type(error).__name__}: {brief(error)}"
         ) from error
+    if answer.ndim == 1 and len(answer) == shape[0] and answer.dtype.kind == "f":
+        answer = answer[:, None]
     if answer.ndim < 2 or len(answer) != shape[0] or answer[0].size != max(answer.shape[1:]):
         raise ModelError(
             f"expected one number a class from {name!r}, got an output of shape {answer.shape}; "
             "compd tests classifiers"
         )
-    return replace(form, classes=int(answer[0].size))
+    if answer[0].size == 1 and answer.dtype.kind != "f" and form.output_qparams is None:
+        raise ModelError(
+            f"expected one number a class from {name!r}, got one whole number, such as a label; "
+            "export the model without what comes behind its scores (ArgMax)"
+        )
+    return replace(form, classes=max(2, int(answer[0].size)))
 
 
 def _opener(path: Path) -> Opener:

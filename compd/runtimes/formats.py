@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from compd.errors import SettingError, unknown
+from compd.runtimes.outputs import OUTPUTS, Output
 from compd.wording import setting
 
 __all__ = [
     "LAYOUTS",
-    "OUTPUTS",
     "InputFormat",
     "Overrides",
     "QParams",
@@ -29,7 +29,6 @@ __all__ = [
 ]
 
 LAYOUTS = ("NCHW", "NHWC")
-OUTPUTS = ("logits", "probs")
 
 _INTEGERS = {"uint8": (0, 255), "int8": (-128, 127)}
 _FLOATS = ("float32", "float16", "float64")
@@ -37,7 +36,6 @@ _FLOATS = ("float32", "float16", "float64")
 _USUAL_RANGES = ((0.0, 1.0), (-1.0, 1.0), (0.0, 255.0))
 # Keys of a format in fingerprints.
 _KEYS = {"qparams": "grid", "output_qparams": "output_grid"}
-LEAST = 1e-12  # probability that a printed 0 counts as
 
 
 @dataclass(frozen=True)
@@ -100,8 +98,10 @@ class InputFormat:
     std: tuple[float, ...] | None = None
     bgr: bool = False
     batch: int | None = None  # images a call if the file fixes that
-    output: str = "logits"
+    output: str = "logits"  # or "probs", "sigmoid"
     output_qparams: QParams | None = None
+    single: bool = False  # one number for two classes
+    raw: bool = False  # logits of sigmoids
 
     def __post_init__(self) -> None:
         if self.dtype not in (*_INTEGERS, *_FLOATS):
@@ -118,8 +118,18 @@ class InputFormat:
 
     def to_json(self) -> dict[str, Any]:
         """As a JSON object; its keys are older than the names here."""
-        content = asdict(self)
+        content = {key: value for key, value in asdict(self).items() if value is not False}
+        content["bgr"] = self.bgr
         return {_KEYS.get(key, key): value for key, value in content.items()}
+
+    @property
+    def answers(self) -> Output:
+        """What its numbers are."""
+        return Output(self.output, self.single, self.raw)
+
+    def answering(self, output: Output) -> InputFormat:
+        """The same, with this as what its numbers are."""
+        return replace(self, output=output.kind, single=output.single, raw=output.raw)
 
     def read_as(self, overrides: Overrides) -> InputFormat:
         """The same file, with what is said here instead of what was said before."""
@@ -164,7 +174,7 @@ class InputFormat:
             parts.append(f"scale {self.qparams.scale:g}, zero point {self.qparams.zero_point}")
         size = f"{self.channels} x {self.height} x {self.width}"
         batch = "" if self.batch is None else f", batch {self.batch}"
-        return f"{size}, {', '.join(parts)}{batch} -> {self.classes} {self.output}"
+        return f"{size}, {', '.join(parts)}{batch} -> {self.answers.describe(self.classes)}"
 
     def encode(self, images: Tensor) -> NDArray[Any]:
         """Turn uint8 (N, C, H, W), RGB, into the file's input."""
@@ -192,16 +202,20 @@ class InputFormat:
         Raises:
             CompdError: if the output has another shape.
         """
-        flat = answers.reshape(len(answers), -1)
-        if flat.shape[1] != self.classes:
+        numbers = 1 if self.single else self.classes
+        values = self.numbers(answers)
+        if values.shape[1] != numbers:
             raise SettingError(
-                f"expected an output of {self.classes} classes an image, got shape {answers.shape}"
+                f"expected an output of {numbers} numbers an image, got shape {answers.shape}"
             )
-        values = torch.from_numpy(np.ascontiguousarray(flat).astype(np.float32))
+        return self.answers.logits(values, "a file")
+
+    def numbers(self, answers: NDArray[Any]) -> Tensor:
+        """The file's output as real numbers: float32 (N, K)."""
+        flat = np.ascontiguousarray(answers.reshape(len(answers), -1))
+        values = torch.from_numpy(flat.astype(np.float32))
         if self.output_qparams is not None:
             values = (values - self.output_qparams.zero_point) * self.output_qparams.scale
-        if self.output == "probs":
-            values = values.clamp_min(LEAST).log()
         return values
 
     def _takes_levels(self) -> bool:
@@ -235,7 +249,7 @@ def format_of(
         overrides: what the user says, before what the file says.
         size: height and width where the file leaves them open.
         name: of the file, for messages.
-        output: ``logits`` or ``probs``, as the file tells.
+        output: ``logits``, ``probs`` or ``sigmoid``, as the file tells.
         qparams: of an integer input.
         output_qparams: of an integer output.
 
@@ -256,7 +270,7 @@ def format_of(
         std=overrides.std,
         bgr=bool(overrides.bgr),
         batch=shape[0],
-        output=overrides.output or output,
+        output=output,
         output_qparams=output_qparams,
     )
 

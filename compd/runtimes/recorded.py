@@ -13,16 +13,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from compd.errors import InputError, brief
 from compd.runtimes.batching import Batching
 from compd.runtimes.files import Opened, sha256_of
-from compd.runtimes.formats import OUTPUTS, InputFormat, Overrides
+from compd.runtimes.formats import InputFormat, Overrides
+from compd.runtimes.outputs import OUTPUTS
 from compd.text import printable
 
 __all__ = ["open_model", "read_table"]
 
+_TOLD = 64  # answers by which it is told what they are
 _HEX = frozenset("0123456789abcdef")
 _MOST_CLASSES = 1 << 17
 _LONGEST_LINE = 1 << 22  # characters
@@ -54,10 +57,11 @@ def open_model(path: Path, overrides: Overrides, size: int | None, optimise: boo
             channels=3,
             height=size or 0,
             width=size or 0,
-            classes=classes,
+            classes=max(2, classes),
             dtype="uint8",
             range=(0.0, 255.0),
-            output=overrides.output or header.get("output", "logits"),
+            output=header.get("output", "logits"),
+            single=classes == 1,
         ),
         call=look_up,
         content_hash=sha256_of(path),
@@ -65,6 +69,8 @@ def open_model(path: Path, overrides: Overrides, size: int | None, optimise: boo
         census={},
         can_be_plain=False,
         batching=Batching.ANY,
+        answers=torch.from_numpy(np.stack([*table.values()][:_TOLD])),
+        said=Overrides(output=header.get("output")),
     )
 
 
@@ -106,7 +112,7 @@ def read_table(path: Path) -> tuple[dict[str, NDArray[np.float32]], dict[str, st
                     raise ValueError("logits that are not finite")
                 if len(key) != 64 or not _HEX.issuperset(key):
                     raise ValueError(f"sha256={key[:70]!r}")
-                if not 2 <= len(logits) <= _MOST_CLASSES:
+                if not 1 <= len(logits) <= _MOST_CLASSES:
                     raise ValueError(f"{len(logits)} logits")
                 if table and len(logits) != len(next(iter(table.values()))):
                     raise ValueError(f"{len(logits)} logits, another number than before")

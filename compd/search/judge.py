@@ -58,7 +58,13 @@ class Judgement:
 
 
 def verdicts_of(
-    images: Tensor, original: Tensor, deployed: Tensor, labels: Tensor, target: int | None = None
+    images: Tensor,
+    original: Tensor,
+    deployed: Tensor,
+    labels: Tensor,
+    target: int | None = None,
+    *,
+    heads: tuple[str, str] = ("softmax", "softmax"),
 ) -> Judgement:
     """Compare answers with the labels that the original gave for the seeds.
 
@@ -68,8 +74,10 @@ def verdicts_of(
         deployed: the deployed model's logits, float (N, K).
         labels: int64 (N,), the original's labels for the seeds.
         target: the label over which logit margins are taken; the best other one if None.
+        heads: the pair's: what margins and severities are of.
     """
-    said, shipped = answers_of(original), answers_of(deployed, labels)
+    said = answers_of(original, head=heads[0])
+    shipped = answers_of(deployed, labels, head=heads[1])
     kept = said.label == labels
     effective = kept & (shipped.label != labels)
     both = torch.minimum(said.margin, shipped.margin)
@@ -133,7 +141,13 @@ class Judge:
             candidates: uint8 (N, C, H, W).
             labels: int64 (N,), the original's labels for their seeds.
         """
-        judgement = verdicts_of(candidates, *self.logits(candidates), labels, self._target)
+        judgement = verdicts_of(
+            candidates,
+            *self.logits(candidates),
+            labels,
+            self._target,
+            heads=self.pair.heads,
+        )
         counts = self._objective.holds(
             judgement.deployed.label, judgement.severity, self.pair.classes
         )

@@ -65,7 +65,7 @@ def assert_agrees(
     both = png_round_trip(both)
     original, deployed = Judge(pair, overlap=False).logits(both)
     labels = answers_of(original).label[1:]  # of the seed
-    judgement = verdicts_of(both[:1], original[:1], deployed[:1], labels)
+    judgement = verdicts_of(both[:1], original[:1], deployed[:1], labels, heads=pair.heads)
     if currently_in_test_context():
         _tell(
             min(

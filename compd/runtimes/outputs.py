@@ -1,0 +1,115 @@
+"""What the numbers are that a model answers with: logits, or probabilities of some kind.
+
+Everywhere else an answer is logits, and a head says what probabilities they stand for: softmax, or
+a sigmoid of each. What a file ends in tells that; where it does not, the values do; and what is not
+clear is asked for.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from compd.errors import ModelError, SettingError
+from compd.wording import setting
+
+__all__ = ["LEAST", "OUTPUTS", "Output", "output_of"]
+
+OUTPUTS = ("logits", "probs", "sigmoid", "binary")
+LEAST = 1e-12  # probability that a printed 0 counts as
+_SUM = 0.02  # by which rows of rounded probabilities miss 1 at most
+_OUTSIDE = 0.02  # by which rounded probabilities leave 0..1 at most
+
+
+@dataclass(frozen=True)
+class Output:
+    """What a model's numbers are."""
+
+    kind: str = "logits"  # or "probs", "sigmoid"
+    single: bool = False  # one number for two classes
+    raw: bool = False  # logits of sigmoids, which the file leaves to whoever reads them
+
+    @property
+    def head(self) -> str | None:
+        """``softmax`` or ``sigmoid``; None for logits of which nobody says it."""
+        if self.kind == "logits" and not self.single:
+            return None
+        return "sigmoid" if self.kind == "sigmoid" and not self.single else "softmax"
+
+    def describe(self, classes: int) -> str:
+        """For people: ``10 logits``, ``1 probability of the second of 2 classes``."""
+        if self.single:
+            what = "logit" if self.kind == "logits" else "probability"
+            return f"1 {what}, of the second of 2 classes"
+        return f"{classes} logits of sigmoids" if self.raw else f"{classes} {self.kind}"
+
+    def logits(self, values: Tensor, name: str) -> Tensor:
+        """Turn a model's numbers into logits.
+
+        Args:
+            values: float32 (N, K), or (N, 1) of a single number.
+            name: of the model, for messages.
+
+        Returns:
+            float32 (N, K), or (N, 2) of a single number: 0 and the logit of the second class.
+
+        Raises:
+            ModelError: if they cannot be what they are said to be.
+        """
+        if self.kind == "probs" and not self.single:
+            return values.clamp_min(LEAST).log()
+        if self.kind != "logits" and not self.raw:
+            if bool(((values < -_OUTSIDE) | (values > 1 + _OUTSIDE)).any()):
+                raise ModelError(
+                    f"expected probabilities from {name!r}, got numbers in "
+                    f"{float(values.min()):g}..{float(values.max()):g}; pass "
+                    f"{setting('output', 'logits')}"
+                )
+            exact = values.double().clamp(LEAST, 1 - LEAST)
+            values = (exact.log() - (-exact).log1p()).float()
+        return torch.cat([torch.zeros_like(values), values], 1) if self.single else values
+
+
+def output_of(values: Tensor, *, said: str | None, told: str | None, name: str) -> Output:
+    """What a model's numbers are.
+
+    Args:
+        values: float (N, K) for a few different images.
+        said: one of :data:`OUTPUTS`, by the user or the file's metadata; None if nobody does.
+        told: ``probs`` or ``sigmoid`` if the model's last operator is a softmax or a sigmoid.
+        name: of the model, for messages.
+
+    Raises:
+        CompdError: if that is not clear, or cannot be.
+    """
+    inside = bool(((values >= -_OUTSIDE) & (values <= 1 + _OUTSIDE)).all())
+    if values.shape[1] == 1:
+        return _single(said, told, inside, name)
+    if said == "binary":
+        raise SettingError(
+            f"expected one number an image from {name!r} with {setting('output', 'binary')}, got "
+            f"{values.shape[1]}"
+        )
+    if said == "sigmoid":
+        return Output("sigmoid", raw=told != "sigmoid" and not inside)
+    if said is not None:
+        return Output(said)
+    if told is not None:
+        return Output(told)
+    sums = bool((values >= 0).all()) and bool(((values.sum(1) - 1).abs() < _SUM).all())
+    return Output("probs" if sums and len(values) > 1 else "logits")
+
+
+def _single(said: str | None, told: str | None, inside: bool, name: str) -> Output:
+    """One number an image: the probability of the second class, or its logit."""
+    if said in ("probs", "sigmoid") or (said in (None, "binary") and told == "sigmoid"):
+        return Output("sigmoid", single=True)
+    if said == "logits" or not inside:
+        return Output("logits", single=True)
+    raise SettingError(
+        f"expected to know what the one number is that {name!r} answers with, got numbers in 0..1 "
+        f"and no sigmoid at its end; pass {setting('output', 'probs')} if it is the probability of "
+        f"the second class, or {setting('output', 'logits')} if its sign decides"
+    )
