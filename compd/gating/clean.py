@@ -15,7 +15,7 @@ from compd.pair.evaluation import evaluate
 from compd.statistics import upper_bound
 from compd.wording import setting
 
-__all__ = ["CleanRows", "clean_of", "failures_of"]
+__all__ = ["CleanRows", "clean_of", "failures_of", "tied"]
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,7 @@ class CleanRows:
     rows: str
     images: int
     disagree: int  # images on which the two models differ
+    ties: int  # of these, on which the deployed model's two labels tie
     disagree_bound: float  # one-sided 95 % bound of that share, from above
     original_accuracy: float | None  # None if the rows are not labelled
     deployed_accuracy: float | None
@@ -61,11 +62,17 @@ def clean_of(pair: Pair, splits: Splits, *, control: Control = QUIET) -> CleanRo
         rows=test.rows,
         images=len(test),
         disagree=disagree,
+        ties=seen.natural_ties,
         disagree_bound=upper_bound(disagree, len(test)),
         original_accuracy=seen.accuracy(seen.original),
         deployed_accuracy=seen.accuracy(seen.deployed),
         class_drops=drops,
     )
+
+
+def tied(clean: CleanRows) -> str:
+    """What of the natural disagreement are exact ties, in brackets; empty if nothing is."""
+    return f" ({clean.ties} of them exact ties)" if clean.ties else ""
 
 
 def failures_of(clean: CleanRows, policy: Policy) -> dict[str, str]:
@@ -78,8 +85,8 @@ def failures_of(clean: CleanRows, policy: Policy) -> dict[str, str]:
     limit = policy.max_natural_disagreement
     if limit is not None and clean.disagree_bound > limit:
         failures["max-natural-disagreement"] = (
-            f"{clean.disagree} of {clean.images} clean images differ, so the share is below "
-            f"{clean.disagree_bound:.2%} with 95 % confidence; allowed are {limit:.2%}"
+            f"{clean.disagree} of {clean.images} clean images differ{tied(clean)}, so the share is "
+            f"below {clean.disagree_bound:.2%} with 95 % confidence; allowed are {limit:.2%}"
         )
     if policy.max_accuracy_drop is None and policy.max_class_accuracy_drop is None:
         return failures

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from compd.errors import InputError
 from compd.onnx.census import Census, census
-from compd.onnx.elements import FLOATS, RANGES, element_name
+from compd.onnx.elements import FLOATS, INT32, INT64, RANGES, element_name
 
 if TYPE_CHECKING:
     import onnx
@@ -50,7 +50,7 @@ def describe(model: onnx.ModelProto) -> Description:
         raise InputError(f"expected a model with one image input, got {len(inputs)}: {names}")
     kind = inputs[0].type.tensor_type.elem_type
     image = _described(inputs[0])
-    if len(image.shape) != 4 or kind not in FLOATS | RANGES.keys():
+    if len(image.shape) != 4 or kind not in FLOATS | RANGES.keys() | {INT32, INT64}:
         raise InputError(
             f"expected a model with one image input (N, C, H, W) or (N, H, W, C), got "
             f"input={image.name!r} of {image.element} {image.shape}"

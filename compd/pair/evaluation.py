@@ -10,16 +10,19 @@ from torch import Tensor
 
 from compd.control import QUIET, Control
 from compd.data import Split
+from compd.errors import ModelError
 from compd.logits import disagrees, divergence
 from compd.pair.images import Images, as_split
 from compd.pair.pair import Pair
 from compd.runtimes import Runtime
+from compd.wording import setting
 
 __all__ = ["SHADOW_ROWS", "Evaluation", "evaluate"]
 
 # On which a shadow is compared where not all are asked for: it takes several times as long as the
 # model that it stands for.
 SHADOW_ROWS = 64
+_SURE = 8  # images on which rows that add up to 1 are no accident
 
 
 @dataclass(frozen=True)
@@ -41,13 +44,26 @@ class Evaluation:
 
     @cached_property
     def disagree(self) -> Tensor:
-        """Bool (N,): where the deployed model leaves the original's answer; a tie does not."""
-        return disagrees(self.deployed, self.answers)
+        """Bool (N,): where an application that takes the first largest answers otherwise."""
+        return self.deployed.argmax(1).ne(self.answers) | ~self.deployed.isfinite().all(1)
+
+    @cached_property
+    def ties(self) -> Tensor:
+        """Bool (N,): where it does so, and the original's answer is as large: an exact tie.
+
+        Of a search these are no findings, since the order of classes decides them.
+        """
+        return self.disagree & ~disagrees(self.deployed, self.answers)
 
     @property
     def natural_disagreement(self) -> float:
         """The share of images on which it does, 0..1."""
         return _share(self.disagree)
+
+    @property
+    def natural_ties(self) -> int:
+        """On how many of these images both labels are exactly as large."""
+        return int(self.ties.sum())
 
     @property
     def divergence(self) -> float:
@@ -69,7 +85,7 @@ class Evaluation:
         """Share of the shadow's images on which the deployed model leaves its answer."""
         if self.shadow is None:
             return None
-        return _share(disagrees(self.deployed[: len(self.shadow)], self.shadow.argmax(1)))
+        return _share(self.deployed[: len(self.shadow)].argmax(1) != self.shadow.argmax(1))
 
     def to_json(self) -> dict[str, Any]:
         """The figures as a JSON object."""
@@ -80,6 +96,7 @@ class Evaluation:
             "shadow_accuracy": self.accuracy(self.shadow),
             "deployed_accuracy": self.accuracy(self.deployed),
             "natural_disagreement": self.natural_disagreement,
+            "natural_ties": self.natural_ties,
             "shadow_images": 0 if self.shadow is None else len(self.shadow),
             "shadow_deployed_disagreement": self.shadow_disagreement,
         }
@@ -122,7 +139,27 @@ def evaluate(
         with control.clock.running():
             said.append(pair.answers.of(runtime, shown, control))
     control.report("evaluating", len(asked), len(asked))
+    for (runtime, _), logits in zip(asked[:2], said, strict=False):
+        _check_logits(runtime, logits, pair.rebuilds)
     return Evaluation(split, said[0], said[1], said[2] if len(said) > 2 else None)
+
+
+def _check_logits(runtime: Runtime, logits: Tensor, ours: bool) -> None:
+    """Raise if what nobody calls probabilities plainly is; what is wrong with files is told apart.
+
+    Args:
+        runtime: that answered.
+        logits: what it said.
+        ours: whether the model came from a factory.
+    """
+    if runtime.file is not None or runtime.head is not None or len(logits) < _SURE:
+        return
+    if bool((logits >= 0).all()) and bool(((logits.sum(1) - 1).abs() < 1e-3).all()):
+        advice = "return them without the softmax" if ours else f"pass {setting('output', 'probs')}"
+        raise ModelError(
+            f"expected logits from {runtime.name}, got rows that add up to 1: probabilities; "
+            f"{advice}"
+        )
 
 
 def _share(hits: Tensor) -> float:

@@ -16,6 +16,7 @@ from compd.data import Splits, load_data, named_for
 from compd.errors import CompdError, InputError
 from compd.logits import divergence
 from compd.models.inputs import predict
+from compd.pair.advice import shared_by
 from compd.pair.answers import AnswerCache
 from compd.pair.pair import Pair, own_copy
 from compd.pair.spec import ModelSpec, PairSpec
@@ -70,10 +71,22 @@ def pair_of_files(
     control.report("opening files", 0, 3)
     reference = open_file(original, overrides, size=size)
     form = reference.format
-    shipped = open_file(
-        deployed, (deployed_overrides or Overrides()).over(overrides), size=form.height
-    )
+    own = deployed_overrides or Overrides()
+    shipped = open_file(deployed, own.over(overrides), size=form.height)
     _check_alike(reference, shipped)
+    notes = []
+    if shipped.format.of_levels != form.of_levels:  # what is said of floats is not said of levels
+        files = {"original": reference, "deployed": shipped}
+        role = "original" if form.of_levels else "deployed"
+        file, mine = files[role], own if role == "deployed" else Overrides()
+        held = mine.over(shared_by(file, overrides))
+        if held != file.overrides:
+            files[role] = open_file(file.path, held, size=form.height)
+            notes.append(
+                f"{file.path.name!r} takes the levels of pixels: range, mean and std are not its"
+            )
+        reference, shipped = files["original"], files["deployed"]
+    reference.own, shipped.own = Overrides(), own
     control.report("opening files", 1, 3)
     dataset = named_for(
         load_data(data, channels=form.channels, size=form.height, unlabelled=True),
@@ -102,7 +115,7 @@ def pair_of_files(
         device=where,
         deployed=shipped,
         reference=reference,
-        notes=tuple(map(Worded, found.notes)),
+        notes=tuple(map(Worded, (*notes, *found.notes))),
     )
     if found.run is not None:
         answers.share(found.run, pair.shadow_runtime)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import inspect
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeAlias
@@ -15,13 +14,14 @@ import torch
 from torch import Tensor, fx, nn
 
 from compd.compress import Given
-from compd.errors import CompdError, InputError, ModelError, SettingError, brief
+from compd.errors import CompdError, InputError, ModelError, SettingError, brief, unknown
 from compd.models import Normalise
-from compd.models.inputs import checked_batch
+from compd.models.inputs import checked_batch, to_input
 from compd.pair.identity import content_hash
 from compd.pair.spec import ModelSpec, PairSpec
 from compd.runtimes import FloatRuntime, Runtime
 from compd.runtimes.batching import Batching, batching_of, probe_images, split
+from compd.runtimes.outputs import OUTPUTS, Output, output_of
 from compd.wording import setting
 
 __all__ = ["CallableRuntime", "Logits", "Model", "ModuleRuntime", "Parts", "parts_of_modules"]
@@ -53,6 +53,7 @@ def parts_of_modules(
     mean: Sequence[float] | None,
     std: Sequence[float] | None,
     batch: int | None,
+    output: str | None,
 ) -> Parts:
     """The parts of a pair; arguments and errors are those of :meth:`compd.Pair.from_modules`."""
     for name, model in (("original", original), ("deployed", deployed)):
@@ -72,18 +73,27 @@ def parts_of_modules(
         raise SettingError(
             "an example of the images, or the names of the classes", example=None, classes=None
         )
-    front = _Front(mean, std)
+    if output is not None and output not in OUTPUTS:
+        raise unknown("output", output, OUTPUTS)
+    front = _Front(mean, std, output)
     device = _device_of(original) if isinstance(original, nn.Module) else torch.device("cpu")
     own = front.before(original, "original") if isinstance(original, nn.Module) else None
-    reference = CallableRuntime(original) if own is None else None
+    first: Runtime
+    if own is not None:
+        first = FloatRuntime(own.to(device), device)
+    else:
+        first = CallableRuntime(original, output=output)
     ships: Runtime
     if isinstance(deployed, nn.Module):
         where = _device_of(deployed)
         ships = ModuleRuntime(front.before(deployed, "deployed").to(where), where, batch)
     else:
-        ships = CallableRuntime(deployed, batch)
-    first = FloatRuntime(own.to(device), device) if own is not None else CallableRuntime(original)
+        ships = CallableRuntime(deployed, batch, output)
     stands = None if shadow is None else front.before(shadow, "shadow").to(device)
+    if images is not None:
+        for module in (own, ships.module if isinstance(ships, ModuleRuntime) else None, stands):
+            if module is not None:
+                module.learn(probe_images(*images.shape[1:]))
     models = [first, ships] if stands is None else [first, ships, FloatRuntime(stands, device)]
     names = _classes(classes, models, images)
     channels, size = (0, 0) if images is None else (images.shape[1], images.shape[2])
@@ -103,7 +113,7 @@ def parts_of_modules(
         spec,
         own,
         stands,
-        reference,
+        first if own is None else None,
         ships,
         device,
         tuple(notes),
@@ -118,15 +128,43 @@ class Logits(nn.Module):
         front: normalises; None takes pixels in 0..1 as they are.
     """
 
-    def __init__(self, net: nn.Module, front: nn.Module | None = None) -> None:
+    def __init__(
+        self, net: nn.Module, front: nn.Module | None = None, said: str | None = None
+    ) -> None:
         super().__init__()
-        self.front, self.net = front, net
+        self.front, self.net, self._said = front, net, said
+        self.output = Output("sigmoid" if said in ("sigmoid", "binary") else said or "logits")
+
+    @property
+    def head(self) -> str | None:
+        """What makes probabilities of its logits; None where nobody says it."""
+        return "softmax" if self._said == "logits" else self.output.head
 
     def forward(self, x: Tensor) -> Tensor:
         """Float pixels (N, C, H, W) in 0..1 to logits (N, K)."""
+        return self.output.logits(self.numbers(x), _name_of(self))
+
+    def numbers(self, x: Tensor) -> Tensor:
+        """What the network itself answers: (N, K)."""
         answer: Any = self.net(x if self.front is None else self.front(x))
-        logits: Any = answer if isinstance(answer, Tensor | fx.Proxy) else answer.logits
-        return logits  # type: ignore[no-any-return]
+        found: Any = answer if isinstance(answer, Tensor | fx.Proxy) else answer.logits
+        one = isinstance(found, Tensor) and found.ndim == 1  # number an image
+        return found[:, None] if one else found  # type: ignore[no-any-return]
+
+    def learn(self, images: Tensor) -> None:
+        """Tell what the numbers are by those of some images, uint8 (N, C, H, W).
+
+        Raises:
+            CompdError: if that is not clear, or the network does not run.
+        """
+        device, name = _device_of(self), _name_of(self)
+
+        def run(part: Tensor) -> Tensor:
+            with torch.inference_mode():
+                return self.numbers(to_input(part, device))
+
+        values = torch.cat([_numbers(run, one[None], name, least=1) for one in images])
+        self.output = output_of(values, said=self._said, told=_last_operator(self.net), name=name)
 
 
 @dataclass(frozen=True)
@@ -135,8 +173,9 @@ class _Front:
 
     mean: Sequence[float] | None
     std: Sequence[float] | None
+    output: str | None  # what they answer with, if the user says it
 
-    def before(self, net: nn.Module, name: str) -> nn.Module:
+    def before(self, net: nn.Module, name: str) -> Logits:
         """A copy of a module with the normalisation in front."""
         if (self.mean is None) != (self.std is None):
             raise SettingError("mean and std together", mean=self.mean, std=self.std)
@@ -148,7 +187,7 @@ class _Front:
                 f"{type(error).__name__}: {brief(error)}; wrap it in a function"
             ) from error
         front = None if self.mean is None or self.std is None else Normalise(self.mean, self.std)
-        return Logits(own, front).eval()
+        return Logits(own, front, self.output).eval()
 
 
 class ModuleRuntime(FloatRuntime):
@@ -160,8 +199,9 @@ class ModuleRuntime(FloatRuntime):
         batch: images a call at most; None for any number.
     """
 
-    def __init__(self, module: nn.Module, device: torch.device, batch: int | None) -> None:
+    def __init__(self, module: Logits, device: torch.device, batch: int | None) -> None:
         super().__init__(module.requires_grad_(False), device, f"torch-{device.type}")
+        self.module = module
         self._run = module  # as it is: batches are not filled up
         self._calls = _Calls(super().run, batch, _name_of(module), self._batching)
 
@@ -191,11 +231,15 @@ class CallableRuntime(Runtime):
     Args:
         call: uint8 (N, C, H, W) -> (N, K), a tensor or an array.
         batch: images a call at most; None for any number.
+        output: what it answers with, one of ``OUTPUTS``; None where its answers tell.
     """
 
-    def __init__(self, call: Callable[[Tensor], Any], batch: int | None = None) -> None:
-        self._call = call
-        self._calls = _Calls(call, batch, self.name)
+    def __init__(
+        self, call: Callable[[Tensor], Any], batch: int | None = None, output: str | None = None
+    ) -> None:
+        self._call, self._said = call, output
+        self._calls = _Calls(call, batch, self.name, Batching.ANY, self._learn)
+        self._output: Output | None = None
 
     @property
     def engine(self) -> str:
@@ -228,13 +272,25 @@ class CallableRuntime(Runtime):
         return self._calls.batching
 
     @property
+    def head(self) -> str | None:
+        """What makes probabilities of its logits; None where nobody says it."""
+        known = None if self._output is None else self._output.head
+        return "softmax" if self._said == "logits" else known
+
+    @property
     def steady(self) -> bool:
         """Whether it is asked image by image; else nobody knows."""
         return self.batching is not Batching.ANY
 
     def run(self, images: Tensor) -> Tensor:
         """uint8 (N, C, H, W) -> float32 logits (N, K) on the CPU."""
-        return self._calls(images)
+        values = self._calls(images)
+        if self._output is None:  # it answers no images but these
+            self._learn(values)
+        return values if self._output is None else self._output.logits(values, self.name)
+
+    def _learn(self, values: Tensor) -> None:
+        self._output = output_of(values, said=self._said, told=None, name=self.name)
 
     @property
     def _function(self) -> Any:
@@ -252,6 +308,7 @@ class _Calls:
         most: images a call; None for any number.
         name: for messages.
         batching: how it treats several images; ``ANY`` is tried.
+        learn: told what it says of a few images before all else; None: nobody is.
     """
 
     def __init__(
@@ -260,26 +317,31 @@ class _Calls:
         most: int | None,
         name: str,
         batching: Batching = Batching.ANY,
+        learn: Callable[[Tensor], None] | None = None,
     ) -> None:
         self._call, self._most, self.name, self.batching = call, most, name, batching
-        self._tried = batching is not Batching.ANY or most == 1
+        self._learn = learn
+        self._tried = learn is None and (batching is not Batching.ANY or most == 1)
 
     def __call__(self, images: Tensor) -> Tensor:
         if not len(images):
             return torch.empty(0, 0)
         if not self._tried:
             self._tried = True
-            with suppress(CompdError):  # what it cannot answer is told of the images themselves
-                self.batching, _ = batching_of(
-                    self._asked, probe_images(*images.shape[1:])[: self._most]
-                )
+            probes = probe_images(*images.shape[1:])
+            try:
+                self.batching, values = batching_of(self._asked, probes, most=self._most)
+            except CompdError:
+                values = None  # what it cannot answer is told of the images themselves
+            if values is not None and self._learn is not None:
+                self._learn(values)
         return torch.cat([self._asked(part) for part in split(images, self.batching, self._most)])
 
     def _asked(self, part: Tensor) -> Tensor:
-        return _numbers(self._call, part, self.name)
+        return _numbers(self._call, part, self.name, least=1)
 
 
-def _numbers(call: Callable[[Tensor], Any], images: Tensor, name: str) -> Tensor:
+def _numbers(call: Callable[[Tensor], Any], images: Tensor, name: str, *, least: int = 2) -> Tensor:
     """Call, and see to it that numbers (N, K) come back: float32, on the CPU."""
     try:
         answer = call(images)
@@ -291,10 +353,11 @@ def _numbers(call: Callable[[Tensor], Any], images: Tensor, name: str) -> Tensor
             f"{type(error).__name__}: {brief(error)}"
         ) from error
     logits = torch.as_tensor(np.asarray(answer) if not isinstance(answer, Tensor) else answer)
-    if logits.ndim != 2 or len(logits) != len(images) or logits.shape[1] < 2:
+    logits = logits[:, None] if logits.ndim == 1 and least == 1 else logits
+    if logits.ndim != 2 or len(logits) != len(images) or logits.shape[1] < least:
         raise ModelError(
-            f"expected {name} to return numbers (N, K) with K >= 2 for {len(images)} images, got "
-            f"shape {tuple(logits.shape)}"
+            f"expected {name} to return numbers (N, K) with K >= {least} for {len(images)} images, "
+            f"got shape {tuple(logits.shape)}"
         )
     return logits.detach().float().cpu()
 
@@ -338,6 +401,22 @@ def _classes(
     if names is None or len(names) < 2 or len(set(names)) < len(names):
         raise SettingError("two different class names or more", classes=names)
     return names
+
+
+def _last_operator(net: nn.Module) -> str | None:
+    """``probs`` or ``sigmoid`` if a network ends in a softmax or a sigmoid, as far as it tells."""
+    try:
+        nodes = list(fx.symbolic_trace(net).graph.nodes)
+    except Exception:  # of whatever the network does
+        return None
+    last = nodes[-1].all_input_nodes[0] if nodes[-1].all_input_nodes else None
+    if last is None:
+        return None
+    what = net.get_submodule(last.target) if last.op == "call_module" else last.target
+    name = what if isinstance(what, str) else getattr(what, "__name__", type(what).__name__)
+    return {"softmax": "probs", "Softmax": "probs", "sigmoid": "sigmoid", "Sigmoid": "sigmoid"}.get(
+        name
+    )
 
 
 def _device_of(module: nn.Module) -> torch.device:

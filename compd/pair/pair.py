@@ -90,6 +90,7 @@ class Pair:
         mean: Sequence[float] | None = None,
         std: Sequence[float] | None = None,
         batch: int | None = None,
+        output: str | None = None,
     ) -> Pair:
         """Make a pair of a network and whatever answers for its compressed form.
 
@@ -108,6 +109,9 @@ class Pair:
             mean: per-channel mean that is subtracted in front of the modules; None if they do so.
             std: the same for the standard deviation.
             batch: images that the deployed model takes in a call at most; None for any number.
+            output: what all models answer with: ``logits``, ``probs``, ``sigmoid`` (a probability
+                of each class, or its logit) or ``binary`` (one number: of the second of two
+                classes); None where their answers to the example tell.
 
         Returns:
             The pair. It can be checked, searched, stored and replayed; what is not code of this
@@ -125,6 +129,7 @@ class Pair:
             mean=mean,
             std=std,
             batch=batch,
+            output=output,
         )
         return cls(
             parts.spec,

@@ -12,10 +12,11 @@ from torch import Tensor
 from compd.compress import Given
 from compd.control import QUIET, Control
 from compd.errors import InputError
+from compd.pair.advice import Tried, tried
 from compd.pair.evaluation import SHADOW_ROWS, Evaluation, evaluate
 from compd.pair.images import Images
 from compd.pair.pair import Pair
-from compd.pair.readings import Reading, better_reading, other_order, spoken
+from compd.pair.readings import Reading, better_reading, information, other_order
 from compd.runtimes import FileRuntime, Overrides, Runtime
 from compd.system.machine import cpu_flags
 from compd.wording import Worded, setting
@@ -24,6 +25,7 @@ __all__ = ["FileFacts", "Preflight", "check"]
 
 _WRONG = 0.3  # natural disagreement of a pair that is none
 _MANY = 0.1  # of one that is worth a look
+_SLACK = 0.01  # by which advice may fall short of what it promises: numbers are printed short
 _LEAST = 20  # images from which on a share is worth the name
 
 
@@ -57,6 +59,7 @@ class Preflight:
     original_accuracy: float | None  # None if the images are not labelled
     deployed_accuracy: float | None
     natural_disagreement: float
+    natural_ties: int  # images of these on which the deployed model's two labels tie
     classes_answered: int  # by the original on these images
     shadow: str  # whose gradients are taken for those of the deployed model
     shadow_images: int  # of these, the first ones, that the shadow was run on
@@ -104,6 +107,7 @@ def check(
         original_accuracy=seen.accuracy(seen.original),
         deployed_accuracy=seen.accuracy(seen.deployed),
         natural_disagreement=seen.natural_disagreement,
+        natural_ties=seen.natural_ties,
         classes_answered=len(torch.unique(seen.answers)),
         shadow=made.shadow if isinstance(made, Given) else "own",
         shadow_images=0 if seen.shadow is None else len(seen.shadow),
@@ -125,8 +129,7 @@ def _judged(pair: Pair, seen: Evaluation, allow_float: bool) -> tuple[list[str],
         faults += _uncompressed(pair, allow_float)
     for role, runtime in (("original", pair.reference), ("deployed", pair.deployed)):
         if runtime.file is not None:
-            logits = seen.original if role == "original" else seen.deployed
-            faults += _faults_of(role, runtime.file, logits)
+            faults += _faults_of(pair, seen, role, runtime.file)
     hints = [] if faults else _misread(pair, seen, renamed or 0.0)
     for hint in hints:
         (faults if hint.proved else warnings).append(hint.text)
@@ -196,27 +199,58 @@ def _few(pair: Pair, seen: Evaluation) -> list[str]:
     return []
 
 
-def _faults_of(role: str, runtime: FileRuntime, logits: Tensor) -> list[str]:
+def _faults_of(pair: Pair, seen: Evaluation, role: str, runtime: FileRuntime) -> list[str]:
     """What is wrong with one file's answers, whatever the other says."""
-    name = runtime.path.name
+    name, logits = runtime.path.name, seen.original if role == "original" else seen.deployed
     if not bool(torch.isfinite(logits).all()):
         return [
             f"expected finite answers from the {role} {name!r}, got NaN or infinity; check "
             f"{setting('range')}, {setting('mean')} and {setting('std')}"
         ]
-    if runtime.format.output == "logits":
-        sums = bool((logits >= 0).all()) and bool(((logits.sum(1) - 1).abs() < 0.02).all())
-        if sums and len(logits) >= 2:
-            return [
-                f"expected logits from the {role} {name!r}, got rows that add up to 1; pass "
-                f"{setting('output', 'probs')}"
-            ]
-    elif bool(((logits.exp().sum(1) - 1).abs() > 0.1).any()):
-        return [
-            f"expected probabilities from the {role} {name!r}, got rows that do not add up "
-            f"to 1; pass {setting('output', 'logits')}"
-        ]
-    return []
+    what, better = _unlike(runtime, logits)
+    if not what:
+        return []
+
+    def mends(then: Tried) -> bool:
+        answers = then.original if role == "original" else then.deployed
+        other = then.deployed if role == "original" else then.original
+        return bool(torch.isfinite(answers).all()) and _sensible(other) and then.apart < _WRONG
+
+    ways = []
+    for output in better:
+        advice = tried(
+            pair.reference, pair.deployed, role, Overrides(output=output), seen.split.images, mends
+        )
+        ways += [] if advice is None else [advice.text]
+    pass_ = f"; pass {' or '.join(ways)}" if ways else ""
+    return [f"expected {what} from the {role} {name!r}, {_COMES[what]}{pass_}"]
+
+
+_COMES = {
+    "logits": "got rows that add up to 1",
+    "probabilities": "got rows that do not add up to 1",
+    "to be told what comes": "got numbers in 0..1 that do not add up to 1, and no sigmoid at its "
+    "end",
+}
+
+
+def _unlike(runtime: FileRuntime, logits: Tensor) -> tuple[str, tuple[str, ...]]:
+    """What was expected of a file's answers and did not come, and what they may be instead."""
+    form = runtime.format
+    if form.output == "probs" and bool(((logits.exp().sum(1) - 1).abs() > 0.1).any()):
+        return "probabilities", ("logits",)
+    if form.output != "logits" or form.single or _sensible(logits):
+        return "", ()
+    if bool(((logits.sum(1) - 1).abs() < 0.02).all()):
+        return "logits", ("probs",)
+    if runtime.said_by("output") is not None or len(logits) < _LEAST:
+        return "", ()
+    return "to be told what comes", ("sigmoid", "logits")
+
+
+def _sensible(values: Tensor) -> bool:
+    """Whether numbers can be logits: not all of them lie in 0..1."""
+    return len(values) < 2 or bool((values < 0).any()) or bool((values > 1.02).any())
 
 
 @dataclass(frozen=True)
@@ -241,8 +275,8 @@ def _misread(pair: Pair, seen: Evaluation, renamed: float) -> list[_Hint]:
     if reference is not None:
         found = better_reading(reference, images, labels=labels, now=seen.original)
         if found is not None and found.after > renamed - 0.05:
-            hints.append(_hint("original", reference, found))
-            if hints[0].proved:  # the deployed one is compared with its answers
+            hints += _hint(pair, seen, "original", reference, found)
+            if hints and hints[0].proved:  # the deployed one is compared with its answers
                 return hints
     if deployed is not None and seen.natural_disagreement >= _MANY:
         found = better_reading(
@@ -254,47 +288,58 @@ def _misread(pair: Pair, seen: Evaluation, renamed: float) -> list[_Hint]:
             like=None if reference is None else reference.format,
         )
         if found is not None:
-            hints.append(_hint("deployed", deployed, found))
+            hints += _hint(pair, seen, "deployed", deployed, found)
     return hints
 
 
-def _hint(role: str, runtime: FileRuntime, found: Reading) -> _Hint:
-    """What a user says comes first, then what a file says; a guess against either only warns."""
+def _hint(
+    pair: Pair, seen: Evaluation, role: str, runtime: FileRuntime, found: Reading
+) -> list[_Hint]:
+    """What a user says comes first, then what a file says; a guess against either only warns.
+
+    None where nothing that can be passed mends it.
+    """
+
+    def mends(then: Tried) -> bool:
+        if role == "deployed":
+            return 1 - then.apart >= found.after - _SLACK
+        worth = {
+            "nats": lambda: information(then.original),
+            "accuracy": lambda: float(seen.right(then.original).double().mean()),
+        }[found.measure]()
+        together = then.apart <= max(seen.natural_disagreement, _MANY)
+        return together and worth >= found.after - _SLACK
+
+    images = seen.split.images
+    advice = tried(pair.reference, pair.deployed, role, found.overrides, images, mends)
+    if advice is None:
+        return []
     if found.measure == "nats":
         worth = f"its answers tell {found.after:.2f} nats of the images, not {found.before:.2f}"
     else:
         worth = f"{found.measure} {found.after:.1%} instead of {found.before:.1%}"
-    options = _passed(role, found.overrides)
     other = f" (or {setting('labels')}, if the classes are in another order)"
     other = other if found.measure == "accuracy" else ""
     name, changed = runtime.path.name, runtime.changed_by(found.overrides)
     said = sorted({f"{who}: {field}" for field in changed if (who := runtime.said_by(field))})
     if found.measure != "nats" and not said:
-        return _Hint(
-            f"expected images as the {role} {name!r} was trained on them, got another reading: "
-            f"with {found.name} {worth}; pass {options}{other}",
-            measured=True,
-            proved=True,
-        )
+        return [
+            _Hint(
+                f"expected images as the {role} {name!r} was trained on them, got another reading: "
+                f"with {found.name} {worth}; pass {advice.text}{other}",
+                measured=True,
+                proved=True,
+            )
+        ]
     against = f" (said by {', '.join(said)})" if said else ""
-    return _Hint(
-        f"the {role} {name!r} may have been trained on images that are read otherwise{against}: "
-        f"with {found.name} {worth}; if so, pass {options}{other}",
-        measured=found.measure != "nats",
-        proved=False,
-    )
-
-
-def _passed(role: str, overrides: Overrides) -> str:
-    """What to pass for a file to be read so."""
-    said = spoken(overrides)
-    if role == "deployed":
-        words = " ".join(name if value == "True" else f"{name}={value}" for name, value in said)
-        return setting("deployed_input", f"'{words}'")
-    return " ".join(
-        f"without {setting(name)}" if value == "no" else setting(name, value)
-        for name, value in said
-    )
+    return [
+        _Hint(
+            f"the {role} {name!r} may have been trained on images that are read otherwise{against}"
+            f": with {found.name} {worth}; if so, pass {advice.text}{other}",
+            measured=found.measure != "nats",
+            proved=False,
+        )
+    ]
 
 
 def _uncompressed(pair: Pair, allow_float: bool) -> list[str]:

@@ -16,7 +16,7 @@ from compd.models.inputs import predict
 from compd.runtimes import FileRuntime, InputFormat, Overrides
 from compd.statistics import mcnemar
 
-__all__ = ["Reading", "better_reading", "information", "other_order", "spoken"]
+__all__ = ["Reading", "better_reading", "information", "other_order"]
 
 _IMAGENET = Overrides(
     range=(0.0, 1.0), mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225)
@@ -172,6 +172,7 @@ def _others(
     order = "RGB" if form.bgr else "BGR"
     if colours:
         yield order, Overrides(bgr=not form.bgr)
+    yield "inverted pixels", Overrides(range=form.range[::-1])
     ways = [
         ("pixels in 0..1", plain),
         ("pixels in 0..255", replace(plain, range=(0.0, 255.0))),
@@ -192,20 +193,6 @@ def _others(
                 yield f"{name}, {order}", replace(overrides, bgr=not form.bgr)
 
 
-def spoken(overrides: Overrides) -> list[tuple[str, str]]:
-    """What a user says for a file to be read so: names and values; a neutral mean or deviation not.
-
-    ``True`` stands for a word alone, and ``no`` for its opposite.
-    """
-    said = [] if overrides.range is None else [("range", _numbers(overrides.range))]
-    for name, values, default in (("mean", overrides.mean, 0.0), ("std", overrides.std, 1.0)):
-        if values is not None and _or(values, default) != (default,):
-            said.append((name, _numbers(values)))
-    if overrides.bgr is not None:
-        said.append(("bgr", "True" if overrides.bgr else "no"))
-    return said
-
-
 def _reading(form: InputFormat) -> tuple[object, ...]:
     return form.range, _or(form.mean, 0.0), _or(form.std, 1.0), form.bgr
 
@@ -216,7 +203,3 @@ def _confidence(logits: Tensor) -> Tensor:
 
 def _or(values: tuple[float, ...] | None, default: float) -> tuple[float, ...]:
     return values if values and any(value != default for value in values) else (default,)
-
-
-def _numbers(values: tuple[float, ...]) -> str:
-    return ",".join(f"{value:g}" for value in values)

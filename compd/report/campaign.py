@@ -37,6 +37,7 @@ class CampaignReport:
     deployed_accuracy: float | None
     shadow_deployed_disagreement: float | None
     natural_disagreement: float
+    natural_ties: int  # of these images: on which the deployed model's two labels tie
     clean_images: int  # that the figures above are of, but those of the shadow
     shadow_images: int  # that those of the shadow are of
     seeds: int
@@ -155,6 +156,7 @@ def campaign_report(
         deployed_accuracy=seen.accuracy(seen.deployed),
         shadow_deployed_disagreement=seen.shadow_disagreement,
         natural_disagreement=seen.natural_disagreement,
+        natural_ties=seen.natural_ties,
         clean_images=len(seen),
         shadow_images=0 if seen.shadow is None else len(seen.shadow),
         **asdict(summary),

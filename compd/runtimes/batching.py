@@ -43,7 +43,11 @@ def probe_images(channels: int, height: int, width: int) -> Tensor:
 
 
 def batching_of(
-    run: Callable[[Tensor], Tensor], images: Tensor, *, fixed: int | None = None
+    run: Callable[[Tensor], Tensor],
+    images: Tensor,
+    *,
+    fixed: int | None = None,
+    most: int | None = None,
 ) -> tuple[Batching, Tensor]:
     """Ask a model for images alone and for the same ones together.
 
@@ -52,6 +56,7 @@ def batching_of(
         images: a few different ones.
         fixed: how many images a call takes, if that is fixed; the rest are copies of the last, and
             where that makes calls long, two of the images are enough.
+        most: how many images a call takes, if that is limited.
 
     Returns:
         What it does, and what it says of each image alone: (N, K).
@@ -65,10 +70,12 @@ def batching_of(
 
     images = images[:2] if fixed is not None and fixed > len(images) else images
     alone = torch.cat([ask(image[None]) for image in images])
-    if fixed == 1:
+    if 1 in (fixed, most):
         return Batching.ONE, alone
     try:
-        together = torch.cat([ask(part) for part in torch.split(images, fixed or len(images))])
+        together = torch.cat(
+            [ask(part) for part in torch.split(images, fixed or most or len(images))]
+        )
     except CompdError:
         return Batching.ONE, alone
     if together.shape != alone.shape:

@@ -79,6 +79,7 @@ class FileRuntime(Runtime):
     ) -> None:
         check_file(path, overrides)
         self.path, self.overrides, self._size = path, overrides, size
+        self.own = overrides  # what of that was said for this file alone
         self._opened = _opened(path, overrides, size, optimise)
         self._optimised = optimise
         self.format = self._opened.format
@@ -180,7 +181,8 @@ class FileRuntime(Runtime):
     @property
     def head(self) -> str | None:
         """What makes probabilities of its logits; None where nobody says it."""
-        return self.format.answers.head
+        said = self.overrides.output == "logits" and not self.format.single
+        return "softmax" if said else self.format.answers.head
 
     def plain(self) -> FileRuntime | None:
         """The same file with the runtime's optimisation off; None if it cannot be told so."""
@@ -348,10 +350,11 @@ def with_classes(
             f"expected one number a class from {name!r}, got an output of shape {answer.shape}; "
             "compd tests classifiers"
         )
-    if answer[0].size == 1 and answer.dtype.kind != "f" and form.output_qparams is None:
+    if answer.dtype.kind != "f" and form.output_qparams is None:
+        what = "labels" if answer[0].size == 1 else f"{answer.dtype} without a scale"
         raise ModelError(
-            f"expected one number a class from {name!r}, got one whole number, such as a label; "
-            "export the model without what comes behind its scores (ArgMax)"
+            f"expected one real number a class from {name!r}, got {what}; export the model with "
+            "its scores as floats, and without an ArgMax behind them"
         )
     return replace(form, classes=max(2, int(answer[0].size)))
 

@@ -30,9 +30,17 @@ __all__ = [
 
 LAYOUTS = ("NCHW", "NHWC")
 
-_INTEGERS = {"uint8": (0, 255), "int8": (-128, 127)}
+_INTEGERS = {
+    "uint8": (0, 255),
+    "int8": (-128, 127),
+    "uint16": (0, 65535),
+    "int16": (-32768, 32767),
+    "int32": (-(2**31), 2**31 - 1),
+    "int64": (-(2**63), 2**63 - 1),
+}
 _FLOATS = ("float32", "float16", "float64")
 # Ranges of pixels that quantised inputs are usually made for.
+_FAR = 0.25  # from a usual range, in parts of it
 _USUAL_RANGES = ((0.0, 1.0), (-1.0, 1.0), (0.0, 255.0))
 # Keys of a format in fingerprints.
 _KEYS = {"qparams": "grid", "output_qparams": "output_grid"}
@@ -67,8 +75,8 @@ class Overrides:
             raise unknown("layout", self.layout, LAYOUTS)
         if self.output is not None and self.output not in OUTPUTS:
             raise unknown("output", self.output, OUTPUTS)
-        if self.range is not None and (len(self.range) != 2 or not self.range[0] < self.range[1]):
-            raise SettingError("range as low,high (0,255)", range=self.range)
+        if self.range is not None and (len(self.range) != 2 or self.range[0] == self.range[1]):
+            raise SettingError("range as two different numbers (0,255)", range=self.range)
         if self.std is not None and not all(value > 0 for value in self.std):
             raise SettingError("positive numbers", std=self.std)
 
@@ -142,6 +150,13 @@ class InputFormat:
             "output": overrides.output,
         }
         return replace(self, **{key: value for key, value in said.items() if value is not None})  # type: ignore[arg-type]
+
+    @property
+    def of_levels(self) -> bool:
+        """Whether its integers are the levels of pixels, so that a normalisation is inside."""
+        if self.dtype not in _INTEGERS:
+            return False
+        return self.qparams is None or range_of(self.dtype, self.qparams) not in _USUAL_RANGES
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
@@ -265,7 +280,7 @@ def format_of(
         layout=layout,
         dtype=dtype,
         qparams=qparams,
-        range=overrides.range or range_of(dtype, qparams),
+        range=overrides.range or _range_with(overrides, range_of(dtype, qparams)),
         mean=overrides.mean,
         std=overrides.std,
         bgr=bool(overrides.bgr),
@@ -273,6 +288,12 @@ def format_of(
         output=output,
         output_qparams=output_qparams,
     )
+
+
+def _range_with(overrides: Overrides, found: tuple[float, float]) -> tuple[float, float]:
+    """The range in front of a normalisation that the user says; that of an input may have it."""
+    said = overrides.mean is not None or overrides.std is not None
+    return (0.0, 1.0) if said and found not in (*_USUAL_RANGES, (-128.0, 127.0)) else found
 
 
 def image_shape(
@@ -328,18 +349,21 @@ def image_shape(
 def range_of(dtype: str, qparams: QParams | None) -> tuple[float, float]:
     """The range of pixels that an input is most likely made for, from its type and its qparams.
 
-    The usual one that the qparams covers best; what the qparams says is no more than that.
+    The usual one that the qparams covers best; what the qparams says is no more than that. Where it
+    is far from all of them, a normalisation is in it, and its integers are the levels.
     """
     if dtype not in _INTEGERS:
         return (0.0, 1.0)
     low, high = _INTEGERS[dtype]
-    if qparams is None:
-        return (float(low), float(high))
+    if qparams is None:  # the levels themselves, or these with 128 taken off
+        return (-128.0, 127.0) if dtype == "int8" else (0.0, 255.0)
     ends = np.array([(q - qparams.zero_point) * qparams.scale for q in (low, high)])
     apart = [
         float(np.abs(ends - np.array(usual)).max() / (usual[1] - usual[0]))
         for usual in _USUAL_RANGES
     ]
+    if min(apart) > _FAR:
+        return float(ends[0]), float(ends[1])
     return _USUAL_RANGES[int(np.argmin(apart))]
 
 

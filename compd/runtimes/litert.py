@@ -19,6 +19,7 @@ from compd.runtimes.formats import Overrides, QParams, format_of
 __all__ = ["open_model"]
 
 _IDENTIFIER = b"TFL3"
+_KINDS = {"SOFTMAX": "probs", "LOGISTIC": "sigmoid"}  # of outputs, by the last operator
 
 
 def open_model(path: Path, overrides: Overrides, size: int | None, optimise: bool) -> Opened:
@@ -51,7 +52,7 @@ def open_model(path: Path, overrides: Overrides, size: int | None, optimise: boo
     signature = into.get("shape_signature", into["shape"])
     shape = tuple(None if n < 0 else int(n) for n in signature)
     batches = _Batches(interpreter, into["index"], out["index"])
-    kind = "probs" if _last_operator(interpreter) == "SOFTMAX" else "logits"
+    kind = _KINDS.get(_last_operator(interpreter), "logits")
     if overrides.layout is None:
         overrides = replace(overrides, layout=_usual(shape))
     # A file that fixes its batch can be resized and runs, and what it answers is wrong.

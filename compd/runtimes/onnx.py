@@ -11,18 +11,17 @@ from numpy.typing import NDArray
 
 from compd.errors import ModelError, brief, require_extra
 from compd.onnx import describe, read_onnx
+from compd.onnx.ends import Grid, ends_of
 from compd.onnx.external import all_tensors
 from compd.runtimes.batching import Batching
 from compd.runtimes.files import Opened, sha256_of, with_classes
-from compd.runtimes.formats import Overrides, format_of
+from compd.runtimes.formats import Overrides, QParams, format_of
 from compd.runtimes.metadata import class_names_of, overrides_of
 from compd.system.memory import memory_is_kept
 
 __all__ = ["open_model"]
 
 _FATAL_ONLY = 4
-_SOFTMAX = ("Softmax", "QLinearSoftmax")
-_BEHIND_SOFTMAX = ("Cast", "DequantizeLinear", "Identity", "QuantizeLinear", "Reshape")
 
 
 def open_model(path: Path, overrides: Overrides, size: int | None, optimise: bool) -> Opened:
@@ -56,6 +55,7 @@ def open_model(path: Path, overrides: Overrides, size: int | None, optimise: boo
             f"{str(path)!r} ({brief(error)})"
         ) from error
     name, output = what.input.name, what.outputs[0].name
+    ends = ends_of(model, name, output)
 
     def call(x: NDArray[Any]) -> NDArray[Any]:
         answer: NDArray[Any] = session.run([output], {name: x})[0]
@@ -67,7 +67,9 @@ def open_model(path: Path, overrides: Overrides, size: int | None, optimise: boo
         overrides,
         size=size,
         name=path.name,
-        output=_kind_of_output(model),
+        output=ends.kind,
+        qparams=_qparams(ends.input) if "int" in what.input.element else None,
+        output_qparams=_qparams(ends.output) if "int" in what.outputs[0].element else None,
     )
     return Opened(
         engine="onnxruntime-cpu",
@@ -78,22 +80,12 @@ def open_model(path: Path, overrides: Overrides, size: int | None, optimise: boo
         class_names=class_names_of(what.metadata),
         said=said,
         census={name: found for name, found in asdict(what.census).items() if found},
-        batching=Batching.DEPENDS if form.batch != 1 and _is_dynamic(model) else None,
+        batching=Batching.DEPENDS if form.batch != 1 and ends.dynamic else None,
     )
 
 
-def _is_dynamic(model: Any) -> bool:
-    """Whether operators set ranges by what is in a call."""
-    functions = (node for function in model.functions for node in function.node)
-    return any(node.op_type.startswith("Dynamic") for node in (*model.graph.node, *functions))
-
-
-def _kind_of_output(model: Any) -> str:
-    makers = {output: node for node in model.graph.node for output in node.output}
-    node = makers.get(model.graph.output[0].name)
-    while node is not None and node.op_type in _BEHIND_SOFTMAX:
-        node = makers.get(node.input[0])
-    return "probs" if node is not None and node.op_type in _SOFTMAX else "logits"
+def _qparams(grid: Grid | None) -> QParams | None:
+    return None if grid is None else QParams(*grid)
 
 
 def _external(path: Path) -> list[Path]:

@@ -18,7 +18,8 @@ from compd.runtimes.formats import Overrides, format_of
 __all__ = ["open_model"]
 
 _TYPES = {"f32": "float32", "f16": "float16", "u8": "uint8", "i8": "int8"}
-_BEHIND_SOFTMAX = ("Result", "Convert", "Reshape", "FakeQuantize")
+_KINDS = {"Softmax": "probs", "Sigmoid": "sigmoid"}  # of outputs, by the last operator
+_PASSIVE = ("Result", "Convert", "Reshape", "FakeQuantize")
 
 
 def open_model(path: Path, overrides: Overrides, size: int | None, optimise: bool) -> Opened:
@@ -72,9 +73,9 @@ def open_model(path: Path, overrides: Overrides, size: int | None, optimise: boo
 
 def _kind_of_output(model: Any) -> str:
     node = model.output(0).get_node()
-    while node.get_type_name() in _BEHIND_SOFTMAX:
+    while node.get_type_name() in _PASSIVE:
         node = node.input(0).get_source_output().get_node()
-    return "probs" if node.get_type_name() == "Softmax" else "logits"
+    return _KINDS.get(node.get_type_name(), "logits")
 
 
 def _census(compiled: Any) -> Census:

@@ -61,7 +61,8 @@ class Output:
         if self.kind == "probs" and not self.single:
             return values.clamp_min(LEAST).log()
         if self.kind != "logits" and not self.raw:
-            if bool(((values < -_OUTSIDE) | (values > 1 + _OUTSIDE)).any()):
+            outside = (values < -_OUTSIDE) | (values > 1 + _OUTSIDE)
+            if isinstance(values, Tensor) and bool(outside.any()):  # and no tracer's
                 raise ModelError(
                     f"expected probabilities from {name!r}, got numbers in "
                     f"{float(values.min()):g}..{float(values.max()):g}; pass "

@@ -38,6 +38,11 @@ class FloatRuntime(Runtime):
         return self._engine
 
     @property
+    def head(self) -> str | None:
+        """As its module says it; None if that does not."""
+        return getattr(self._module, "head", None)
+
+    @property
     def batching(self) -> Batching:
         """Whether it has layers that compute over a whole batch; then it is asked accordingly."""
         return self._batching

@@ -23,7 +23,8 @@ __all__ = ["open_model"]
 
 _METADATA = "compd.json"
 _BATCH = 32  # images a call where the file leaves it open: the kernels are made for one number
-_SOFTMAX = ("softmax", "_softmax")
+# Of outputs, by the last operator.
+_KINDS = {"softmax": "probs", "_softmax": "probs", "sigmoid": "sigmoid"}
 # What moves numbers and computes none.
 _PASSIVE = frozenset(
     {
@@ -151,7 +152,7 @@ def _cannot(do: str, path: Path, error: Exception) -> CompdError:
 def _kind_of_output(program: torch.export.ExportedProgram) -> str:
     operators = [_operator(node)[1] for node in program.graph.nodes]
     computing = [name for name in operators if name and name not in _PASSIVE]
-    return "probs" if computing and computing[-1] in _SOFTMAX else "logits"
+    return _KINDS.get(computing[-1] if computing else "", "logits")
 
 
 def _census(graph: fx.GraphModule) -> Census:

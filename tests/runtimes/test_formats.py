@@ -147,7 +147,7 @@ def test_wrong_wishes(refuses: Refuses, wrong: dict[str, object], culprit: str) 
     ("wrong", "culprit"),
     [
         ({"mean": (0.5, 0.5)}, "mean"),
-        ({"dtype": "int32"}, "int32"),
+        ({"dtype": "bool"}, "bool"),
         ({"dtype": "string"}, "string"),
     ],
 )

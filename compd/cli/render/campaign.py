@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from compd.cli.console import Console
-from compd.cli.render.tables import percent, percent_of, print_facts, warn_if_untrained
+from compd.cli.render.tables import natural, percent, percent_of, print_facts, warn_if_untrained
 from compd.report import CampaignReport
 
 __all__ = ["print_campaign"]
@@ -54,7 +54,7 @@ def print_campaign(report: CampaignReport, classes: int, next_steps: Sequence[st
         ),
         (
             "natural disagreement",
-            f"{percent_of(report.natural_disagreement, clean)} of these; "
+            f"{natural(report.natural_disagreement, report.natural_ties, clean)} of these; "
             f"{report.seeds_set_aside} seeds set aside",
         ),
         (

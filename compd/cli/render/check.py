@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from compd.cli.render.tables import percent, percent_of, print_facts
+from compd.cli.render.tables import natural, percent, percent_of, print_facts
 from compd.pair.preflight import FileFacts, Preflight
 
 __all__ = ["print_check"]
@@ -43,7 +43,8 @@ def print_check(checked: Preflight, notes: Sequence[str] = ()) -> None:
                 f"{percent_of(checked.deployed_accuracy, checked.images)}",
             )
         )
-    rows.append(("natural disagreement", percent_of(checked.natural_disagreement, checked.images)))
+    apart = natural(checked.natural_disagreement, checked.natural_ties, checked.images)
+    rows.append(("natural disagreement", apart))
     shadow = _SHADOWS[checked.shadow]
     if checked.shadow_disagreement is not None and checked.shadow_error is not None:
         shadow += (

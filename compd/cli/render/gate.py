@@ -7,6 +7,7 @@ from rich.table import Table
 from compd.cli.console import Console
 from compd.cli.render.tables import percent, print_facts, print_table
 from compd.gating import GateResult, Status
+from compd.gating.clean import tied
 
 __all__ = ["print_gate"]
 
@@ -72,7 +73,7 @@ def _facts(result: GateResult) -> list[tuple[str, str]]:
     if result.clean is not None:
         clean = result.clean
         bound = f"below {clean.disagree_bound:.2%} with 95 % confidence"
-        differ = f"{clean.disagree} of {clean.images} ({bound}), rows {clean.rows}"
+        differ = f"{clean.disagree} of {clean.images}{tied(clean)} ({bound}), rows {clean.rows}"
         rows.append(("natural disagreement", differ))
         if clean.original_accuracy is not None:
             before, after = percent(clean.original_accuracy), percent(clean.deployed_accuracy)

@@ -11,6 +11,7 @@ from compd.cli.wording import as_options
 from compd.statistics import Share
 
 __all__ = [
+    "natural",
     "percent",
     "percent_of",
     "print_facts",
@@ -30,6 +31,16 @@ def percent_of(share: float | None, images: int) -> str:
         return "–"
     found = Share.count_of(round(share * images), images)
     return f"{percent(share)} ({100 * found.low:.1f} to {100 * found.high:.1f} %)"
+
+
+def natural(share: float, ties: int, images: int) -> str:
+    """Natural disagreement as a share with its interval, and what of it are exact ties."""
+    said = percent_of(share, images)
+    if ties:
+        count = round(share * images)
+        all_of = "all" if ties == count else f"{ties}"
+        said += f", {all_of} of the {count} exact ties (no findings)"
+    return said
 
 
 def warn_if_untrained(accuracy: float | None, classes: int) -> None:

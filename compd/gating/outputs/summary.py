@@ -9,6 +9,7 @@ from collections.abc import Callable
 from PIL import Image
 from torch import Tensor
 
+from compd.gating.clean import tied
 from compd.gating.deviations import Deviation, Status
 from compd.gating.outputs.words import look_at, plain
 from compd.gating.result import GateResult
@@ -81,7 +82,7 @@ def _head(result: GateResult) -> str:
     if result.clean is not None:
         clean = result.clean
         lines.append(
-            f"Natural disagreement {clean.disagree} of {clean.images} (below "
+            f"Natural disagreement {clean.disagree} of {clean.images}{tied(clean)} (below "
             f"{clean.disagree_bound:.2%} with 95 % confidence)."
         )
     lines += [f"- **{name}**: {_cell(said)}" for name, said in result.failures.items()]
