@@ -154,7 +154,14 @@ def _check_logits(runtime: Runtime, logits: Tensor, ours: bool) -> None:
     """
     if runtime.file is not None or runtime.head is not None or len(logits) < _SURE:
         return
-    if bool((logits >= 0).all()) and bool(((logits.sum(1) - 1).abs() < 1e-3).all()):
+    inside = bool(((logits >= 0) & (logits <= 1)).all())
+    if inside and not ours and not bool(((logits.sum(1) - 1).abs() < 1e-3).all()):
+        raise ModelError(
+            f"expected to know what {runtime.name} answers with, got numbers in 0..1 that do not "
+            f"add up to 1; pass {setting('output', 'sigmoid')} if they are probabilities, or "
+            f"{setting('output', 'logits')} if not"
+        )
+    if inside and bool(((logits.sum(1) - 1).abs() < 1e-3).all()):
         advice = "return them without the softmax" if ours else f"pass {setting('output', 'probs')}"
         raise ModelError(
             f"expected logits from {runtime.name}, got rows that add up to 1: probabilities; "

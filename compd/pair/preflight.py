@@ -16,7 +16,7 @@ from compd.pair.advice import Tried, tried
 from compd.pair.evaluation import SHADOW_ROWS, Evaluation, evaluate
 from compd.pair.images import Images
 from compd.pair.pair import Pair
-from compd.pair.readings import Reading, better_reading, information, other_order
+from compd.pair.readings import Reading, better_readings, information, other_order
 from compd.runtimes import FileRuntime, Overrides, Runtime
 from compd.system.machine import cpu_flags
 from compd.wording import Worded, setting
@@ -273,13 +273,13 @@ def _misread(pair: Pair, seen: Evaluation, renamed: float) -> list[_Hint]:
         return hints
     reference, deployed = pair.reference.file, pair.deployed.file
     if reference is not None:
-        found = better_reading(reference, images, labels=labels, now=seen.original)
-        if found is not None and found.after > renamed - 0.05:
-            hints += _hint(pair, seen, "original", reference, found)
-            if hints and hints[0].proved:  # the deployed one is compared with its answers
-                return hints
+        better = better_readings(reference, images, labels=labels, now=seen.original)
+        better = [one for one in better if one.after > renamed - 0.05]
+        hints += _hint(pair, seen, "original", reference, better)
+        if hints and hints[0].proved:  # the deployed one is compared with its answers
+            return hints
     if deployed is not None and seen.natural_disagreement >= _MANY:
-        found = better_reading(
+        better = better_readings(
             deployed,
             images,
             labels=labels,
@@ -287,17 +287,16 @@ def _misread(pair: Pair, seen: Evaluation, renamed: float) -> list[_Hint]:
             now=seen.deployed,
             like=None if reference is None else reference.format,
         )
-        if found is not None:
-            hints += _hint(pair, seen, "deployed", deployed, found)
+        hints += _hint(pair, seen, "deployed", deployed, better)
     return hints
 
 
 def _hint(
-    pair: Pair, seen: Evaluation, role: str, runtime: FileRuntime, found: Reading
+    pair: Pair, seen: Evaluation, role: str, runtime: FileRuntime, readings: Sequence[Reading]
 ) -> list[_Hint]:
     """What a user says comes first, then what a file says; a guess against either only warns.
 
-    None where nothing that can be passed mends it.
+    The best of the readings that can be had by what a user passes; none if none can.
     """
 
     def mends(then: Tried) -> bool:
@@ -310,9 +309,13 @@ def _hint(
         together = then.apart <= max(seen.natural_disagreement, _MANY)
         return together and worth >= found.after - _SLACK
 
-    images = seen.split.images
-    advice = tried(pair.reference, pair.deployed, role, found.overrides, images, mends)
-    if advice is None:
+    for found in readings:
+        advice = tried(
+            pair.reference, pair.deployed, role, found.overrides, seen.split.images, mends
+        )
+        if advice is not None:
+            break
+    else:
         return []
     if found.measure == "nats":
         worth = f"its answers tell {found.after:.2f} nats of the images, not {found.before:.2f}"

@@ -16,7 +16,7 @@ from compd.models.inputs import predict
 from compd.runtimes import FileRuntime, InputFormat, Overrides
 from compd.statistics import mcnemar
 
-__all__ = ["Reading", "better_reading", "information", "other_order"]
+__all__ = ["Reading", "better_readings", "information", "other_order"]
 
 _IMAGENET = Overrides(
     range=(0.0, 1.0), mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225)
@@ -45,7 +45,7 @@ class Reading:
     measure: str  # which of them
 
 
-def better_reading(
+def better_readings(
     runtime: FileRuntime,
     images: Tensor,
     *,
@@ -53,8 +53,10 @@ def better_reading(
     answers: Tensor | None = None,
     now: Tensor | None = None,
     like: InputFormat | None = None,
-) -> Reading | None:
-    """The reading that a model does clearly better with, if there is one.
+) -> list[Reading]:
+    """The readings that a model does clearly better with, the best first.
+
+    Of two that do as well, the plainer is the better one.
 
     Args:
         runtime: the file as it is read now.
@@ -69,7 +71,7 @@ def better_reading(
     now = predict(runtime.run, images) if now is None else now
     truth = labels if answers is None else answers
     measure = "agreement" if answers is not None else "accuracy" if labels is not None else "nats"
-    best: Reading | None = None
+    found: list[Reading] = []
     for name, overrides in _others(runtime, images, like):
         other = runtime.read_as(overrides)
         try:
@@ -95,10 +97,21 @@ def better_reading(
             better = after >= before + least and _beyond_chance(gained, lost)
             if answers is not None:  # of a right reading, a compressed model agrees on most
                 better = better and after >= _EXPLAINS
-        # of two that do as well, the plainer, which comes first
-        if better and (best is None or after > best.after + _PLAINER[measure]):
-            best = Reading(name, overrides, before, after, measure)
-    return best
+        if better:
+            found.append(Reading(name, overrides, before, after, measure))
+    return list(_ranked(found))
+
+
+def _ranked(readings: list[Reading]) -> Iterator[Reading]:
+    """Best first; they come with the plainer ones first."""
+    left = list(readings)
+    while left:
+        best = left[0]
+        for one in left[1:]:
+            if one.after > best.after + _PLAINER[one.measure]:
+                best = one
+        left.remove(best)
+        yield best
 
 
 def other_order(answers: Tensor, said: Tensor, *, least: float = _EXPLAINS) -> float | None:

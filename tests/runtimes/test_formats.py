@@ -134,7 +134,7 @@ def test_wishes() -> None:
     [
         ({"layout": "CHWN"}, "CHWN"),
         ({"output": "labels"}, "labels"),
-        ({"range": (1.0, 0.0)}, "range"),
+        ({"range": (1.0, 1.0)}, "range"),
         ({"std": (0.0,)}, "std"),
     ],
 )
