@@ -147,7 +147,7 @@ def test_integer_operators() -> None:
         ({"x": (BATCH, 3, 6, 6), "z": (BATCH, 3)}, TensorProto.FLOAT, ["one image input", "x, z"]),
         ({}, TensorProto.FLOAT, ["one image input", "none"]),
         ({"x": (BATCH, 3)}, TensorProto.FLOAT, ["one image input", "float32 (None, 3)"]),
-        ({"x": (BATCH, 3, 6, 6)}, TensorProto.INT64, ["one image input", "int64"]),
+        ({"x": (BATCH, 3, 6, 6)}, TensorProto.BOOL, ["one image input", "bool"]),
     ],
 )
 def test_inputs_that_are_no_image(

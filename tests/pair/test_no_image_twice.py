@@ -27,11 +27,13 @@ def test_fuzz_on_files_evaluates_no_clean_image_twice(
     part = load_data(str(folder)).train
     clean = {image.numpy().tobytes() for image in part.images}
     asked: Counter[tuple[str, bytes]] = Counter()
+    alive: list[object] = []  # so that no other model gets the identity of one that is gone
 
     def counted(kind: type[FileRuntime | FloatRuntime]) -> None:
         run = kind.run
 
         def count(self: FileRuntime | FloatRuntime, images: Tensor) -> Tensor:
+            alive.append(self)
             # the same file, read otherwise, is another model
             who = f"{self.name} {self.engine} {self.takes} {id(getattr(self, '_module', None))}"
             for image in images:
