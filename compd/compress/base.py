@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from torch import Tensor, nn
 
@@ -12,7 +12,17 @@ from compd.data import Splits
 from compd.errors import SettingError
 from compd.training import TrainConfig
 
-__all__ = ["Family", "Tuning", "check_bits", "check_fine_tuning", "fine_tuning", "no_starts"]
+__all__ = [
+    "Family",
+    "Tuning",
+    "check_bits",
+    "check_fine_tuning",
+    "fine_tuning",
+    "no_starts",
+    "unfrozen_",
+]
+
+Module = TypeVar("Module", bound=nn.Module)
 
 
 def _nothing(shadow: nn.Module) -> None:
@@ -80,6 +90,17 @@ class Family:
     )
     # (config, shadow, engine, device) -> a runtime of its own; None for one of the two above
     deploy: Callable[..., Any] | None = field(default=None)
+
+
+def unfrozen_(module: Module) -> Module:
+    """Let all weights of a module be trained, in place: what compression costs is theirs to mend.
+
+    Returns:
+        The module.
+    """
+    for weight in module.parameters():
+        weight.requires_grad_(weight.is_floating_point())
+    return module
 
 
 def check_bits(weights: int, activations: int, *, fewest: int) -> None:

@@ -34,7 +34,7 @@ __all__ = [
 ]
 
 # Raised when the same configuration makes another shadow than before: caches hold none of the old.
-RECIPE = 3
+RECIPE = 4
 
 COMPRESSIONS: Registry[Family] = Registry(
     "compress",

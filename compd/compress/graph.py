@@ -25,17 +25,19 @@ ARITHMETIC = (
 
 
 def unshare_(traced: fx.GraphModule) -> fx.GraphModule:
-    """Give each call of a module without parameters a module of its own, in place.
+    """Give each call of a module a module of its own, in place.
 
     One ``self.relu`` called in many places is usual; fused into the first convolution it would be
-    missing at the other places (``fuse_fx`` of torch 2.13 then fails).
+    missing at the other places (``fuse_fx`` of torch 2.13 then fails). A convolution called twice
+    would take in a BatchNorm that stands behind one of its calls at both, and its int8 kernel has
+    one scale of results.
     """
     seen = set()
     for node in traced.graph.nodes:
         if node.op != "call_module":
             continue
         module = traced.get_submodule(str(node.target))
-        if id(module) in seen and not module.state_dict():
+        if id(module) in seen:
             node.target = f"{str(node.target).replace('.', '_')}_{node.name}"
             traced.add_submodule(str(node.target), copy.deepcopy(module))
         seen.add(id(module))

@@ -8,6 +8,7 @@ activations per tensor, affine. The deployed model is the same graph converted t
 from __future__ import annotations
 
 import copy
+import itertools
 import threading
 import warnings
 from collections.abc import Iterator
@@ -31,6 +32,7 @@ from torch.ao.quantization.observer import (
 )
 from torch.ao.quantization.quantize_fx import convert_fx, fuse_fx, prepare_qat_fx
 
+from compd.compress.base import unfrozen_
 from compd.compress.graph import (
     own_ranges_after_scalars_,
     share_ranges_,
@@ -43,6 +45,7 @@ from compd.compress.quantiser import Quantiser, recipe, set_grid_
 from compd.errors import ModelError, brief, unknown
 from compd.models.factory import trace
 from compd.models.inputs import to_input
+from compd.models.layers import make_layers_
 
 __all__ = [
     "ENGINES",
@@ -128,7 +131,7 @@ def new_shadow(
     mapping = QConfigMapping().set_global(
         QConfig(activation, weight)  # type: ignore[no-untyped-call]
     )
-    traced = unshare_(trace(copy.deepcopy(original).cpu().eval(), name))
+    traced = unshare_(make_layers_(trace(copy.deepcopy(original).cpu().eval(), name)))
     with _quiet(), _quantisable(name):
         if activation_bits == 8:
             take_images_(traced)
@@ -138,7 +141,7 @@ def new_shadow(
     share_ranges_(shadow)
     widen_output_(shadow, 8)
     exact_input_(shadow)
-    return shadow.eval()
+    return unfrozen_(shadow).eval()
 
 
 def calibrate_(shadow: nn.Module, images: Tensor, *, batch: int = 64) -> None:
@@ -149,7 +152,7 @@ def calibrate_(shadow: nn.Module, images: Tensor, *, batch: int = 64) -> None:
         images: uint8 (N, C, H, W).
         batch: images a call.
     """
-    device = next(shadow.parameters()).device
+    device = next(itertools.chain(shadow.parameters(), shadow.buffers())).device
     shadow.eval()
     shadow.apply(enable_observer)
     shadow.apply(disable_fake_quant)

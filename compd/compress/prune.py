@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import prune
 
-from compd.compress.base import Family, Tuning, check_fine_tuning, fine_tuning
+from compd.compress.base import Family, Tuning, check_fine_tuning, fine_tuning, unfrozen_
 from compd.control import QUIET, Control
 from compd.data import Splits
 from compd.errors import ModelError, SettingError
@@ -47,6 +47,7 @@ def _make(
     # torch's pruning flattens weights, which channels-last ones refuse
     shadow: nn.Module = copy.deepcopy(original)
     shadow = shadow.to(device=device, memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+    unfrozen_(shadow)
     convolutions = [m for m in shadow.modules() if isinstance(m, nn.Conv2d)]
     if not convolutions:
         raise ModelError("expected convolutions to prune, got a model without nn.Conv2d")

@@ -7,6 +7,8 @@ import importlib
 import linecache
 import sys
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import torch
@@ -15,13 +17,23 @@ from torch import Tensor, fx, nn
 from compd.errors import ModelError, brief
 from compd.models.weights import state_hash
 
-__all__ = ["check_model", "load_factory", "model_hash", "trace"]
+__all__ = [
+    "check_model",
+    "example_images",
+    "load_factory",
+    "model_hash",
+    "trace",
+    "traceable",
+]
+
+_ROUNDING = 1e-3  # parts of the largest logit
 
 
 def load_factory(spec: str) -> nn.Module:
     """Import ``pkg.module:factory``, call the factory and return its module in eval mode.
 
-    The working folder is importable, as with ``python -m``.
+    The working folder is importable, as with ``python -m``. Gradients, and the type and device of
+    new tensors, are as before afterwards, whatever the user's code sets them to.
 
     Raises:
         CompdError: if the import or the factory fails, or if it returns no ``nn.Module``.
@@ -31,26 +43,51 @@ def load_factory(spec: str) -> nn.Module:
         raise ModelError(f"expected model as pkg.module:factory, got model={spec!r}")
     if "" not in sys.path and str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))
-    try:
-        factory = getattr(importlib.import_module(module_name), attribute)
-    except (Exception, SystemExit) as error:
-        raise ModelError(
-            f"expected model={spec!r} to name an importable factory, got {_what(error)}"
-        ) from error
-    if not callable(factory):
-        raise ModelError(f"expected {spec!r} to be callable, got {type(factory).__name__}")
-    try:
-        model = factory()
-    except (Exception, SystemExit) as error:
-        raise ModelError(
-            f"expected {spec!r} to return a torch.nn.Module, but it raised {_what(error)}"
-            f"{_offending(error)}"
-        ) from error
+    with _own_defaults():
+        try:
+            factory = getattr(importlib.import_module(module_name), attribute)
+        except (Exception, SystemExit) as error:
+            raise ModelError(
+                f"expected model={spec!r} to name an importable factory, got {_what(error)}"
+            ) from error
+        if not callable(factory):
+            raise ModelError(f"expected {spec!r} to be callable, got {type(factory).__name__}")
+        try:
+            model = factory()
+        except (Exception, SystemExit) as error:
+            raise ModelError(
+                f"expected {spec!r} to return a torch.nn.Module, but it raised {_what(error)}"
+                f"{_offending(error)}"
+            ) from error
     if not isinstance(model, nn.Module):
         raise ModelError(
             f"expected {spec!r} to return a torch.nn.Module, got {type(model).__name__}"
         )
-    return model.eval()
+    with suppress(NotImplementedError):  # torch.export's modules have no modes
+        model.eval()
+    return model
+
+
+@contextmanager
+def _own_defaults() -> Iterator[None]:
+    """Whatever a user's code sets of PyTorch's global defaults ends with it."""
+    gradients, dtype, device = (
+        torch.is_grad_enabled(),
+        torch.get_default_dtype(),
+        torch.get_default_device(),
+    )
+    try:
+        yield
+    finally:
+        torch.set_grad_enabled(gradients)
+        torch.set_default_dtype(dtype)
+        if torch.get_default_device() != device:
+            torch.set_default_device(None if device.type == "cpu" else device)
+
+
+def example_images(channels: int, size: int) -> Tensor:
+    """Two images of noise, the same on each machine: float (2, C, H, W) in 0..1."""
+    return torch.rand(2, channels, size, size, generator=torch.Generator().manual_seed(0))
 
 
 def check_model(model: nn.Module, *, channels: int, size: int, classes: int, name: str) -> None:
@@ -59,7 +96,7 @@ def check_model(model: nn.Module, *, channels: int, size: int, classes: int, nam
     Raises:
         CompdError: if the model fails, or answers with anything but finite logits (2, classes).
     """
-    example = torch.rand(2, channels, size, size, generator=torch.Generator().manual_seed(0))
+    example = example_images(channels, size)
     try:
         with torch.inference_mode():
             logits = model(example)
@@ -95,6 +132,44 @@ def model_hash(model: nn.Module) -> str:
         except Exception:  # not traceable: trace() says so where it matters
             what = repr(model)
     return hashlib.sha256(f"{state_hash(model.state_dict())} {what}".encode()).hexdigest()
+
+
+def traceable(model: nn.Module, example: Tensor, name: str) -> nn.Module:
+    """A module that can be traced and differentiated, and answers as this one does.
+
+    Args:
+        model: float pixels to logits, in eval mode; not changed.
+        example: float pixels (N, C, H, W) that it takes.
+        name: for messages.
+
+    Returns:
+        The module itself, or a graph of it.
+
+    Raises:
+        CompdError: if there is none.
+    """
+    graph = trace(model, name)
+    with torch.no_grad():
+        apart = (graph(example) - model(example)).abs().max() / model(example).abs().max()
+    if apart > _ROUNDING:
+        raise ModelError(
+            f"expected model={name!r} to answer alike when it is traced, got other answers; take "
+            "out of its forward what depends on more than the image"
+        )
+    if _has_gradient(model, example):
+        return model
+    if _has_gradient(graph, example):  # tracing leaves torch.no_grad around a forward out
+        return graph
+    raise ModelError(
+        f"expected model={name!r} to have gradients, got an answer without; take torch.no_grad, "
+        "torch.inference_mode and detach out of its forward"
+    )
+
+
+def _has_gradient(model: nn.Module, example: Tensor) -> bool:
+    with torch.enable_grad():
+        answer: Tensor = model(example.clone().requires_grad_())
+    return answer.requires_grad
 
 
 def trace(model: nn.Module, name: str) -> fx.GraphModule:

@@ -139,6 +139,11 @@ def _feed(digest: hashlib._Hash, value: Any) -> None:
         else:
             digest.update(struct.pack("<dq", value.q_scale(), value.q_zero_point()))
         _feed(digest, value.int_repr())
+    elif hasattr(value, "__tensor_flatten__") and type(value) not in (Tensor, nn.Parameter):
+        parts, how = value.__tensor_flatten__()  # torchao's: integers and scales
+        digest.update(f"{type(value).__name__}{how}".encode())
+        for part in parts:
+            _feed(digest, getattr(value, part))
     elif isinstance(value, Tensor):
         tensor = value.detach().cpu().contiguous()
         digest.update(f"{tensor.dtype}{tuple(tensor.shape)}".encode())

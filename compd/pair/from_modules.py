@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from compd.compress import Given
 from compd.errors import CompdError, InputError, ModelError, SettingError, brief, unknown
 from compd.models import Normalise
 from compd.models.inputs import checked_batch, to_input
+from compd.models.plain import copied, numbers_of
 from compd.pair.identity import content_hash
 from compd.pair.spec import ModelSpec, PairSpec
 from compd.runtimes import FloatRuntime, Runtime
@@ -133,6 +133,9 @@ class Logits(nn.Module):
     ) -> None:
         super().__init__()
         self.front, self.net, self._said = front, net, said
+        kinds = (one.dtype for one in net.parameters() if one.is_floating_point())
+        dtype = next(kinds, torch.float32)
+        self._dtype = None if dtype is torch.float32 else dtype  # that it computes in
         self.output = Output("sigmoid" if said in ("sigmoid", "binary") else said or "logits")
 
     @property
@@ -146,8 +149,9 @@ class Logits(nn.Module):
 
     def numbers(self, x: Tensor) -> Tensor:
         """What the network itself answers: (N, K)."""
-        answer: Any = self.net(x if self.front is None else self.front(x))
-        found: Any = answer if isinstance(answer, Tensor | fx.Proxy) else answer.logits
+        x = x if self.front is None else self.front(x)
+        found: Any = numbers_of(self.net(x if self._dtype is None else x.to(self._dtype)))
+        found = found if self._dtype is None else found.float()
         one = isinstance(found, Tensor) and found.ndim == 1  # number an image
         return found[:, None] if one else found  # type: ignore[no-any-return]
 
@@ -180,7 +184,7 @@ class _Front:
         if (self.mean is None) != (self.std is None):
             raise SettingError("mean and std together", mean=self.mean, std=self.std)
         try:
-            own = copy.deepcopy(net)
+            own = copied(net)
         except Exception as error:  # of whatever the module holds
             raise ModelError(
                 f"expected a module that can be copied as {name}, got {type(net).__name__} with "
@@ -353,6 +357,7 @@ def _numbers(call: Callable[[Tensor], Any], images: Tensor, name: str, *, least:
             f"{type(error).__name__}: {brief(error)}"
         ) from error
     logits = torch.as_tensor(np.asarray(answer) if not isinstance(answer, Tensor) else answer)
+    logits = logits.dequantize() if logits.is_quantized else logits
     logits = logits[:, None] if logits.ndim == 1 and least == 1 else logits
     if logits.ndim != 2 or len(logits) != len(images) or logits.shape[1] < least:
         raise ModelError(

@@ -76,9 +76,12 @@ def prepare_original(
     spec = ModelSpec(
         model, width, dataset.channels, dataset.size, dataset.classes, mean=mean, std=std
     )
-    original = spec.build()
-    if file is not None:
-        load_weights_(original.net if isinstance(original, Classifier) and mean else original, file)
+    if factory:
+        original = spec.build(file, traced=not always_train)
+    else:
+        original = spec.build()
+        if file is not None:
+            load_weights_(original.net if isinstance(original, Classifier) else original, file)
     if (file is not None or factory) and not always_train:
         return spec, original, {}
     config = training or default_training(splits, device)

@@ -14,7 +14,9 @@ from torch import nn
 from compd.compress import Compression, Given, config_from_json, config_to_json, kind_of
 from compd.errors import InputError, brief
 from compd.files.reading import inside, read_whole
-from compd.models import Classifier, build_zoo_model, check_model, load_factory
+from compd.models import Classifier, WeightsFile, build_zoo_model, check_model, load_factory
+from compd.models.factory import example_images, traceable
+from compd.models.plain import plain
 from compd.text import printable
 from compd.wording import command
 
@@ -79,8 +81,17 @@ class ModelSpec:
         """Whether building it runs a function that the name names."""
         return ":" in self.model
 
-    def build(self) -> nn.Module:
-        """Return the architecture, weights as built, in eval mode on the CPU."""
+    def build(self, weights: WeightsFile | None = None, *, traced: bool = True) -> nn.Module:
+        """Return the network in eval mode on the CPU: plain float32 layers.
+
+        Args:
+            weights: for a factory's network; None for its weights as built.
+            traced: whether it has to have gradients and to survive tracing; to train it, it has
+                not.
+
+        Raises:
+            CompdError: if the network cannot be built, or is none that compd can work with.
+        """
         if not self.is_code:
             if self.mean is None or self.std is None:
                 raise InputError(f"expected mean and std for model={self.model!r}, got none")
@@ -93,17 +104,24 @@ class ModelSpec:
                 mean=self.mean,
                 std=self.std,
             )
-        model = load_factory(self.model)
+        example = example_images(self.channels, self.size)
+        net = plain(load_factory(self.model), example, self.model, weights)
+        front = None
         if self.mean is not None and self.std is not None:
-            model = Classifier(model, self.mean, self.std).eval()
+            front = Classifier(net, self.mean, self.std).eval()
         check_model(
-            model,
+            front or net,
             channels=self.channels,
             size=self.size,
             classes=len(self.classes),
             name=self.model,
         )
-        return model
+        if not traced:
+            return front or net
+        if front is None:
+            return traceable(net, example, self.model)
+        front.net = traceable(net, front.normalise(example), self.model)
+        return front
 
 
 @dataclass(frozen=True)

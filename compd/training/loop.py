@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from compd.control import QUIET, Control
 from compd.data import Split
-from compd.errors import SettingError
+from compd.errors import ModelError, SettingError
 from compd.files.storage import config_hash, disk_errors, write_atomic
 from compd.models.inputs import predict, to_input
 from compd.training.augment import crop_and_mirror, cut_out
@@ -97,11 +97,16 @@ def fit_(
         Selection accuracy after each epoch of this call.
 
     Raises:
-        CompdError: if the loss becomes NaN or infinite.
+        CompdError: if there is nothing to train, or the loss becomes NaN or infinite.
     """
     model.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     decay = [p for p in model.parameters() if p.requires_grad and p.ndim > 1]
     plain = [p for p in model.parameters() if p.requires_grad and p.ndim <= 1]
+    if not decay and not plain:
+        raise ModelError(
+            f"expected weights to train for {stage}, got none that are parameters and not frozen; "
+            "register them as nn.Parameter, with requires_grad"
+        )
     groups: list[dict[str, Any]] = [
         {"params": decay, "weight_decay": config.weight_decay},
         {"params": plain},

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from tiny import tiny_pair, tiny_splits
+from tiny_states import EXAMPLE, GOOD, QUANTISED, net
 from torch import Tensor, nn
 
 import compd
@@ -311,3 +312,27 @@ def test_a_picture_with_labels_of_another_pair_is_one_line(tmp_path: Path) -> No
         judge_image(ours, IMAGES[0], record)
     found = judge_image(ours, corpus.image(next(iter(corpus))), next(iter(corpus)))
     assert found.severity == round(found.severity, 6) == next(iter(corpus)).severity
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("state", QUANTISED)
+def test_what_is_quantised_already_is_a_deployed_model(state: str) -> None:
+    deployed = QUANTISED[state](net())
+    engine = torch.backends.quantized.engine
+    images = (EXAMPLE * 255).round().to(torch.uint8)
+    pair = compd.Pair.from_modules(net(), deployed, example=images, output="logits")
+    with torch.no_grad():
+        alone = torch.cat([deployed(image[None] / 255).dequantize() for image in images])
+    torch.testing.assert_close(pair.deployed.run(images), alone, atol=1e-5, rtol=0)
+    assert torch.backends.quantized.engine == engine
+    assert pair.hashes["deployed"] != pair.hashes["original"]
+
+
+@pytest.mark.parametrize("state", ["DataParallel", "weight norm", "spectral norm", "half", "hooks"])
+def test_a_module_in_another_state_is_run_as_it_is(state: str) -> None:
+    original = GOOD[state](net())
+    pair = compd.Pair.from_modules(original, net(), example=IMAGES, output="logits")
+    with torch.no_grad():
+        dtype = next(original.parameters()).dtype
+        said = original((IMAGES / 255).to(dtype)).float()
+    torch.testing.assert_close(pair.reference.run(IMAGES), said, atol=1e-2, rtol=0)
