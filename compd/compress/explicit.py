@@ -14,6 +14,7 @@ from torch import Tensor, fx, nn
 from torch.ao.quantization.fake_quantize import FakeQuantize
 from torch.ao.quantization.fx import _decomposed as _decomposed  # registers the operators
 
+from compd.compress.fake_layers import FakePReLU
 from compd.errors import ModelError
 from compd.wording import setting
 
@@ -48,7 +49,7 @@ class Rounding(nn.Module):
 
 
 class Integers(nn.Module):
-    """Weights of 8 bits with a scale for each output channel; stands where their quantiser stood.
+    """Weights of 8 bits with a scale for each channel; stands where their quantiser stood.
 
     The integers are those of the deployed model.
 
@@ -66,6 +67,7 @@ class Integers(nn.Module):
     def __init__(self, weight: Tensor, quantiser: Any, *, signed: bool) -> None:
         super().__init__()
         scale = quantiser.scale.detach()
+        scale = scale.expand(len(weight)).clone() if len(scale) == 1 else scale
         zero_point = torch.zeros_like(scale, dtype=torch.int64)
         exact = torch.quantize_per_channel(weight.detach(), scale, zero_point, 0, torch.qint8)
         integers = exact.int_repr()
@@ -121,7 +123,12 @@ def explicit(shadow: nn.Module, *, signed: bool = False) -> fx.GraphModule:
         for name, child in list(layer._modules.items()):  # one quantiser may stand at two places
             if not isinstance(child, FakeQuantize):
                 continue
-            if name == "weight_fake_quant":
+            if isinstance(layer, FakePReLU):  # a float layer with slopes that are on the grid
+                slopes = child(layer.weight).detach()
+                del layer.weight_fake_quant
+                layer.__class__ = nn.PReLU  # type: ignore[assignment]
+                layer.weight = nn.Parameter(slopes)
+            elif name == "weight_fake_quant":
                 weight: Any = layer.weight
                 setattr(layer, name, Integers(weight, child, signed=signed))
                 layer.register_parameter("weight", None)

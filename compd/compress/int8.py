@@ -33,6 +33,7 @@ from torch.ao.quantization.observer import (
 from torch.ao.quantization.quantize_fx import convert_fx, fuse_fx, prepare_qat_fx
 
 from compd.compress.base import unfrozen_
+from compd.compress.fake_layers import fake_layers_, map_layers, real_layers_
 from compd.compress.graph import (
     own_ranges_after_scalars_,
     share_ranges_,
@@ -131,12 +132,14 @@ def new_shadow(
     mapping = QConfigMapping().set_global(
         QConfig(activation, weight)  # type: ignore[no-untyped-call]
     )
+    map_layers(mapping, activation, weight_bits=weight_bits, activation_bits=activation_bits)
     traced = unshare_(make_layers_(trace(copy.deepcopy(original).cpu().eval(), name)))
     with _quiet(), _quantisable(name):
         if activation_bits == 8:
             take_images_(traced)
         folded = fuse_fx(traced)
         shadow = prepare_qat_fx(folded.train(), mapping, (example,))
+    fake_layers_(shadow)
     own_ranges_after_scalars_(shadow)
     share_ranges_(shadow)
     widen_output_(shadow, 8)
@@ -216,6 +219,7 @@ def convert(shadow: nn.Module, engine: str) -> fx.GraphModule:
             "compd.compress"
         )
     frozen = copy.deepcopy(shadow).cpu().eval()
+    real_layers_(frozen)
     with quantized_engine(engine), _quiet(), _quantisable("model", engine):
         return convert_fx(frozen)
 
