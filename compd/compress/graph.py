@@ -10,7 +10,14 @@ import torch.nn.functional as F
 from torch import fx, nn
 from torch.ao.quantization.fake_quantize import FakeQuantize
 
-__all__ = ["ARITHMETIC", "own_ranges_after_scalars_", "share_ranges_", "unshare_", "widen_output_"]
+__all__ = [
+    "ARITHMETIC",
+    "drop_unused_",
+    "own_ranges_after_scalars_",
+    "share_ranges_",
+    "unshare_",
+    "widen_output_",
+]
 
 ARITHMETIC = (
     operator.add,
@@ -104,3 +111,13 @@ def widen_output_(shadow: fx.GraphModule, bits: int) -> None:
         if isinstance(module, FakeQuantize) and sum(place is module for place in places) == 1:
             module.activation_post_process.quant_max = 2**bits - 1
             module.quant_max = 2**bits - 1
+
+
+def drop_unused_(shadow: fx.GraphModule) -> None:
+    """Take out what no node names, in place: copies leave it out, and are saved without it.
+
+    PyTorch's own function for that overlooks a module that stands at a second place.
+    """
+    used = {str(node.target).partition(".")[0] for node in shadow.graph.nodes}
+    for name in [name for name in shadow._modules if name not in used]:
+        del shadow._modules[name]

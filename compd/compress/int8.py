@@ -33,8 +33,10 @@ from torch.ao.quantization.observer import (
 from torch.ao.quantization.quantize_fx import convert_fx, fuse_fx, prepare_qat_fx
 
 from compd.compress.base import unfrozen_
+from compd.compress.census import census
 from compd.compress.fake_layers import fake_layers_, map_layers, real_layers_
 from compd.compress.graph import (
+    drop_unused_,
     own_ranges_after_scalars_,
     share_ranges_,
     unshare_,
@@ -144,6 +146,7 @@ def new_shadow(
     share_ranges_(shadow)
     widen_output_(shadow, 8)
     exact_input_(shadow)
+    drop_unused_(shadow)
     return unfrozen_(shadow).eval()
 
 
@@ -221,7 +224,13 @@ def convert(shadow: nn.Module, engine: str) -> fx.GraphModule:
     frozen = copy.deepcopy(shadow).cpu().eval()
     real_layers_(frozen)
     with quantized_engine(engine), _quiet(), _quantisable("model", engine):
-        return convert_fx(frozen)
+        made = convert_fx(frozen)
+    if "int8" not in census(made):
+        raise ModelError(
+            "expected layers with int8 kernels (convolutions, linear layers), got a model in which "
+            "all stays in float32; call such layers as nn modules or nn.functional"
+        )
+    return made
 
 
 @contextmanager

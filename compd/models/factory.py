@@ -15,7 +15,9 @@ import torch
 from torch import Tensor, fx, nn
 
 from compd.errors import ModelError, brief
+from compd.models.exported import exported, has_operators, is_opaque, with_layers
 from compd.models.weights import state_hash
+from compd.system.quiet import quiet
 
 __all__ = [
     "check_model",
@@ -137,6 +139,8 @@ def model_hash(model: nn.Module) -> str:
 def traceable(model: nn.Module, example: Tensor, name: str) -> nn.Module:
     """A module that can be traced and differentiated, and answers as this one does.
 
+    Where ``torch.fx`` cannot trace it, ``torch.export`` often can.
+
     Args:
         model: float pixels to logits, in eval mode; not changed.
         example: float pixels (N, C, H, W) that it takes.
@@ -148,15 +152,30 @@ def traceable(model: nn.Module, example: Tensor, name: str) -> nn.Module:
     Raises:
         CompdError: if there is none.
     """
-    graph = trace(model, name)
+    graph, why = None, None
+    try:
+        graph = trace(model, name)
+        lifted = has_operators(graph)
+        graph = with_layers(graph) if lifted else graph
+    except ModelError as error:
+        why = error
+    if graph is None or is_opaque(graph):
+        try:
+            with quiet():
+                graph, lifted = exported(model, example), True
+        except Exception as error:
+            if why is not None:
+                raise ModelError(f"{why.message.raw}; torch.export: {_what(error)}") from why
+    assert graph is not None
     with torch.no_grad():
-        apart = (graph(example) - model(example)).abs().max() / model(example).abs().max()
+        expected = model(example)
+        apart = (graph(example) - expected).abs().max() / expected.abs().max()
     if apart > _ROUNDING:
         raise ModelError(
             f"expected model={name!r} to answer alike when it is traced, got other answers; take "
             "out of its forward what depends on more than the image"
         )
-    if _has_gradient(model, example):
+    if not lifted and _has_gradient(model, example):
         return model
     if _has_gradient(graph, example):  # tracing leaves torch.no_grad around a forward out
         return graph

@@ -7,10 +7,11 @@ from functools import cached_property
 import torch
 from torch import Tensor, nn
 
+from compd.compress.census import census
 from compd.compress.int8 import convert, quantized_engine
 from compd.models.factory import model_hash
 from compd.models.inputs import steady, to_input
-from compd.runtimes.base import Runtime
+from compd.runtimes.base import Census, Runtime
 from compd.runtimes.batching import Batching, dynamic_layers, split
 
 __all__ = ["FloatRuntime", "Int8Runtime"]
@@ -88,6 +89,11 @@ class Int8Runtime(Runtime):
     def content_hash(self) -> str:
         """SHA-256 (hex) of int8 weights, biases, scales and zero points."""
         return model_hash(self._module)
+
+    @cached_property
+    def census(self) -> Census:
+        """Its operators, by the type that they compute in."""
+        return census(self._module)
 
     def run(self, images: Tensor) -> Tensor:
         """uint8 (N, C, H, W) -> float32 logits (N, K)."""

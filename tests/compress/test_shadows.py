@@ -208,6 +208,12 @@ def test_concatenations_and_pools_round_as_the_int8_kernels_do():
     assert (simulated == real).float().mean() > 0.9  # to the bit, but for rare ties in rounding
 
 
+def test_a_copy_has_the_names_that_it_is_saved_under():
+    images = tiny_splits().calibration.images[:1]
+    shadow = new_shadow(DenseBlocks().eval(), example=to_input(images))
+    assert copy.deepcopy(shadow).state_dict().keys() == shadow.state_dict().keys()
+
+
 class Shifted(nn.Module):
     def __init__(self) -> None:
         super().__init__()

@@ -58,6 +58,8 @@ def test_a_module_in_any_state_answers_as_it_did_and_becomes_int8(state: str) ->
     int8 = Int8Runtime(calibrated(new_shadow(made, example=EXAMPLE[:1]), images), "x86")
     apart = (int8.run(images) - expected).abs().max() / expected.abs().max()
     assert 0 < apart < 0.1
+    kernels = [type(m).__name__ for m in int8._module.modules() if "quantized" in repr(type(m))]
+    assert len(kernels) >= 3  # and not floats between roundings
     x = EXAMPLE.clone().requires_grad_()
     (gradient,) = torch.autograd.grad(made(x).square().sum(), x)
     assert gradient.isfinite().all()
