@@ -9,10 +9,10 @@ from typing import Any
 import torch
 from torch import fx, nn
 
-__all__ = ["census"]
+__all__ = ["PASSIVE", "census"]
 
 # What moves numbers and computes none.
-_PASSIVE = frozenset(
+PASSIVE = frozenset(
     {
         "Dropout",
         "Flatten",
@@ -79,7 +79,7 @@ def census(graph: fx.GraphModule) -> Mapping[str, Mapping[str, int]]:
             integers.add(node)
         if name in ("size", "getattr") or (inputs and all(one in sizes for one in inputs)):
             sizes.add(node)
-        elif name and name not in _PASSIVE:
+        elif name and name not in PASSIVE:
             counts["int8" if kind == "int8" or follows else "float32"][name] += 1
     return {kind: dict(found) for kind, found in counts.items() if found}
 

@@ -52,7 +52,8 @@ def pair_of_files(
 
     Args:
         original: the float model: .onnx; others can be run, but not differentiated.
-        deployed: what ships: .onnx, .tflite, .xml, .pt2, or .jsonl of recorded outputs.
+        deployed: what ships: .onnx, .tflite, .xml, .pt2, .ts or .pt (TorchScript), or .jsonl of
+            recorded outputs.
         data: images, as :func:`compd.data.load_data` takes them; labels are not needed.
         labels: a text file with one class name a line; None: the data's, or numbers.
         overrides: what the files do not say of their inputs and outputs.

@@ -266,6 +266,9 @@ OPENERS: Plugins[Opener] = Plugins(
         ".tflite": Opener("compd.runtimes.litert"),
         ".xml": Opener("compd.runtimes.openvino"),
         ".pt2": Opener("compd.runtimes.torchao", runs_code=True),
+        **dict.fromkeys(
+            (".ts", ".pt", ".pth"), Opener("compd.runtimes.torchscript", runs_code=True)
+        ),
         ".jsonl": Opener("compd.runtimes.recorded"),
     },
     kind=Opener,
@@ -279,8 +282,8 @@ def open_file(
     """Open a model's file in the runtime that it is made for, told by its suffix.
 
     Args:
-        path: .onnx, .tflite, .xml (OpenVINO), .pt2 (torchao), or .jsonl (outputs that were recorded
-            elsewhere).
+        path: .onnx, .tflite, .xml (OpenVINO), .pt2 (torchao), .ts, .pt or .pth (TorchScript), or
+            .jsonl (outputs that were recorded elsewhere).
         overrides: what the file does not say of its input and output, and whether it is trusted.
         size: height and width of images where the file leaves them open.
 

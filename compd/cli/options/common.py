@@ -136,7 +136,8 @@ Deployed = Annotated[
     Path | None,
     typer.Option(
         "--deployed",
-        help="The file that ships: .onnx, .tflite, .xml, .pt2, or .jsonl of recorded outputs. With "
+        help="The file that ships: .onnx, .tflite, .xml, .pt2, .ts or .pt (TorchScript), or .jsonl "
+        "of recorded outputs. With "
         "--original, or instead of the deployed model of --pair or --model.",
     ),
 ]
@@ -163,7 +164,9 @@ DeployedInput = Annotated[
 Trust = Annotated[
     bool,
     typer.Option(
-        "--trust", help="Open what can run code: .pt2 files, a pair or corpus of a factory's model."
+        "--trust",
+        help="Open what can run code: .pt2 and TorchScript files, a pair or corpus of a factory's "
+        "model.",
     ),
 ]
 AllowFloat = Annotated[
