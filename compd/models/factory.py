@@ -61,6 +61,8 @@ def load_factory(spec: str) -> nn.Module:
                 f"expected {spec!r} to return a torch.nn.Module, but it raised {_what(error)}"
                 f"{_offending(error)}"
             ) from error
+    if isinstance(model, torch.export.ExportedProgram):
+        model = model.module()
     if not isinstance(model, nn.Module):
         raise ModelError(
             f"expected {spec!r} to return a torch.nn.Module, got {type(model).__name__}"
@@ -112,7 +114,7 @@ def check_model(model: nn.Module, *, channels: int, size: int, classes: int, nam
         raise ModelError(
             f"expected model={name!r} to return logits of shape (2, {classes}) for two "
             f"images, got {came}; "
-            "the data decides the number of classes"
+            "the data decides the number of classes, and what is no logits is left out"
         )
     if not bool(torch.isfinite(logits).all()):
         raise ModelError(

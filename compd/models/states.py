@@ -43,17 +43,17 @@ def check_state(model: nn.Module, name: str) -> None:
             f"Pair.from_modules, or as a file with {setting('deployed')}"
         )
     for place, module in model.named_modules():
-        where = f"{place!r} " if place else ""
-        if isinstance(module, torch.jit.ScriptModule | torch.jit.ScriptFunction):
+        where = f"whose {place!r} is" if place else "which is"
+        if isinstance(module, torch.jit.ScriptModule):
             raise ModelError(
-                f"expected a module of Python code to compress, got model={name!r} with {where}"
-                f"compiled by TorchScript ({type(module).__name__}); give the module that it was "
-                f"scripted or traced from, and this one as a file with {setting('deployed')}"
+                f"expected a module of Python code to compress, got model={name!r}, {where} "
+                f"TorchScript ({type(module).__name__}); give the module that it was scripted or "
+                f"traced from, and this one as a file with {setting('deployed')}"
             )
         if _is_prepared(module):
             raise ModelError(
-                f"expected a float model to compress, got model={name!r}, which is prepared for "
-                f"quantisation ({where}{type(module).__name__}); give it as it was before that"
+                f"expected a float model to compress, got model={name!r}, {where} prepared for "
+                f"quantisation ({type(module).__name__}); give it as it was before that"
             )
     for place, tensor in tensors_of(model):
         if is_lazy(tensor):

@@ -68,6 +68,30 @@ def test_a_class_is_a_factory_too(module: Module) -> None:
     assert type(load_factory(f"{name}:Net")).__name__ == "Net"
 
 
+def test_a_program_of_torch_export_is_its_module(module: Module) -> None:
+    name, _ = module(
+        f"{GOOD}\nmade = Net().eval()\n"
+        "def program():\n"
+        "    shapes = ({0: torch.export.Dim.DYNAMIC},)\n"
+        "    x = torch.rand(2, 3, 8, 8)\n"
+        "    return torch.export.export(made, (x,), dynamic_shapes=shapes)\n"
+    )
+    x = torch.rand(5, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    model = load_factory(f"{name}:program")
+    torch.testing.assert_close(model(x), sys.modules[name].made(x))
+
+
+def test_what_a_factory_sets_for_all_of_pytorch_ends_with_it(module: Module) -> None:
+    name, _ = module(
+        f"{GOOD}\ntorch.set_grad_enabled(False)\n"
+        "def double():\n    torch.set_default_dtype(torch.float64)\n    return Net()\n"
+    )
+    model = load_factory(f"{name}:double")
+    assert model.linear.weight.dtype is torch.float64
+    assert torch.get_default_dtype() is torch.float32
+    assert torch.is_grad_enabled()
+
+
 @pytest.mark.parametrize("spec", ["net", "net:", ":make", ""])
 def test_a_name_without_its_two_parts(spec: str, refuses: Any) -> None:
     with refuses("pkg.module:factory", f"model={spec!r}"):

@@ -120,12 +120,12 @@ BAD: dict[str, tuple[Make, tuple[str, ...]]] = {
         state: (make, ("quantised already", "give the float model as --model", "--deployed"))
         for state, make in QUANTISED.items()
     },
-    "prepared": (prepared, ("prepared for quantisation", "as it was before")),
+    "prepared": (prepared, ("is prepared for quantisation", "as it was before")),
     "scripted": (torch.jit.script, ("TorchScript", "scripted or traced from", "--deployed")),
     "traced": (lambda m: torch.jit.trace(m, EXAMPLE), ("TorchScript", "traced from")),
     "scripted part": (
         then(lambda m: setattr(m, "conv2", torch.jit.script(m.conv2))),
-        ("'conv2' compiled by TorchScript",),
+        ("whose 'conv2' is TorchScript",),
     ),
     "meta": (then(lambda m: m.to("meta")), ("'conv1.weight' on the meta device", "to_empty")),
     "part on meta": (on_meta, ("'linear.weight' on the meta device",)),
