@@ -7,8 +7,7 @@ are put back to plain layers, as far as that keeps the answers, which is looked 
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -18,10 +17,11 @@ from torch.nn.utils.spectral_norm import SpectralNorm, remove_spectral_norm
 from torch.nn.utils.weight_norm import WeightNorm, remove_weight_norm
 
 from compd.errors import InputError, ModelError, brief
+from compd.models.copies import copied
 from compd.models.states import check_state
 from compd.models.weights import WeightsFile, load_weights_
 
-__all__ = ["Answers", "copied", "numbers_of", "plain", "unwrapped"]
+__all__ = ["Answers", "numbers_of", "plain", "unwrapped"]
 
 _HOOKS = (
     "_forward_hooks",
@@ -198,34 +198,6 @@ def _copied(model: nn.Module, name: str) -> nn.Module:
             f"{type(error).__name__}: {brief(error)}; make in forward what cannot be copied, or "
             "leave it out"
         ) from error
-
-
-def copied(model: nn.Module) -> nn.Module:
-    """A deep copy; results that a module keeps of its last call are cut off from that call.
-
-    Raises:
-        Exception: of any kind, from what the module holds.
-    """
-    memo: dict[int, Any] = {}
-    for module in model.modules():
-        for value in _kept(module):
-            if value.grad_fn is not None or value.is_inference():
-                memo[id(value)] = value.detach().clone()
-        for weight in module._parameters.values():
-            if weight is not None and weight.layout is not torch.strided:
-                dense = weight.detach().to_dense()
-                memo[id(weight)] = nn.Parameter(dense, requires_grad=weight.requires_grad)
-    return copy.deepcopy(model, memo)
-
-
-def _kept(module: nn.Module) -> Iterator[Tensor]:
-    """Tensors that are attributes of a module, or in a list or mapping that is one."""
-    for value in vars(module).values():
-        inside = value.values() if isinstance(value, dict) else value
-        many = isinstance(value, list | tuple | dict)
-        for one in inside if many else (value,):
-            if isinstance(one, Tensor) and not isinstance(one, nn.Parameter):
-                yield one
 
 
 def _settle_(module: nn.Module) -> bool:

@@ -15,8 +15,9 @@ from torch import Tensor, fx, nn
 from compd.compress import Given
 from compd.errors import CompdError, InputError, ModelError, SettingError, brief, unknown
 from compd.models import Normalise
+from compd.models.copies import copied
 from compd.models.inputs import checked_batch, to_input
-from compd.models.plain import copied, numbers_of
+from compd.models.plain import numbers_of
 from compd.pair.identity import content_hash
 from compd.pair.spec import ModelSpec, PairSpec
 from compd.runtimes import FloatRuntime, Runtime

@@ -90,7 +90,7 @@ def test_folder_of_other_things(tmp_path: Path, refuses: Refuses) -> None:
         export_inputs([*IMAGES], tmp_path)
 
 
-@pytest.mark.parametrize("name", ["model.pb", "model", "weights.pt"])
+@pytest.mark.parametrize("name", ["model.pb", "model", "weights.bin"])
 def test_suffixes_nobody_knows(tmp_path: Path, refuses: Refuses, name: str) -> None:
     with refuses(".onnx", name):
         open_file(tmp_path / name)
