@@ -9,6 +9,7 @@ from typing import Any
 
 from compd.gating.baseline import Accepted
 from compd.gating.clean import CleanRows
+from compd.gating.compared import Compared
 from compd.gating.deviations import Deviation, Status
 from compd.gating.policy import Policy
 from compd.gating.search import Searched
@@ -35,6 +36,10 @@ class GateResult:
     failures: Mapping[str, str]  # limit of the policy -> what does not hold
     clean: CleanRows | None  # None: the policy limits nothing there
     searched: Searched | None  # None: replay only
+    compared: (
+        Compared | None
+    )  # the search, with what it found on the accepted pair; None: no record
+    notes: tuple[str, ...]  # why the search could not be compared
     found: str | None  # corpus that new findings of the search were stored in
     seconds: float
     replay_seconds: float
@@ -74,6 +79,8 @@ class GateResult:
     def verdict(self) -> str:
         """The exit code as words."""
         if self.exit_code == 1:
+            if "search-record" in self.failures:
+                return "worse than what was accepted"
             return "new deviations" if self.too_many else "a limit does not hold"
         return {0: "clean", 3: "inconclusive", 130: "interrupted"}[self.exit_code]
 
@@ -104,6 +111,8 @@ class GateResult:
                 "seconds": searched.summary.seconds,
                 "stopped": searched.summary.stopped,
             },
+            "compared": None if self.compared is None else self.compared.to_json(),
+            "notes": list(self.notes),
             "found": self.found,
             "seconds": round(self.seconds, 3),
             "replay_seconds": round(self.replay_seconds, 3),

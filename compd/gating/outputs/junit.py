@@ -23,6 +23,7 @@ def junit(result: GateResult) -> bytes:
     policy is a case of its own.
     """
     limits = [n for n in _LIMITS if getattr(result.policy, n.replace("-", "_")) is not None]
+    limits += ["search-record"] if result.compared is not None else []
     new = len(result.of(Status.NEW))
     failed = (new if result.too_many else 0) + len(result.failures)
     counts = {

@@ -79,6 +79,8 @@ def _head(result: GateResult) -> str:
     if result.searched is not None:
         found = result.searched.summary
         lines.append(f"Searched from {found.seeds} seeds; {found.seeds_effective} deviated.")
+    if result.compared is not None:
+        lines.append(f"Next to its record: {_cell(result.compared.describe())}.")
     if result.clean is not None:
         clean = result.clean
         lines.append(
