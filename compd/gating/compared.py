@@ -5,8 +5,8 @@ the same seeds, searched in the same way, two things are asked:
 
 1. Did severities rise, over all seeds, by more than chance (Wilcoxon's signed-rank test, 1945, one
    sided) and by more than retraining alone does?
-2. Is there a seed that deviates far more severely than before: by more than nine in ten seeds of
-   the record are severe, and the policy's rise on top?
+2. Is there a seed that deviates far more severely than before: that rose by more than nine in ten
+   seeds of the record are severe, and the policy's rise on top, and to where hardly any was?
 """
 
 from __future__ import annotations
@@ -126,14 +126,15 @@ def against_record(
     known = {seed.flip for seed in record.seeds if seed.flip}
     flips = sorted({one.flip for one in pairs if one.flip} - known)
     risen = mean_now - mean_before > allowed and chance < _SURE
+    high = _quantile(before, 0.98)
     worse = [
         one
         for one in pairs
-        if one.rise > margin
-        or (risen and one.rise > _NAMED)
         # another flip than any on record counts from nothing
-        or (one.flip in flips and one.severity > margin and one.rise > 0)
+        if (one.severity if one.flip in flips else one.rise) > margin and one.severity > high
     ]
+    if risen:
+        worse = [one for one in pairs if one in worse or one.rise > _NAMED]
     if risen and not worse:
         worse = [one for one in pairs if one.rise > 0]
     worse.sort(key=lambda one: (-one.rise, one.seed.sha256))

@@ -36,15 +36,13 @@ class GateResult:
     failures: Mapping[str, str]  # limit of the policy -> what does not hold
     clean: CleanRows | None  # None: the policy limits nothing there
     searched: Searched | None  # None: replay only
-    compared: (
-        Compared | None
-    )  # the search, with what it found on the accepted pair; None: no record
-    notes: tuple[str, ...]  # why the search could not be compared
     found: str | None  # corpus that new findings of the search were stored in
     seconds: float
     replay_seconds: float
     model_seconds: float  # of all seconds, inside model calls
     fingerprint: Mapping[str, Any]
+    compared: Compared | None = None  # the search, next to that of the accepted pair
+    notes: tuple[str, ...] = ()  # why the search could not be compared
 
     def of(self, *statuses: Status) -> tuple[Deviation, ...]:
         """The deviations of some statuses."""

@@ -12,7 +12,13 @@ from compd.gating.result import GateResult
 __all__ = ["junit"]
 
 _LIMITS = ("max-natural-disagreement", "max-accuracy-drop", "max-class-accuracy-drop")
-_SKIPPED = (Status.UNCONFIRMED, Status.FLAKY, Status.MILD, Status.ACCEPTED)
+_SKIPPED = (
+    Status.UNCONFIRMED,
+    Status.FLAKY,
+    Status.MILD,
+    Status.RECORDED,
+    Status.ACCEPTED,
+)
 
 
 def junit(result: GateResult) -> bytes:
