@@ -26,7 +26,8 @@ from compd.search import SearchSettings
 __all__ = ["Compared", "Like", "Rise", "against_record", "comparable", "margin_of"]
 
 _SURE = 0.01  # chance at which a rise counts
-_LEAST, _PART = 0.02, 0.25  # of a mean severity: what it may rise by, and in parts of the record's
+# What the mean may rise by: so much, and this part of its distance from the nearer end of 0..1.
+_LEAST, _PART = 0.02, 0.25
 _NAMED = 0.1  # seeds that rose by more than this are named where the mean rose
 
 
@@ -121,7 +122,7 @@ def against_record(
     count = max(1, len(pairs))
     mean_before, mean_now = sum(before) / count, sum(one.severity for one in pairs) / count
     margin = margin_of(record, policy)
-    allowed = _LEAST + _PART * mean_before
+    allowed = _LEAST + _PART * min(mean_before, 1 - mean_before)
     chance = _signed_rank([one.rise for one in pairs])
     known = {seed.flip for seed in record.seeds if seed.flip}
     flips = sorted({one.flip for one in pairs if one.flip} - known)
