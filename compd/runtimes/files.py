@@ -49,7 +49,7 @@ class Opened:
     call: Callable[[NDArray[Any]], NDArray[Any]]  # the file's input -> its output, a batch each
     content_hash: str
     facts: Mapping[str, Any]  # what else can change an answer: version, threads, optimisation
-    census: Census
+    census: Census | Callable[[], Census]  # a function where it takes time to learn
     class_names: tuple[str, ...] = ()  # if the file has them
     said: Overrides = field(default_factory=Overrides)  # what the file itself says of its input
     # Whether the runtime can be told to leave the graph as it is.
@@ -57,6 +57,7 @@ class Opened:
     # How it treats several images in one call, where that is known; else it is tried.
     batching: Batching | None = None
     answers: Tensor | None = None  # to some images, of what cannot be asked about others
+    compressed: tuple[str, ...] | None = None  # as of a Runtime
 
 
 class FileRuntime(Runtime):
@@ -115,8 +116,14 @@ class FileRuntime(Runtime):
 
     @property
     def census(self) -> Census:
-        """Its operators, by the type that they compute in."""
-        return self._opened.census
+        """The operators that run, by the type that they compute in."""
+        found = self._opened.census
+        return found() if callable(found) else found
+
+    @property
+    def compressed(self) -> tuple[str, ...] | None:
+        """Element types of weights, and operators, that make it a compressed file."""
+        return self._opened.compressed
 
     @property
     def batching(self) -> Batching:

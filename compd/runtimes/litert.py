@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,13 +12,14 @@ import torch
 from numpy.typing import NDArray
 
 from compd.errors import ModelError, brief, require_extra
-from compd.runtimes.base import Census
+from compd.runtimes.census import counted
 from compd.runtimes.files import Opened, sha256_of, with_classes
 from compd.runtimes.formats import Overrides, QParams, format_of
 
 __all__ = ["open_model"]
 
 _IDENTIFIER = b"TFL3"
+_FEW = ("int8", "uint8", "int16", "uint16")  # types of tensors that have a scale
 _KINDS = {"SOFTMAX": "probs", "LOGISTIC": "sigmoid"}  # of outputs, by the last operator
 
 
@@ -72,7 +73,8 @@ def open_model(path: Path, overrides: Overrides, size: int | None, optimise: boo
         call=batches,
         content_hash=sha256_of(path),
         facts={"ai_edge_litert": _version(), "delegate": "XNNPACK" if optimise else "none"},
-        census=_census(interpreter),
+        census=counted(_operators_by_type(interpreter)),
+        compressed=_compressed(interpreter),
     )
 
 
@@ -106,29 +108,40 @@ def _qparams_of(tensor: Any) -> QParams | None:
 
 
 def _last_operator(interpreter: Any) -> str:
-    operators = [op["op_name"] for op in interpreter._get_ops_details()]
+    operators = _names(interpreter)
     while operators and operators[-1] in ("DEQUANTIZE", "QUANTIZE", "RESHAPE", "DELEGATE"):
         operators.pop()
     return operators[-1] if operators else ""
 
 
-def _census(interpreter: Any) -> Census:
-    """Operators by the type of what they compute on.
+def _compressed(interpreter: Any) -> tuple[str, ...]:
+    """Types of quantised and half-precision tensors, and operators that quantise."""
+    found = {name for name in _names(interpreter) if "QUANT" in name}
+    for tensor in interpreter.get_tensor_details():
+        kind = np.dtype(tensor["dtype"]).name
+        scales = tensor["quantization_parameters"]["scales"]
+        if "float16" in kind or (kind in _FEW and len(scales)):
+            found.add(kind)
+    return tuple(sorted(found))
+
+
+def _names(interpreter: Any) -> list[str]:
+    return [operator["op_name"] for operator in interpreter._get_ops_details()]
+
+
+def _operators_by_type(interpreter: Any) -> Iterator[tuple[str, str]]:
+    """Operators and the type of what they compute on.
 
     ``hybrid`` are those with float activations and int8 weights.
     """
     types = {t["index"]: np.dtype(t["dtype"]).name for t in interpreter.get_tensor_details()}
-    counts: dict[str, Counter[str]] = {}
     for operator in interpreter._get_ops_details():
-        if operator["op_name"] == "DELEGATE":  # what it stands for is listed, too
-            continue
         seen = [types.get(i, "") for i in operator["inputs"].tolist()]
         made = [types.get(i, "") for i in operator["outputs"].tolist()]
         kind = made[0] if made else ""
         if kind == "float32" and "int8" in seen[1:] and operator["op_name"] != "DEQUANTIZE":
             kind = "hybrid"
-        counts.setdefault(kind, Counter())[operator["op_name"]] += 1
-    return {kind: dict(found) for kind, found in counts.items()}
+        yield kind, operator["op_name"]  # what a delegate stands for is listed, too
 
 
 def _version() -> str:

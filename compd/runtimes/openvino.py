@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +11,14 @@ import torch
 from numpy.typing import NDArray
 
 from compd.errors import ModelError, brief, require_extra
-from compd.runtimes.base import Census
+from compd.runtimes.census import counted
 from compd.runtimes.files import Opened, sha256_of, with_classes
 from compd.runtimes.formats import Overrides, format_of
 
 __all__ = ["open_model"]
 
-_TYPES = {"f32": "float32", "f16": "float16", "u8": "uint8", "i8": "int8"}
+_TYPES = {"f32": "float32", "f16": "float16", "bf16": "bfloat16", "u8": "uint8", "i8": "int8"}
+_WHOLE = frozenset({"f32", "f64", "i32", "i64", "u32", "u64", "boolean", "string", "dynamic"})
 _KINDS = {"Softmax": "probs", "Sigmoid": "sigmoid"}  # of outputs, by the last operator
 _PASSIVE = ("Result", "Convert", "Reshape", "FakeQuantize")
 
@@ -67,7 +68,8 @@ def open_model(path: Path, overrides: Overrides, size: int | None, optimise: boo
         call=call,
         content_hash=sha256_of(path, weights),
         facts={"openvino": ov.__version__},
-        census=_census(compiled),
+        census=counted(_operators_by_type(compiled)),
+        compressed=_compressed(model),
     )
 
 
@@ -78,15 +80,23 @@ def _kind_of_output(model: Any) -> str:
     return _KINDS.get(node.get_type_name(), "logits")
 
 
-def _census(compiled: Any) -> Census:
-    """Operators of the compiled model by the precision that they run in."""
-    counts: dict[str, Counter[str]] = {}
+def _compressed(model: Any) -> tuple[str, ...]:
+    """Types of weights of few bits, and operators that quantise."""
+    found = set()
+    for node in model.get_ops():
+        name = node.get_type_name()
+        kind = node.get_output_element_type(0).get_type_name() if node.get_output_size() else ""
+        if name == "Constant" and kind not in _WHOLE:
+            found.add(_TYPES.get(kind, kind))
+        elif "Quantize" in name:
+            found.add(name)
+    return tuple(sorted(found))
+
+
+def _operators_by_type(compiled: Any) -> Iterator[tuple[str, str]]:
+    """Operators of the compiled model, and the precision that they run in."""
     for node in compiled.get_runtime_model().get_ordered_ops():
         facts = node.get_rt_info()
         kind = str(facts["layerType"].astype(str)) if "layerType" in facts else node.get_type_name()
-        if kind in ("Input", "Output", "Constant", "Const", "Parameter", "Result"):
-            continue
         precision = facts["runtimePrecision"].astype(str) if "runtimePrecision" in facts else "?"
-        name = _TYPES.get(precision, precision)
-        counts.setdefault(name, Counter())[kind] += 1
-    return {kind: dict(found) for kind, found in counts.items()}
+        yield _TYPES.get(precision, precision), kind

@@ -73,6 +73,9 @@ def test_census() -> None:
     assert not census["float32"].keys() & {"conv2d", "convolution", "linear", "addmm", "relu"}
     assert plain().census.keys() == {"float32"}
     assert plain().census["float32"]["conv2d"] == 2
+    parts = lowered().compressed
+    assert parts is not None
+    assert {"int8", "quantize_per_tensor"} <= set(parts)
 
 
 def test_what_the_file_says() -> None:
@@ -137,6 +140,7 @@ def test_a_float_file_of_any_batch(tmp_path: Path) -> None:
     assert (runtime.format.output, runtime.format.batch) == ("probs", 32)
     assert runtime.class_names == ()
     assert "int8" not in runtime.census
+    assert runtime.compressed == ()
     want = tiny_pair().reference.run(IMAGES).log_softmax(1)
     torch.testing.assert_close(runtime.run(IMAGES), want, atol=1e-3, rtol=1e-3)
 
