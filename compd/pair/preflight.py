@@ -18,6 +18,7 @@ from compd.pair.images import Images
 from compd.pair.pair import Pair
 from compd.pair.readings import Reading, better_readings, information, other_order
 from compd.runtimes import FileRuntime, Overrides, Runtime
+from compd.runtimes.converted import model_of
 from compd.system.machine import cpu_flags
 from compd.wording import Worded, setting
 
@@ -387,10 +388,9 @@ def _saturation(deployed: Runtime) -> list[str]:
     """Whether the sums of an int8 file come out otherwise on other CPUs."""
     if deployed.file is None or deployed.file.path.suffix.lower() != ".onnx":
         return []
-    from compd.onnx import read_onnx
     from compd.onnx.saturation import risks
 
-    layers = risks(read_onnx(deployed.file.path))
+    layers = risks(model_of(deployed.file))
     risky = sum(layer.risky > 0 for layer in layers)
     if not risky:
         return []

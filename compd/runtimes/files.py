@@ -111,8 +111,10 @@ class FileRuntime(Runtime):
     def facts(self) -> Mapping[str, Any]:
         """Versions, optimisation, and how images are read."""
         read = json.dumps(self.format.to_json(), sort_keys=True)
-        alone = {"asked": "image by image"} if self._batching is Batching.DEPENDS else {}
-        return {**self._opened.facts, "optimised": self._optimised, "input": read, **alone}
+        more = {"asked": "image by image"} if self._batching is Batching.DEPENDS else {}
+        if self.overrides.output_name is not None:
+            more["output_name"] = self.overrides.output_name
+        return {**self._opened.facts, "optimised": self._optimised, "input": read, **more}
 
     @property
     def census(self) -> Census:
@@ -176,10 +178,15 @@ class FileRuntime(Runtime):
     def read_as(self, overrides: Overrides) -> FileRuntime:
         """The same file, with what is said here of its input instead of what was said before.
 
-        It is not opened again: that takes seconds for some.
+        It is not opened again, which takes seconds for some, unless another output is asked for.
         """
+        said = overrides.over(self.overrides)
+        if said.output_name != self.overrides.output_name:
+            again = FileRuntime(self.path, said, size=self._size, optimise=self._optimised)
+            again.own = self.own
+            return again
         other = copy.copy(self)
-        other.overrides = overrides.over(self.overrides)
+        other.overrides = said
         other.format = self.format.read_as(overrides)
         if overrides.output is not None:
             other.format = other.format.answering(other._output_of(self._tried()[1]))

@@ -15,6 +15,7 @@ from compd.errors import ModelError, brief, require_extra
 from compd.runtimes.census import counted
 from compd.runtimes.files import Opened, sha256_of, with_classes
 from compd.runtimes.formats import Overrides, QParams, format_of
+from compd.runtimes.outputs import choose_output
 
 __all__ = ["open_model"]
 
@@ -44,16 +45,16 @@ def open_model(path: Path, overrides: Overrides, size: int | None, optimise: boo
             f"expected a file that LiteRT can run, got {str(path)!r} ({brief(error)})"
         ) from error
     inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()
-    if len(inputs) != 1 or len(outputs) != 1:
+    if len(inputs) != 1:
         raise ModelError(
-            f"expected one input and one output in {str(path)!r}, got {len(inputs)} and "
-            f"{len(outputs)}; compd tests image classifiers"
+            f"expected one input in {str(path)!r}, got {len(inputs)}; compd tests image classifiers"
         )
-    into, out = inputs[0], outputs[0]
+    names = [[output["name"]] for output in outputs]
+    into, out = inputs[0], outputs[choose_output(names, overrides.output_name, path.name)]
     signature = into.get("shape_signature", into["shape"])
     shape = tuple(None if n < 0 else int(n) for n in signature)
     batches = _Batches(interpreter, into["index"], out["index"])
-    kind = _KINDS.get(_last_operator(interpreter), "logits")
+    kind = _KINDS.get(_last_operator(interpreter, out["index"]), "logits")
     if overrides.layout is None:
         overrides = replace(overrides, layout=_usual(shape))
     # A file that fixes its batch can be resized and runs, and what it answers is wrong.
@@ -107,11 +108,20 @@ def _qparams_of(tensor: Any) -> QParams | None:
     return QParams(float(scale), int(zero_point)) if scale else None
 
 
-def _last_operator(interpreter: Any) -> str:
-    operators = _names(interpreter)
-    while operators and operators[-1] in ("DEQUANTIZE", "QUANTIZE", "RESHAPE", "DELEGATE"):
-        operators.pop()
-    return operators[-1] if operators else ""
+def _last_operator(interpreter: Any, tensor: int) -> str:
+    """The operator that makes a tensor, past those that only move or convert it."""
+    makers = {
+        int(made): operator
+        for operator in interpreter._get_ops_details()
+        if operator["op_name"] != "DELEGATE"
+        for made in operator["outputs"]
+    }
+    while tensor in makers:
+        maker = makers.pop(tensor)
+        if maker["op_name"] not in ("DEQUANTIZE", "QUANTIZE", "RESHAPE"):
+            return str(maker["op_name"])
+        tensor = int(maker["inputs"][0])
+    return ""
 
 
 def _compressed(interpreter: Any) -> tuple[str, ...]:

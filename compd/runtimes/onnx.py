@@ -22,6 +22,7 @@ from compd.runtimes.census import counted
 from compd.runtimes.files import Opened, sha256_of, with_classes
 from compd.runtimes.formats import Overrides, QParams, format_of
 from compd.runtimes.metadata import class_names_of, overrides_of
+from compd.runtimes.outputs import choose_output
 from compd.system.memory import memory_is_kept
 
 __all__ = ["open_model"]
@@ -34,15 +35,12 @@ def open_model(path: Path, overrides: Overrides, size: int | None, optimise: boo
     ort = require_extra("onnxruntime", "onnx")
     model = read_onnx(path)  # what a stranger's file can do wrong is found here
     what = describe(model)
-    if len(what.outputs) != 1:
-        raise ModelError(
-            f"expected one output in {str(path)!r}, got {len(what.outputs)}; compd tests image "
-            "classifiers"
-        )
+    outputs = [[output.name] for output in what.outputs]
+    scores = what.outputs[choose_output(outputs, overrides.output_name, path.name)]
     said = overrides_of(what.metadata, path.name)
     overrides = overrides.over(said)
     session = _session(path, _options(optimise))
-    name, output = what.input.name, what.outputs[0].name
+    name, output = what.input.name, scores.name
     ends = ends_of(model, name, output)
 
     def call(x: NDArray[Any]) -> NDArray[Any]:
@@ -57,7 +55,7 @@ def open_model(path: Path, overrides: Overrides, size: int | None, optimise: boo
         name=path.name,
         output=ends.kind,
         qparams=_qparams(ends.input) if "int" in what.input.element else None,
-        output_qparams=_qparams(ends.output) if "int" in what.outputs[0].element else None,
+        output_qparams=_qparams(ends.output) if "int" in scores.element else None,
     )
     return Opened(
         engine="onnxruntime-cpu",

@@ -57,6 +57,15 @@ def test_check(run: Run, tmp_path: Path) -> None:
     assert "--output logits" in bad.err
 
 
+def test_an_output_by_name(run: Run) -> None:
+    done = run("check", *files(), "--output-name", "logits")
+    assert done.code == 0, done.err
+    for option in (["--output-name", "x"], ["--deployed-input", "output-name=x"]):
+        bad = run("check", *files(), *option)
+        assert bad.code == 2
+        assert "(logits), got --output-name x" in bad.err
+
+
 def test_a_refused_pair_leaves_no_corpus(run: Run, tmp_path: Path) -> None:
     corpus = tmp_path / "new" / "corpus"
     done = run("fuzz", *files(), "--output", "probs", "--seeds", "20", "--corpus", str(corpus))
