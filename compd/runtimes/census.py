@@ -12,6 +12,7 @@ __all__ = ["counted", "moves"]
 # Names of all runtimes in one form: lower case, without underscores.
 _MOVES = frozenset(
     {
+        "asserttensormetadata",
         "broadcast",
         "broadcastto",
         "cast",
@@ -81,6 +82,7 @@ _MOVES = frozenset(
         "t",
         "tile",
         "to",
+        "tocopy",
         "transpose",
         "unpack",
         "unsqueeze",

@@ -24,6 +24,8 @@ def operators_of(module: nn.Module) -> Iterator[tuple[str, str]]:
         yield from _of_graph(graphs[0])
         return
     for layer in module.modules():
+        if type(layer).__name__.endswith("PackedParams"):  # of the layer that has them
+            continue
         if _has_kernels(layer):
             yield "int8", type(layer).__name__
         elif weights := list(layer.parameters(recurse=False)):

@@ -131,8 +131,8 @@ def _kind_of_output(program: torch.export.ExportedProgram) -> str:
 
 def _compressed(program: torch.export.ExportedProgram) -> tuple[str, ...]:
     """Types of weights of few bits, and operators that quantise."""
-    tensors = [*program.state_dict.values(), *program.constants.values()]
-    kinds = [x.dtype for x in tensors if isinstance(x, Tensor)]
+    values = (*program.state_dict.values(), *program.constants.values())
+    kinds = [x.dtype for value in values if isinstance(value, Tensor) for x in _parts(value)]
     names = {_operator(node)[1] for node in program.graph.nodes}
     return tuple(
         sorted(
@@ -144,6 +144,15 @@ def _compressed(program: torch.export.ExportedProgram) -> tuple[str, ...]:
     )
 
 
+def _parts(tensor: Tensor) -> Iterator[Tensor]:
+    """The tensors that a tensor is made of: integers and scales, if it stands for others."""
+    if not hasattr(tensor, "__tensor_flatten__"):
+        yield tensor
+        return
+    for name in tensor.__tensor_flatten__()[0]:
+        yield from _parts(getattr(tensor, name))
+
+
 def _operators_by_type(graph: fx.GraphModule) -> Iterator[tuple[str, str]]:
     """Operators, and the type that they compute in."""
     for node in graph.graph.nodes:
@@ -153,16 +162,22 @@ def _operators_by_type(graph: fx.GraphModule) -> Iterator[tuple[str, str]]:
         if family == "onednn" and name.startswith("q"):
             kind = "int8"
         else:
-            made = pytree.tree_leaves(node.meta.get("val"))
-            kind = _name_of(made[0].dtype) if made and isinstance(made[0], Tensor) else "?"
+            known = [_type_of(one) for one in (node, *node.all_input_nodes)]
+            kind = next((name for name in known if name), "float32")
         yield kind, name
+
+
+def _type_of(node: fx.Node) -> str:
+    """The type of what a node computes; empty where lowering has not noted it."""
+    made = pytree.tree_leaves(node.meta.get("val"))
+    return _name_of(made[0].dtype) if made and isinstance(made[0], Tensor) else ""
 
 
 def _operator(node: fx.Node) -> tuple[str, str]:
     """``aten`` and ``relu`` of a call of ``torch.ops.aten.relu_.default``; empty if it is none."""
-    if not isinstance(node.target, torch._ops.OpOverload):
+    if not isinstance(node.target, torch._ops.OpOverload | torch._ops.OpOverloadPacket):
         return "", ""
-    family, name, _ = str(node.target).split(".")
+    family, name = str(node.target).split(".")[:2]
     return family, name.rstrip("_")
 
 

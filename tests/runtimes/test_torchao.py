@@ -145,6 +145,18 @@ def test_a_float_file_of_any_batch(tmp_path: Path) -> None:
     torch.testing.assert_close(runtime.run(IMAGES), want, atol=1e-3, rtol=1e-3)
 
 
+@pytest.mark.filterwarnings("ignore:No complete tensor found:UserWarning")
+def test_weights_alone_in_integers(tmp_path: Path) -> None:
+    quantization = pytest.importorskip("torchao.quantization")
+    net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * SIZE**2, 3))
+    quantization.quantize_(net, quantization.Int8WeightOnlyConfig())
+    path = saved(tmp_path / "a.pt2", net, torch.zeros(4, 3, SIZE, SIZE))
+    runtime = open_file(path, TRUSTED)
+    assert "int8" in (runtime.compressed or ())
+    assert runtime.census.keys() == {"float32"}
+    assert any("linear" in name or "mm" in name for name in runtime.census["float32"])
+
+
 def test_refused_unless_trusted(refuses: Refuses) -> None:
     for overrides in (None, Overrides(), Overrides(layout="NCHW")):
         with refuses("--trust", "tiny.pt2"):
