@@ -19,6 +19,7 @@ from compd.runtimes.outputs import choose_output
 __all__ = ["open_model"]
 
 _TYPES = {"f32": "float32", "f16": "float16", "bf16": "bfloat16", "u8": "uint8", "i8": "int8"}
+_HALVES = ("f16", "bf16")
 _WHOLE = frozenset({"f32", "f64", "i32", "i64", "u32", "u64", "boolean", "string", "dynamic"})
 _KINDS = {"Softmax": "probs", "Sigmoid": "sigmoid"}  # of outputs, by the last operator
 _PASSIVE = ("Result", "Convert", "Reshape", "FakeQuantize")
@@ -97,9 +98,18 @@ def _compressed(model: Any) -> tuple[str, ...]:
 
 
 def _operators_by_type(compiled: Any) -> Iterator[tuple[str, str]]:
-    """Operators of the compiled model, and the precision that they run in."""
+    """Operators of the compiled model, and the precision that they run in.
+
+    The runtime names the type of what comes in, weights too; halves that a float32 kernel takes are
+    computed in float32.
+    """
     for node in compiled.get_runtime_model().get_ordered_ops():
         facts = node.get_rt_info()
-        kind = str(facts["layerType"].astype(str)) if "layerType" in facts else node.get_type_name()
-        precision = facts["runtimePrecision"].astype(str) if "runtimePrecision" in facts else "?"
-        yield _TYPES.get(precision, precision), kind
+
+        def said(name: str, facts: Any = facts) -> str:
+            return str(facts[name].astype(str)) if name in facts else ""
+
+        precision = said("runtimePrecision") or "?"
+        if precision in _HALVES and said("primitiveType").endswith("_f32"):
+            precision = "f32"
+        yield _TYPES.get(precision, precision), said("layerType") or node.get_type_name()

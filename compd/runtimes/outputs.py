@@ -97,9 +97,11 @@ def choose_output(names: Sequence[Sequence[str]], said: str | None, name: str) -
     if len(names) == 1:
         return 0
     first = names[0][0] if names and names[0] else "NAME"
+    alone = setting("deployed_input", f"'output-name={first}'")
     raise ModelError(
         f"expected one output in {name!r}, or to be told which has the scores, got {len(names)}: "
-        f"{listed}; pass {setting('output_name', first)}, or another of these"
+        f"{listed}; pass {setting('output_name', first)}, or another of these ({alone} for the "
+        "deployed file alone)"
     )
 
 

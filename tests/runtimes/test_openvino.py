@@ -62,6 +62,7 @@ def test_what_is_compressed(models: tuple[Path, Path], tmp_path: Path) -> None:
     half = tmp_path / "half.xml"
     openvino.save_model(openvino.convert_model(str(onnx_files()[0])), half, compress_to_fp16=True)
     assert open_file(half).compressed == ("float16",)
+    assert open_file(half).census == open_file(models[0]).census  # in float32
 
 
 def test_gradients_of_an_onnx_original(models: tuple[Path, Path]) -> None:
