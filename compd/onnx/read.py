@@ -17,7 +17,8 @@ __all__ = ["read_onnx"]
 
 _EXTERNAL = 1  # onnx.TensorProto.EXTERNAL
 MOST_BYTES = 2**31  # the file and its external data; protobuf's own limit for one message
-_DOMAINS = frozenset({"", "ai.onnx", "com.microsoft"})
+# com.microsoft.nchwc: what ONNX Runtime's optimiser writes for the CPU at hand
+_DOMAINS = frozenset({"", "ai.onnx", "ai.onnx.ml", "com.microsoft", "com.microsoft.nchwc"})
 
 
 def read_onnx(path: Path, *, most_bytes: int = MOST_BYTES) -> onnx.ModelProto:

@@ -51,6 +51,8 @@ def test_check(run: Run, tmp_path: Path) -> None:
     done = run("check", *files(), "--json", str(file))
     assert done.code == 0, done.err
     assert "whole.int8.onnx" in done.out
+    assert done.out.count("compressed: ") == 1
+    assert "QuantizeLinear, int8, uint8" in done.out
     assert json.loads(file.read_text())["faults"] == []
     bad = run("check", *files(), "--output", "probs")
     assert bad.code == 2

@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
+import torch
 from onnx import TensorProto, helper
 from tiny_onnx import BATCH, graph, node, noise
 
@@ -181,6 +183,21 @@ def test_what_only_moves_numbers_is_not_counted(tmp_path: Path) -> None:
         constants={"a": np.array([0]), "b": np.array([4]), "c3": np.array([3])},
     )
     assert opened(tmp_path, model).census == {"float32": {"ReduceMean": 1, "Softmax": 1}}
+
+
+def test_a_file_that_the_runtime_optimised(tmp_path: Path) -> None:
+    """With blocks of channels where the CPU at hand has kernels for these."""
+    nodes = [node("Conv", "x w", "c"), node("Relu", "c", "r"), *tail("r")]
+    model = graph(nodes, X, constants={"w": noise(32, 3, 3, 3)})
+    options = onnxruntime.SessionOptions()
+    options.optimized_model_filepath = str(tmp_path / "optimised.onnx")
+    onnxruntime.InferenceSession(
+        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
+    images = torch.zeros(2, 3, 6, 6, dtype=torch.uint8)
+    runtime = open_file(tmp_path / "optimised.onnx")
+    assert torch.equal(runtime.run(images), opened(tmp_path, model).run(images))
+    assert runtime.compressed == ()
 
 
 def test_the_runtimes_graph_is_left_nowhere(
