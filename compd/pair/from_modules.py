@@ -19,8 +19,10 @@ from compd.models import Normalise
 from compd.models.inputs import checked_batch, to_input
 from compd.pair.identity import content_hash
 from compd.pair.spec import ModelSpec, PairSpec
-from compd.runtimes import FloatRuntime, Runtime
+from compd.runtimes import Census, FloatRuntime, Runtime
 from compd.runtimes.batching import Batching, batching_of, probe_images, split
+from compd.runtimes.census import counted
+from compd.runtimes.layers import operators_of
 from compd.runtimes.outputs import OUTPUTS, Output, output_of
 from compd.wording import setting
 
@@ -209,6 +211,11 @@ class ModuleRuntime(FloatRuntime):
     def name(self) -> str:
         """The class of the module."""
         return self._calls.name
+
+    @property
+    def census(self) -> Census:
+        """Its layers with weights, or all operators of a graph of torch.fx."""
+        return counted(operators_of(self.module.net))
 
     @property
     def batching(self) -> Batching:

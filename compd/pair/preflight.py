@@ -18,6 +18,7 @@ from compd.pair.images import Images
 from compd.pair.pair import Pair
 from compd.pair.readings import Reading, better_readings, information, other_order
 from compd.runtimes import FileRuntime, Overrides, Runtime
+from compd.runtimes.converted import model_of
 from compd.system.machine import cpu_flags
 from compd.wording import Worded, setting
 
@@ -39,11 +40,12 @@ class FileFacts:
     sha256: str
     input: str  # how it takes images
     census: Mapping[str, Mapping[str, int]]  # type -> operator -> how many
+    compressed: tuple[str, ...] | None = None  # what is; None if the runtime does not tell
     batching: str = "any"  # "depends": answers depend on the batch; "one": takes one image a call
 
     @property
     def int8_share(self) -> float | None:
-        """Share of operators that compute in integers; None if the runtime does not tell."""
+        """Share of operators that compute in integers, 0..1; None if the runtime does not tell."""
         total = sum(sum(found.values()) for found in self.census.values())
         whole = sum(sum(found.values()) for kind, found in self.census.items() if "int" in kind)
         return whole / total if total else None
@@ -348,22 +350,30 @@ def _hint(
 def _uncompressed(pair: Pair, allow_float: bool) -> list[str]:
     if pair.deployed.same_as(pair.reference):
         return ["expected two models, got the same one as original and deployed"]
-    facts = _facts("deployed", pair.deployed)
-    whole = facts.int8_share
-    if whole == 0 and _facts("original", pair.reference).int8_share:
-        return [
-            f"expected the float file as the original and the int8 file as the deployed one, got "
-            f"{facts.name!r}, which is float, as deployed; are they swapped?"
-        ]
-    if allow_float or whole is None or whole > 0:
+    found = _compressed(pair.deployed)
+    if found or found is None:
         return []
-    kinds = facts.census.keys() - {"float32", "float64"}
-    if kinds:  # float16, bfloat16, hybrid: compressed all the same
+    name = pair.deployed.name
+    if _compressed(pair.reference):
+        return [
+            f"expected the float file as the original and the compressed file as the deployed one, "
+            f"got {name!r}, which is float, as deployed; are they swapped?"
+        ]
+    if allow_float:
         return []
     return [
-        f"expected a compressed file as deployed, got {facts.name!r}, whose operators are all "
-        f"float32; pass {setting('allow_float', True)} if that is meant (pruned, for example)"
+        f"expected a compressed file as deployed, got {name!r}, whose weights and operators are "
+        f"all float32; pass {setting('allow_float', True)} if that is meant (pruned, for example)"
     ]
+
+
+def _compressed(runtime: Runtime) -> tuple[str, ...] | None:
+    """What of a model is compressed, by its own words or by the types that it computes in."""
+    if runtime.file is None or (runtime.compressed is None and not runtime.census):
+        return None
+    if runtime.compressed is not None:
+        return runtime.compressed
+    return tuple(sorted(runtime.census.keys() - {"float32", "float64"}))
 
 
 def _renamed(labels: Tensor, answers: Tensor) -> float | None:
@@ -378,10 +388,9 @@ def _saturation(deployed: Runtime) -> list[str]:
     """Whether the sums of an int8 file come out otherwise on other CPUs."""
     if deployed.file is None or deployed.file.path.suffix.lower() != ".onnx":
         return []
-    from compd.onnx import read_onnx
     from compd.onnx.saturation import risks
 
-    layers = risks(read_onnx(deployed.file.path))
+    layers = risks(model_of(deployed.file))
     risky = sum(layer.risky > 0 for layer in layers)
     if not risky:
         return []
@@ -408,5 +417,6 @@ def _facts(role: str, runtime: Runtime) -> FileFacts:
         runtime.content_hash,
         runtime.takes,
         runtime.census,
+        runtime.compressed,
         str(runtime.batching),
     )

@@ -49,7 +49,7 @@ class Opened:
     call: Callable[[NDArray[Any]], NDArray[Any]]  # the file's input -> its output, a batch each
     content_hash: str
     facts: Mapping[str, Any]  # what else can change an answer: version, threads, optimisation
-    census: Census
+    census: Census | Callable[[], Census]  # a function where it takes time to learn
     class_names: tuple[str, ...] = ()  # if the file has them
     said: Overrides = field(default_factory=Overrides)  # what the file itself says of its input
     # Whether the runtime can be told to leave the graph as it is.
@@ -57,6 +57,7 @@ class Opened:
     # How it treats several images in one call, where that is known; else it is tried.
     batching: Batching | None = None
     answers: Tensor | None = None  # to some images, of what cannot be asked about others
+    compressed: tuple[str, ...] | None = None  # as of a Runtime
 
 
 class FileRuntime(Runtime):
@@ -110,13 +111,21 @@ class FileRuntime(Runtime):
     def facts(self) -> Mapping[str, Any]:
         """Versions, optimisation, and how images are read."""
         read = json.dumps(self.format.to_json(), sort_keys=True)
-        alone = {"asked": "image by image"} if self._batching is Batching.DEPENDS else {}
-        return {**self._opened.facts, "optimised": self._optimised, "input": read, **alone}
+        more = {"asked": "image by image"} if self._batching is Batching.DEPENDS else {}
+        if self.overrides.output_name is not None:
+            more["output_name"] = self.overrides.output_name
+        return {**self._opened.facts, "optimised": self._optimised, "input": read, **more}
 
     @property
     def census(self) -> Census:
-        """Its operators, by the type that they compute in."""
-        return self._opened.census
+        """The operators that run, by the type that they compute in."""
+        found = self._opened.census
+        return found() if callable(found) else found
+
+    @property
+    def compressed(self) -> tuple[str, ...] | None:
+        """Element types of weights, and operators, that make it a compressed file."""
+        return self._opened.compressed
 
     @property
     def batching(self) -> Batching:
@@ -169,10 +178,15 @@ class FileRuntime(Runtime):
     def read_as(self, overrides: Overrides) -> FileRuntime:
         """The same file, with what is said here of its input instead of what was said before.
 
-        It is not opened again: that takes seconds for some.
+        It is not opened again, which takes seconds for some, unless another output is asked for.
         """
+        said = overrides.over(self.overrides)
+        if said.output_name != self.overrides.output_name:
+            again = FileRuntime(self.path, said, size=self._size, optimise=self._optimised)
+            again.own = self.own
+            return again
         other = copy.copy(self)
-        other.overrides = overrides.over(self.overrides)
+        other.overrides = said
         other.format = self.format.read_as(overrides)
         if overrides.output is not None:
             other.format = other.format.answering(other._output_of(self._tried()[1]))

@@ -69,6 +69,7 @@ class Overrides:
     bgr: bool | None = None
     output: str | None = None
     trust: bool | None = None  # the file may run code while it is opened
+    output_name: str | None = None  # which output has the scores, of a file with several
 
     def __post_init__(self) -> None:
         if self.layout is not None and self.layout not in LAYOUTS:

@@ -10,8 +10,10 @@ from torch import Tensor, nn
 from compd.compress.int8 import convert, quantized_engine
 from compd.models.factory import model_hash
 from compd.models.inputs import steady, to_input
-from compd.runtimes.base import Runtime
+from compd.runtimes.base import Census, Runtime
 from compd.runtimes.batching import Batching, dynamic_layers, split
+from compd.runtimes.census import counted
+from compd.runtimes.layers import operators_of
 
 __all__ = ["FloatRuntime", "Int8Runtime"]
 
@@ -88,6 +90,11 @@ class Int8Runtime(Runtime):
     def content_hash(self) -> str:
         """SHA-256 (hex) of int8 weights, biases, scales and zero points."""
         return model_hash(self._module)
+
+    @property
+    def census(self) -> Census:
+        """Its layers and functions, int8 or left in float32."""
+        return counted(operators_of(self._module))
 
     def run(self, images: Tensor) -> Tensor:
         """uint8 (N, C, H, W) -> float32 logits (N, K)."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -311,3 +312,16 @@ def test_a_picture_with_labels_of_another_pair_is_one_line(tmp_path: Path) -> No
         judge_image(ours, IMAGES[0], record)
     found = judge_image(ours, corpus.image(next(iter(corpus))), next(iter(corpus)))
     assert found.severity == round(found.severity, 6) == next(iter(corpus)).severity
+
+
+def test_a_census_of_modules() -> None:
+    net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 6 * 6, 3)).eval()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        dynamic = torch.ao.quantization.quantize_dynamic(net, {nn.Linear})
+    example = torch.zeros(2, 3, 8, 8, dtype=torch.uint8)
+    pair = compd.Pair.from_modules(net, dynamic, example=example)
+    assert pair.deployed.census == {"float32": {"Conv2d": 1}, "int8": {"Linear": 1}}
+    assert compd.Pair.from_modules(net, net, example=example).deployed.census == {
+        "float32": {"Conv2d": 1, "Linear": 1}
+    }

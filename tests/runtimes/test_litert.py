@@ -63,6 +63,23 @@ def test_census(kind: str, computes: str) -> None:
     assert ("int8" in census) == (kind == "int8")
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_compressed(kind: str) -> None:
+    parts = {
+        "float": (),
+        "hybrid": ("int8",),
+        "float16": ("DEQUANTIZE", "float16"),
+        "int8": ("int8",),
+    }
+    assert open_file(ASSETS / f"{kind}.tflite", PIXELS).compressed == parts[kind]
+
+
+def test_a_float16_file_is_a_compressed_one(folder: Path) -> None:
+    files = (ASSETS / "float.tflite", ASSETS / "float16.tflite")
+    pair, splits = pair_of_files(*files, data=str(folder), overrides=PIXELS)
+    assert check(pair, splits.seeds).faults == ()
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     for i, image in enumerate(colours(24)[0]):

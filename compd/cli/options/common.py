@@ -153,6 +153,9 @@ Bgr = Annotated[bool, typer.Option("--bgr", help="The files take blue first.")]
 Output = Annotated[
     str | None, typer.Option("--output", help="logits or probs, where a file does not tell.")
 ]
+OutputName = Annotated[
+    str | None, typer.Option("--output-name", help="Which output has the scores, of several.")
+]
 DeployedInput = Annotated[
     str | None,
     typer.Option(

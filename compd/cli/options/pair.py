@@ -26,6 +26,7 @@ FILE_OPTIONS = (
     "range",
     "bgr",
     "output",
+    "output_name",
     "deployed_input",
 )
 _FOLDER = {"pair", "data", "engine", "channels", "size", "device", "trust"}
@@ -63,6 +64,7 @@ class PairOptions:
     range: o.Range = None
     bgr: o.Bgr = False
     output: o.Output = None
+    output_name: o.OutputName = None
     deployed_input: o.DeployedInput = None
     trust: o.Trust = False
 
@@ -139,7 +141,8 @@ class PairOptions:
 
     def overrides(self) -> Overrides:
         """What is said of how both files take images."""
-        said = {name: getattr(self, name) for name in ("layout", "range", "mean", "std", "output")}
+        names = ("layout", "range", "mean", "std", "output", "output_name")
+        said = {name: getattr(self, name) for name in names}
         return overrides_of({**said, "bgr": "yes" if self.bgr else None}, trust=self.trust)
 
     def _deployed_file(self) -> DeployedFile | None:
@@ -155,7 +158,7 @@ class PairOptions:
                         f"{setting('deployed')} alone), got {setting(name)} without"
                     )
             return None
-        said = {name: getattr(self, name) for name in ("layout", "range", "output")}
+        said = {name: getattr(self, name) for name in ("layout", "range", "output", "output_name")}
         # mean and std are those of the pair's original, then
         both = overrides_of({**said, "bgr": "yes" if self.bgr else None}, trust=self.trust)
         own = overrides_of(words_of(self.deployed_input))
