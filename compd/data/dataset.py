@@ -31,9 +31,13 @@ class Part:
     labels: Tensor  # int64 (N,); all UNKNOWN where nobody labelled the images
     index: Tensor  # int64 (N,): the row of each image in its source
     shuffled: bool  # whether that order differs from the source's
+    # bool (N,): scaled to another aspect ratio, though nobody said so; None: no image was
+    stretched: Tensor | None = None
 
 
-def part_of(images: Tensor, labels: Tensor, classes: int, where: str) -> Part:
+def part_of(
+    images: Tensor, labels: Tensor, classes: int, where: str, *, stretched: Tensor | None = None
+) -> Part:
     """Make a part; rows that come sorted by class are shuffled with a fixed seed.
 
     Raises:
@@ -56,7 +60,8 @@ def part_of(images: Tensor, labels: Tensor, classes: int, where: str) -> Part:
     if shuffled:  # stored class by class: the first half would hold half of the classes
         index = torch.from_numpy(np.random.default_rng(_SHUFFLE_SEED).permutation(len(labels)))
         images, labels = images[index], labels[index]
-    return Part(images, labels, index, shuffled)
+        stretched = None if stretched is None else stretched[index]
+    return Part(images, labels, index, shuffled, stretched)
 
 
 @dataclass(frozen=True)
@@ -71,6 +76,8 @@ class Dataset:
         size: height and width in pixels.
         mirror: whether a mirrored image keeps its label (false for digits).
         small: whether small networks and a minute of training are enough for it.
+        resize: how its images were scaled, as :class:`compd.data.resize.Resize` spells it; empty
+            where nobody said it.
         loaders: ``train`` and perhaps ``test``, each returning its part.
     """
 
@@ -82,6 +89,7 @@ class Dataset:
     mirror: bool
     loaders: Mapping[str, Callable[[], Part]] = field(repr=False)
     small: bool = False
+    resize: str = ""
 
     @cached_property
     def train(self) -> Part:
@@ -106,6 +114,7 @@ class Split:
     labels: Tensor  # int64 (N,); all UNKNOWN where nobody labelled the images
     index: Tensor  # int64 (N,): rows in the source
     shuffled: bool
+    stretched: Tensor | None = None  # bool (N,): as of their part
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -121,7 +130,11 @@ class Split:
     def chosen(self, rows: Tensor | slice) -> Split:
         """Any rows of it, int64 (n,)."""
         return replace(
-            self, images=self.images[rows], labels=self.labels[rows], index=self.index[rows]
+            self,
+            images=self.images[rows],
+            labels=self.labels[rows],
+            index=self.index[rows],
+            stretched=None if self.stretched is None else self.stretched[rows],
         )
 
     @property
@@ -222,6 +235,7 @@ class Splits:
             part.labels[span],
             part.index[span],
             part.shuffled,
+            None if part.stretched is None else part.stretched[span],
         )
 
     @cached_property
@@ -268,5 +282,8 @@ class Splits:
             torch.cat([seeds.labels, heldout.labels]),
             torch.cat([seeds.index, heldout.index]),
             seeds.shuffled,
+            None
+            if seeds.stretched is None or heldout.stretched is None
+            else torch.cat([seeds.stretched, heldout.stretched]),
         )
         return whole if limit is None else whole.first(limit)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from compd.compress import Given
 from compd.control import QUIET, Control
-from compd.data import Splits, load_data, named_for
+from compd.data import Resize, Splits, load_data, named_for
 from compd.errors import CompdError, InputError
 from compd.logits import divergence
 from compd.models.inputs import predict
@@ -41,6 +41,7 @@ def pair_of_files(
     overrides: Overrides | None = None,
     deployed_overrides: Overrides | None = None,
     size: int | None = None,
+    resize: Resize | None = None,
     device: str = "auto",
     control: Control = QUIET,
 ) -> tuple[Pair, Splits]:
@@ -58,6 +59,7 @@ def pair_of_files(
         overrides: what the files do not say of their inputs and outputs.
         deployed_overrides: the same for the deployed file alone, before ``overrides``.
         size: height and width where the files leave them open.
+        resize: how images of another aspect ratio are scaled; None stretches them.
         device: where gradients are computed.
         control: told of progress.
 
@@ -89,7 +91,7 @@ def pair_of_files(
     reference.own, shipped.own = Overrides(), own
     control.report("opening files", 1, 3)
     dataset = named_for(
-        load_data(data, channels=form.channels, size=form.height, unlabelled=True),
+        load_data(data, channels=form.channels, size=form.height, resize=resize, unlabelled=True),
         form.classes,
         labels,
         names=reference.class_names,
@@ -107,6 +109,7 @@ def pair_of_files(
         data,
         dataset.identity,
         {"shadow": splits.calibration.rows},
+        dataset.resize,
     )
     pair = Pair(
         spec,

@@ -40,6 +40,7 @@ def as_split(images: Images, pair: Pair, labels: Tensor | None = None) -> Split:
             images,
             channels=model.channels or 3,
             size=model.size or None,
+            resize=pair.spec.resize or None,
             unlabelled=not pair.rebuilds,
         )
     if isinstance(images, Dataset):

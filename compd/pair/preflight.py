@@ -17,6 +17,7 @@ from compd.pair.evaluation import SHADOW_ROWS, Evaluation, evaluate
 from compd.pair.images import Images
 from compd.pair.pair import Pair
 from compd.pair.readings import Reading, better_readings, information, other_order
+from compd.pair.warnings import stretched
 from compd.runtimes import FileRuntime, Overrides, Runtime
 from compd.system.machine import cpu_flags
 from compd.wording import Worded, setting
@@ -146,7 +147,7 @@ def _judged(pair: Pair, seen: Evaluation, allow_float: bool) -> tuple[list[str],
             f"{seen.accuracy(seen.original):.0%}, and {renamed:.0%} with the labels renamed; see "
             f"{setting('labels')}, or the names of the class folders"
         )
-    warnings += _few(pair, seen)
+    warnings += [*_few(pair, seen), *stretched(seen)]
     if not faults and apart >= _MANY:
         warnings.append(f"the pair differs on {apart:.1%} of clean images; the search leaves these")
     return faults, warnings + _saturation(pair.deployed)

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 from compd.compress import Compression
 from compd.control import QUIET, Control
-from compd.data import Splits, load_data
+from compd.data import Resize, Splits, load_data
 from compd.errors import InputError
 from compd.files.storage import check_cache
 from compd.pair.build import build_pair
@@ -53,6 +53,7 @@ class PairFolder:
     device: str = "auto"
     trust: bool = False  # whether a model that is code may be run
     deployed: DeployedFile | None = None
+    resize: Resize | None = None  # how images are scaled; None: as those that it was made with
 
     def load(self) -> Pair:
         """The pair, without its data, which need not be there."""
@@ -67,7 +68,10 @@ class PairFolder:
         check_cache()
         pair = self.load()
         model, name = pair.spec.model, self.data or pair.spec.data
-        splits = Splits(load_data(name, channels=model.channels, size=self.size))
+        resize, size = self.resize or pair.spec.resize or None, self.size
+        if resize is not None:
+            size = size or model.size
+        splits = Splits(load_data(name, channels=model.channels, size=size, resize=resize))
         if len(splits.dataset.classes) != len(model.classes):
             raise InputError(
                 f"expected data with the pair's {len(model.classes)} classes, got "
@@ -94,6 +98,7 @@ class PairRecipe:
     device: str = "auto"
     trust: bool = False  # whether a model that a corpus names may be code
     deployed: DeployedFile | None = None
+    resize: Resize | None = None  # how images are scaled; None stretches them
 
     @property
     def data_name(self) -> str:
@@ -107,7 +112,9 @@ class PairRecipe:
 
     def splits(self) -> Splits:
         """The data."""
-        return Splits(load_data(self.data_name, channels=self.channels, size=self.size))
+        return Splits(
+            load_data(self.data_name, channels=self.channels, size=self.size, resize=self.resize)
+        )
 
     def training(self, splits: Splits) -> TrainConfig:
         """The schedule of an original that has to be trained."""
@@ -149,6 +156,7 @@ class PairFiles:
     deployed_overrides: Overrides = field(default_factory=Overrides)  # of the deployed one alone
     size: int | None = None
     device: str = "auto"
+    resize: Resize | None = None  # how images are scaled; None stretches them
 
     def open(self, control: Control = QUIET) -> tuple[Pair, Splits]:
         """The pair and its images."""
@@ -161,6 +169,7 @@ class PairFiles:
             overrides=self.overrides,
             deployed_overrides=self.deployed_overrides,
             size=self.size,
+            resize=self.resize,
             device=self.device,
             control=control,
         )

@@ -12,6 +12,7 @@ from typing import Any
 from torch import nn
 
 from compd.compress import Compression, Given, config_from_json, config_to_json, kind_of
+from compd.data import Resize
 from compd.errors import InputError, brief
 from compd.files.reading import inside, read_whole
 from compd.models import Classifier, build_zoo_model, check_model, load_factory
@@ -116,6 +117,7 @@ class PairSpec:
     data: str  # as the user named it
     data_identity: str
     rows: Mapping[str, str] = field(default_factory=dict)  # that training and calibration used
+    resize: str = ""  # how the data's images were scaled; empty where nobody said it
 
     @property
     def label(self) -> str:
@@ -134,6 +136,7 @@ class PairSpec:
             "model": asdict(self.model),
             "compress": config_to_json(self.compress),
             "engine": self.engine,
+            **({"resize": self.resize} if self.resize else {}),
         }
 
     def to_json(self) -> dict[str, Any]:
@@ -160,6 +163,7 @@ class PairSpec:
             data=printable(str(data["data"])),
             data_identity=printable(str(data["data_identity"])),
             rows={printable(key): printable(str(value)) for key, value in data["rows"].items()},
+            resize=str(Resize.parse(data["resize"])) if "resize" in data else "",
         )
 
 

@@ -196,7 +196,10 @@ def _checked(
     check_cache()
     if splits is None:
         model = pair.spec.model
-        splits = Splits(load_data(pair.spec.data, channels=model.channels, size=model.size))
+        resize = pair.spec.resize or None
+        splits = Splits(
+            load_data(pair.spec.data, channels=model.channels, size=model.size, resize=resize)
+        )
     pair.check_input(splits.heldout.images, "held-out images")
     training_set = training_set_of(corpus, pair, splits, settings)
     if splits.dataset.identity != pair.spec.data_identity:

@@ -22,6 +22,7 @@ __all__ = [
     "Channels",
     "CompressKind",
     "CorpusDir",
+    "Crop",
     "Data",
     "Deployed",
     "DeployedInput",
@@ -39,6 +40,7 @@ __all__ = [
     "Output",
     "PairDir",
     "Range",
+    "Resize",
     "SearchEps",
     "SearchGoal",
     "SearchNorm",
@@ -76,6 +78,21 @@ Data = Annotated[
 Width = Annotated[int | None, typer.Option("--width", help="Base channels of a zoo model.")]
 Channels = Annotated[int, typer.Option("--channels", help="3 for RGB, 1 for grey.")]
 Size = Annotated[int | None, typer.Option("--size", help="Scale images to this size.")]
+Resize = Annotated[
+    str | None,
+    typer.Option(
+        "--resize",
+        help="How images of another aspect ratio are scaled: stretch, crop (the centre) or pad "
+        "(black). Default: stretch.",
+    ),
+]
+Crop = Annotated[
+    str | None,
+    typer.Option(
+        "--crop",
+        help="224/256: scale to 256/224 of the size, and take its centre; says --resize crop.",
+    ),
+]
 Mean = Annotated[
     str | None, typer.Option("--mean", help="Normalisation in front, such as 0.49,0.48,0.45.")
 ]

@@ -28,8 +28,9 @@ FILE_OPTIONS = (
     "output",
     "deployed_input",
 )
-_FOLDER = {"pair", "data", "engine", "channels", "size", "device", "trust"}
-_FILES = {"data", "size", "mean", "std", "device", "trust", *FILE_OPTIONS}
+_DATA = {"data", "size", "resize", "crop"}
+_FOLDER = {"pair", "engine", "channels", "device", "trust", *_DATA}
+_FILES = {"mean", "std", "device", "trust", *_DATA, *FILE_OPTIONS}
 # settings of compressions whose options are named otherwise
 _OPTION_OF = {"epochs": "fine_tune_epochs", "lr": "fine_tune_lr"}
 
@@ -47,6 +48,8 @@ class PairOptions:
     width: o.Width = None
     channels: o.Channels = 3
     size: o.Size = None
+    resize: o.Resize = None
+    crop: o.Crop = None
     mean: o.Mean = None
     std: o.Std = None
     epochs: o.Epochs = None
@@ -86,6 +89,10 @@ class PairOptions:
             words.append(f"--channels {self.channels}")
         if self.size is not None:
             words.append(f"--size {self.size}")
+        if self.resize is not None:
+            words.append(f"--resize {self.resize}")
+        if self.crop is not None:
+            words.append(f"--crop {self.crop}")
         return " ".join(words)
 
     def request(self) -> PairRequest:
@@ -94,8 +101,10 @@ class PairOptions:
         Raises:
             SettingError: if options do not go together.
         """
+        from compd.data import Resize
         from compd.pair.requests import PairFiles, PairFolder, PairRecipe
 
+        resize = Resize.of(self.resize, self.crop)
         if self.original is not None:
             self._reject_beside("original", _FILES)
             if self.deployed is None or self.data is None:
@@ -113,12 +122,20 @@ class PairOptions:
                 overrides_of(words_of(self.deployed_input)),
                 self.size,
                 self.device,
+                resize,
             )
         file = self._deployed_file()
         if self.pair is not None:
             self._reject_beside("pair", _FOLDER | (set() if file is None else {*FILE_OPTIONS}))
             return PairFolder(
-                self.pair, self.data, self.engine, self.size, self.device, self.trust, file
+                self.pair,
+                self.data,
+                self.engine,
+                self.size,
+                self.device,
+                self.trust,
+                file,
+                resize,
             )
         return PairRecipe(
             self.model,
@@ -135,6 +152,7 @@ class PairOptions:
             self.device,
             self.trust,
             file,
+            resize,
         )
 
     def overrides(self) -> Overrides:
