@@ -33,6 +33,16 @@ class Part:
     shuffled: bool  # whether that order differs from the source's
     # bool (N,): scaled to another aspect ratio, though nobody said so; None: no image was
     stretched: Tensor | None = None
+    # int64 (N,): labels of the data set's own classes, where these are not the model's; else None
+    own: Tensor | None = None
+
+
+def _some(values: Tensor | None, rows: Tensor | slice) -> Tensor | None:
+    return None if values is None else values[rows]
+
+
+def _joined(first: Tensor | None, second: Tensor | None) -> Tensor | None:
+    return None if first is None or second is None else torch.cat([first, second])
 
 
 def part_of(
@@ -60,7 +70,7 @@ def part_of(
     if shuffled:  # stored class by class: the first half would hold half of the classes
         index = torch.from_numpy(np.random.default_rng(_SHUFFLE_SEED).permutation(len(labels)))
         images, labels = images[index], labels[index]
-        stretched = None if stretched is None else stretched[index]
+        stretched = _some(stretched, index)
     return Part(images, labels, index, shuffled, stretched)
 
 
@@ -78,6 +88,8 @@ class Dataset:
         small: whether small networks and a minute of training are enough for it.
         resize: how its images were scaled, as :class:`compd.data.resize.Resize` spells it; empty
             where nobody said it.
+        own_classes: names of its own classes, where these are not the model's and the images count
+            as unlabelled; else none.
         loaders: ``train`` and perhaps ``test``, each returning its part.
     """
 
@@ -90,6 +102,7 @@ class Dataset:
     loaders: Mapping[str, Callable[[], Part]] = field(repr=False)
     small: bool = False
     resize: str = ""
+    own_classes: tuple[str, ...] = ()
 
     @cached_property
     def train(self) -> Part:
@@ -115,6 +128,8 @@ class Split:
     index: Tensor  # int64 (N,): rows in the source
     shuffled: bool
     stretched: Tensor | None = None  # bool (N,): as of their part
+    own: Tensor | None = None  # int64 (N,): as of their part
+    own_classes: tuple[str, ...] = ()  # that these are labels of
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -134,7 +149,8 @@ class Split:
             images=self.images[rows],
             labels=self.labels[rows],
             index=self.index[rows],
-            stretched=None if self.stretched is None else self.stretched[rows],
+            stretched=_some(self.stretched, rows),
+            own=_some(self.own, rows),
         )
 
     @property
@@ -235,7 +251,9 @@ class Splits:
             part.labels[span],
             part.index[span],
             part.shuffled,
-            None if part.stretched is None else part.stretched[span],
+            _some(part.stretched, span),
+            _some(part.own, span),
+            self.dataset.own_classes,
         )
 
     @cached_property
@@ -282,8 +300,8 @@ class Splits:
             torch.cat([seeds.labels, heldout.labels]),
             torch.cat([seeds.index, heldout.index]),
             seeds.shuffled,
-            None
-            if seeds.stretched is None or heldout.stretched is None
-            else torch.cat([seeds.stretched, heldout.stretched]),
+            _joined(seeds.stretched, heldout.stretched),
+            _joined(seeds.own, heldout.own),
+            seeds.own_classes,
         )
         return whole if limit is None else whole.first(limit)

@@ -38,6 +38,7 @@ def pair_of_files(
     *,
     data: str,
     labels: Path | None = None,
+    labels_offset: int | None = None,
     overrides: Overrides | None = None,
     deployed_overrides: Overrides | None = None,
     size: int | None = None,
@@ -56,6 +57,7 @@ def pair_of_files(
         deployed: what ships: .onnx, .tflite, .xml, .pt2, or .jsonl of recorded outputs.
         data: images, as :func:`compd.data.load_data` takes them; labels are not needed.
         labels: a text file with one class name a line; None: the data's, or numbers.
+        labels_offset: which of the model's classes is the data's first one; None: names decide.
         overrides: what the files do not say of their inputs and outputs.
         deployed_overrides: the same for the deployed file alone, before ``overrides``.
         size: height and width where the files leave them open.
@@ -95,6 +97,7 @@ def pair_of_files(
         form.classes,
         labels,
         names=reference.class_names,
+        offset=labels_offset,
     )
     splits = Splits(dataset, trains=False)
     control.report("opening files", 2, 3)

@@ -7,7 +7,7 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
-from compd.data import UNKNOWN, Dataset, Split, Splits, load_data
+from compd.data import UNKNOWN, Dataset, Split, Splits, load_data, named_for
 from compd.errors import SettingError
 from compd.images import check_batch
 from compd.pair.pair import Pair
@@ -44,6 +44,7 @@ def as_split(images: Images, pair: Pair, labels: Tensor | None = None) -> Split:
             unlabelled=not pair.rebuilds,
         )
     if isinstance(images, Dataset):
+        images = named_for(images, len(pair.classes), names=pair.classes)
         images = Splits(images, trains=pair.rebuilds)
     if isinstance(images, Splits):
         return images.seeds

@@ -157,6 +157,7 @@ class PairFiles:
     size: int | None = None
     device: str = "auto"
     resize: Resize | None = None  # how images are scaled; None stretches them
+    labels_offset: int | None = None  # which of the model's classes is the data's first one
 
     def open(self, control: Control = QUIET) -> tuple[Pair, Splits]:
         """The pair and its images."""
@@ -166,6 +167,7 @@ class PairFiles:
             self.deployed,
             data=self.data,
             labels=self.labels,
+            labels_offset=self.labels_offset,
             overrides=self.overrides,
             deployed_overrides=self.deployed_overrides,
             size=self.size,

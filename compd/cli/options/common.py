@@ -33,6 +33,7 @@ __all__ = [
     "FineTuneLr",
     "JsonFile",
     "Labels",
+    "LabelsOffset",
     "Layout",
     "Mean",
     "Model",
@@ -159,6 +160,14 @@ Deployed = Annotated[
 ]
 Labels = Annotated[
     Path | None, typer.Option("--labels", help="Text file: one class name a line, in order.")
+]
+LabelsOffset = Annotated[
+    int | None,
+    typer.Option(
+        "--labels-offset",
+        help="The model's class that is the data's first: 1 where one for the background is before "
+        "it.",
+    ),
 ]
 Layout = Annotated[
     str | None, typer.Option("--layout", help="NCHW or NHWC, where a file does not tell.")

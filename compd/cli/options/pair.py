@@ -22,6 +22,7 @@ FILE_OPTIONS = (
     "original",
     "deployed",
     "labels",
+    "labels_offset",
     "layout",
     "range",
     "bgr",
@@ -62,6 +63,7 @@ class PairOptions:
     original: o.Original = None
     deployed: o.Deployed = None
     labels: o.Labels = None
+    labels_offset: o.LabelsOffset = None
     layout: o.Layout = None
     range: o.Range = None
     bgr: o.Bgr = False
@@ -123,6 +125,7 @@ class PairOptions:
                 self.size,
                 self.device,
                 resize,
+                self.labels_offset,
             )
         file = self._deployed_file()
         if self.pair is not None:
