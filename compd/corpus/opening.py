@@ -168,7 +168,12 @@ def _built_like(
             f"model={spec.model!r}, which is code that would be run; pass it if you know what that "
             f"is, or name the pair with {setting('pair', 'DIR')} or {setting('model')}"
         )
-    splits = replace(request, channels=spec.channels, resize=request.resize or resize).splits()
+    splits = replace(
+        request,
+        channels=spec.channels,
+        size=request.size or spec.size,
+        resize=request.resize or resize,
+    ).splits()
     pair = build_pair(
         spec.model,
         data=splits,

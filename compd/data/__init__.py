@@ -13,6 +13,7 @@ from compd.data.naming import named_for
 from compd.data.parquet import parquet_files, read_parquet
 from compd.data.resize import Resize
 from compd.errors import InputError, SettingError
+from compd.sizes import AnySize, Size
 from compd.wording import setting
 
 __all__ = [
@@ -32,7 +33,7 @@ def load_data(
     spec: str,
     *,
     channels: int = 3,
-    size: int | None = None,
+    size: AnySize | None = None,
     resize: Resize | str | None = None,
     unlabelled: bool = False,
 ) -> Dataset:
@@ -42,7 +43,8 @@ def load_data(
         spec: ``digits``; a folder of class subfolders; a folder or glob of parquet files; or a
             Hugging Face dataset name.
         channels: 3 for RGB, 1 for grey.
-        size: scale images to this height and width; None keeps theirs (digits: 32).
+        size: scale images to this: ``224``, or height and width as ``(96, 192)`` or ``96x192``;
+            None keeps theirs (digits: 32).
         resize: how images of another aspect ratio are scaled: ``stretch``, ``crop`` (the centre),
             ``crop 224/256`` (the centre of what is scaled to 256/224 of the size) or ``pad``
             (black); None stretches them, and a check says so.
@@ -53,8 +55,9 @@ def load_data(
     """
     if channels not in (1, 3):
         raise InputError(f"expected channels to be 1 or 3, got channels={channels}")
-    if size is not None and not 8 <= size <= 1024:
-        raise InputError(f"expected size in 8..1024, got size={size}")
+    size = None if size is None else Size.of(size)
+    if size is not None and not 8 <= min(size) <= max(size) <= 1024:
+        raise InputError(f"expected a size in 8..1024, got size={size}")
     resize = Resize.parse(resize) if isinstance(resize, str) else resize
     if resize is not None and size is None:
         raise SettingError(

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from compd.errors import InputError
+from compd.sizes import Size
 
 __all__ = ["UNKNOWN", "Dataset", "Part", "Split", "Splits", "part_of"]
 
@@ -83,7 +84,7 @@ class Dataset:
         identity: hash of all files (or of the embedded data) it is read from.
         classes: names of the classes, in label order.
         channels: 1 or 3.
-        size: height and width in pixels.
+        size: height and width.
         mirror: whether a mirrored image keeps its label (false for digits).
         small: whether small networks and a minute of training are enough for it.
         resize: how its images were scaled, as :class:`compd.data.resize.Resize` spells it; empty
@@ -97,7 +98,7 @@ class Dataset:
     identity: str
     classes: tuple[str, ...]
     channels: int
-    size: int
+    size: Size
     mirror: bool
     loaders: Mapping[str, Callable[[], Part]] = field(repr=False)
     small: bool = False

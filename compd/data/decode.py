@@ -12,6 +12,7 @@ from torch import Tensor
 from compd.data.resize import Resize
 from compd.errors import InputError
 from compd.images import read_image
+from compd.sizes import Size
 from compd.system.machine import cpu_count
 from compd.wording import setting
 
@@ -31,7 +32,7 @@ def decode_all(
     names: Sequence[str],
     *,
     channels: int,
-    size: int | None,
+    size: Size | None,
     resize: Resize | None = None,
 ) -> Decoded:
     """Decode image files to one uint8 batch.
@@ -40,7 +41,7 @@ def decode_all(
         files: the bytes of each file.
         names: their names, for errors.
         channels: 3 for RGB, 1 for grey.
-        size: scale to this height and width; None demands one size, square.
+        size: scale to this height and width; None demands one size.
         resize: how; None stretches them, and notes whose shape that changes.
     """
     chunk = 64  # handing over single images costs more than decoding them
@@ -51,8 +52,8 @@ def decode_all(
         image = read_image(files[i], names[i], channels=channels)
         if size is None:
             return image
-        stretched[i] = resize is None and _changes_shape(image, size, size)
-        return (resize or Resize())(image, size, size, names[i])
+        stretched[i] = resize is None and _changes_shape(image, *size)
+        return (resize or Resize())(image, *size, names[i])
 
     if not files:
         raise InputError("expected at least one image, got none")
@@ -62,7 +63,8 @@ def decode_all(
     except RuntimeError as error:  # of torch's allocator
         raise InputError(
             f"expected images that fit into memory, got {len(files)} of "
-            f"{_size(first)} ({names[0]} and more); pass {setting('size')} to scale them"
+            f"{_size(first)} (height x width; {names[0]} and more); pass {setting('size')} to "
+            "scale them"
         ) from error
 
     def fill(start: int) -> None:
@@ -71,17 +73,13 @@ def decode_all(
             if image.shape != first.shape:
                 raise InputError(
                     f"expected images of one size, got {_size(first)} ({names[0]}) and "
-                    f"{_size(image)} ({names[i]}); resize them, or pass {setting('size')}"
+                    f"{_size(image)} ({names[i]}; height x width); resize them, or pass "
+                    f"{setting('size')}"
                 )
             images[i] = image
 
     with ThreadPoolExecutor(cpu_count()) as pool:
         list(pool.map(fill, range(0, len(files), chunk)))
-    if images.shape[2] != images.shape[3]:
-        raise InputError(
-            f"expected square images, got {images.shape[3]}x{images.shape[2]} ({names[0]}); "
-            f"pass {setting('size')} to scale them"
-        )
     return Decoded(images, stretched)
 
 
@@ -92,4 +90,4 @@ def _changes_shape(image: Tensor, height: int, width: int) -> bool:
 
 
 def _size(image: Tensor) -> str:
-    return f"{image.shape[2]}x{image.shape[1]}"
+    return Size(*image.shape[1:]).sides

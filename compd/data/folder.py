@@ -13,6 +13,7 @@ from compd.data.dataset import UNKNOWN, Dataset, Part, part_of
 from compd.data.decode import decode_all
 from compd.data.resize import Resize, marked
 from compd.errors import InputError
+from compd.sizes import Size
 
 __all__ = ["image_folder", "looks_like_folder"]
 
@@ -29,7 +30,7 @@ def image_folder(
     path: Path,
     *,
     channels: int = 3,
-    size: int | None = None,
+    size: Size | None = None,
     resize: Resize | None = None,
     unlabelled: bool = False,
 ) -> Dataset:
@@ -86,8 +87,8 @@ def image_folder(
         size=size,
         resize=resize,
     )
-    side = int(probe.images.shape[-1])
-    digest = hashlib.sha256(f"{channels} {side}{marked(resize)}".encode())
+    real = Size(*probe.images.shape[-2:])
+    digest = hashlib.sha256(f"{channels} {real}{marked(resize)}".encode())
     for name in sorted(files):
         for file, label in files[name]:
             digest.update(f"{name}/{file.relative_to(path)} {label} ".encode())
@@ -97,7 +98,7 @@ def image_folder(
         identity=digest.hexdigest(),
         classes=classes,
         channels=channels,
-        size=side,
+        size=real,
         mirror=True,
         resize="" if resize is None else str(resize),
         loaders={
@@ -128,7 +129,7 @@ def _load(
     files: Sequence[tuple[Path, int]],
     classes: int,
     channels: int,
-    size: int | None,
+    size: Size | None,
     resize: Resize | None,
     where: str,
 ) -> Part:

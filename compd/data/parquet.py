@@ -18,6 +18,7 @@ from compd.data.dataset import Dataset, Part, part_of
 from compd.data.decode import decode_all
 from compd.data.resize import Resize, marked
 from compd.errors import InputError, brief, require_extra
+from compd.sizes import Size
 
 __all__ = ["IMAGE_COLUMNS", "parquet_files", "read_parquet"]
 
@@ -39,7 +40,7 @@ def read_parquet(
     name: str,
     *,
     channels: int = 3,
-    size: int | None = None,
+    size: Size | None = None,
     resize: Resize | None = None,
 ) -> Dataset:
     """Read parquet files; ``train`` and ``test`` are told apart by the file names.
@@ -48,8 +49,8 @@ def read_parquet(
         CompdError: if the columns are missing or of another kind, or a file is corrupt.
     """
     groups = _groups(files)
-    classes, side = _describe(groups["train"][0], channels, size, resize)
-    digest = hashlib.sha256(f"{channels} {side}{marked(resize)}".encode())
+    classes, found = _describe(groups["train"][0], channels, size, resize)
+    digest = hashlib.sha256(f"{channels} {found}{marked(resize)}".encode())
     for group in sorted(groups):
         for file in groups[group]:
             digest.update(f"{group}/{file.name} ".encode())
@@ -60,7 +61,7 @@ def read_parquet(
         identity=digest.hexdigest(),
         classes=classes,
         channels=channels,
-        size=side,
+        size=found,
         mirror=True,
         resize="" if resize is None else str(resize),
         loaders={
@@ -113,8 +114,8 @@ def _columns(file: Path, names: Sequence[str]) -> tuple[str, str]:
 
 
 def _describe(
-    file: Path, channels: int, size: int | None, resize: Resize | None
-) -> tuple[tuple[str, ...], int]:
+    file: Path, channels: int, size: Size | None, resize: Resize | None
+) -> tuple[tuple[str, ...], Size]:
     """Class names and image size, from the schema and the first row."""
     with _open(file) as table:
         image, label = _columns(file, table.schema_arrow.names)
@@ -138,7 +139,7 @@ def _describe(
         size=size,
         resize=resize,
     )
-    return tuple(str(name) for name in names), int(probe.images.shape[-1])
+    return tuple(str(name) for name in names), Size(*probe.images.shape[-2:])
 
 
 def _image_bytes(value: Any, file: Path, row: int) -> bytes:
@@ -152,7 +153,7 @@ def _image_bytes(value: Any, file: Path, row: int) -> bytes:
 
 
 def _load(
-    files: Sequence[Path], classes: int, channels: int, size: int | None, resize: Resize | None
+    files: Sequence[Path], classes: int, channels: int, size: Size | None, resize: Resize | None
 ) -> Part:
     blobs: list[bytes] = []
     names: list[str] = []

@@ -111,8 +111,9 @@ class Resize:
             high = int(wide * h / w)
         if high * wide > MAX_PIXELS:
             raise InputError(
-                f"expected an image that can be cropped, got {w}x{h}, which is scaled to "
-                f"{wide}x{high} before: {where}; cut it, or pass {setting('resize', 'pad')}"
+                f"expected an image that can be cropped, got {h}x{w} (height x width), which is "
+                f"scaled to {high}x{wide} before: {where}; cut it, or pass "
+                f"{setting('resize', 'pad')}"
             )
         image = _scaled(image, high, wide)
         top, left = round((high - height) / 2), round((wide - width) / 2)

@@ -120,7 +120,7 @@ def _shadow(
     folder = cache_dir() / "shadows"
 
     def empty() -> nn.Module:
-        example = torch.zeros(1, dataset.channels, dataset.size, dataset.size)
+        example = torch.zeros(1, dataset.channels, *dataset.size)
         return empty_shadow(config, original, example)
 
     def make() -> tuple[nn.Module, Mapping[str, str]]:

@@ -18,6 +18,7 @@ from compd.pair.original import default_training
 from compd.pair.pair import Pair
 from compd.runtimes import Overrides
 from compd.runtimes.files import check_file
+from compd.sizes import AnySize
 from compd.system.devices import choose_device
 from compd.training import TrainConfig
 
@@ -49,7 +50,7 @@ class PairFolder:
     path: Path
     data: str | None = None  # None for its own
     engine: str | None = None  # int8 engine; None for its own
-    size: int | None = None  # scale images to this size
+    size: AnySize | None = None  # scale images to this size
     device: str = "auto"
     trust: bool = False  # whether a model that is code may be run
     deployed: DeployedFile | None = None
@@ -89,7 +90,7 @@ class PairRecipe:
     data: str | None = None
     width: int | None = None
     channels: int = 3
-    size: int | None = None
+    size: AnySize | None = None
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
     epochs: int | None = None  # of training the original
@@ -154,7 +155,7 @@ class PairFiles:
     labels: Path | None = None
     overrides: Overrides = field(default_factory=Overrides)  # of both
     deployed_overrides: Overrides = field(default_factory=Overrides)  # of the deployed one alone
-    size: int | None = None
+    size: AnySize | None = None
     device: str = "auto"
     resize: Resize | None = None  # how images are scaled; None stretches them
     labels_offset: int | None = None  # which of the model's classes is the data's first one

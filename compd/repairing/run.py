@@ -238,7 +238,7 @@ def _bench(
         images=splits.train.images,
         stored=training_set.images,
         device=pair.device,
-        pad=dataset.size // 16 * (1 + dataset.mirror),
+        pad=min(dataset.size) // 16 * (1 + dataset.mirror),
         mirror=dataset.mirror,
         eps=settings.eps or training_set.bound,
     )

@@ -15,6 +15,7 @@ from compd.errors import ModelError, brief, require_extra
 from compd.runtimes.base import Census
 from compd.runtimes.files import Opened, sha256_of, with_classes
 from compd.runtimes.formats import Overrides, QParams, format_of
+from compd.sizes import Size
 
 __all__ = ["open_model"]
 
@@ -22,7 +23,7 @@ _IDENTIFIER = b"TFL3"
 _KINDS = {"SOFTMAX": "probs", "LOGISTIC": "sigmoid"}  # of outputs, by the last operator
 
 
-def open_model(path: Path, overrides: Overrides, size: int | None, optimise: bool) -> Opened:
+def open_model(path: Path, overrides: Overrides, size: Size | None, optimise: bool) -> Opened:
     """Open a .tflite file; without optimisation, without the XNNPACK delegate."""
     litert = require_extra("ai_edge_litert.interpreter", "litert")
     with path.open("rb") as file:

@@ -17,6 +17,7 @@ from compd.runtimes.base import Census
 from compd.runtimes.files import Opened, sha256_of, with_classes
 from compd.runtimes.formats import Overrides, format_of
 from compd.runtimes.metadata import class_names_of, overrides_of
+from compd.sizes import Size
 from compd.system.quiet import quiet
 
 __all__ = ["open_model"]
@@ -54,7 +55,7 @@ _PASSIVE = frozenset(
 )
 
 
-def open_model(path: Path, overrides: Overrides, size: int | None, optimise: bool) -> Opened:
+def open_model(path: Path, overrides: Overrides, size: Size | None, optimise: bool) -> Opened:
     """Open a .pt2 file; without optimisation, quantised operators are computed in float32."""
     with path.open("rb") as file:
         if file.read(2) != b"PK":

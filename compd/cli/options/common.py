@@ -78,7 +78,10 @@ Data = Annotated[
 ]
 Width = Annotated[int | None, typer.Option("--width", help="Base channels of a zoo model.")]
 Channels = Annotated[int, typer.Option("--channels", help="3 for RGB, 1 for grey.")]
-Size = Annotated[int | None, typer.Option("--size", help="Scale images to this size.")]
+Size = Annotated[
+    str | None,
+    typer.Option("--size", help="Scale images to this size: 224, or 96x192 (height x width)."),
+]
 Resize = Annotated[
     str | None,
     typer.Option(

@@ -105,8 +105,10 @@ class PairOptions:
         """
         from compd.data import Resize
         from compd.pair.requests import PairFiles, PairFolder, PairRecipe
+        from compd.sizes import Size
 
         resize = Resize.of(self.resize, self.crop)
+        size = None if self.size is None else Size.of(self.size)
         if self.original is not None:
             self._reject_beside("original", _FILES)
             if self.deployed is None or self.data is None:
@@ -122,7 +124,7 @@ class PairOptions:
                 self.labels,
                 self.overrides(),
                 overrides_of(words_of(self.deployed_input)),
-                self.size,
+                size,
                 self.device,
                 resize,
                 self.labels_offset,
@@ -134,7 +136,7 @@ class PairOptions:
                 self.pair,
                 self.data,
                 self.engine,
-                self.size,
+                size,
                 self.device,
                 self.trust,
                 file,
@@ -146,7 +148,7 @@ class PairOptions:
             self.data,
             self.width,
             self.channels,
-            self.size,
+            size,
             o.floats(self.mean, "mean"),
             o.floats(self.std, "std"),
             self.epochs,
