@@ -14,6 +14,7 @@ from torch import Tensor, fx, nn
 
 from compd.errors import ModelError, brief
 from compd.models.weights import state_hash
+from compd.sizes import AnySize, Size
 
 __all__ = ["check_model", "load_factory", "model_hash", "trace"]
 
@@ -53,20 +54,21 @@ def load_factory(spec: str) -> nn.Module:
     return model.eval()
 
 
-def check_model(model: nn.Module, *, channels: int, size: int, classes: int, name: str) -> None:
+def check_model(model: nn.Module, *, channels: int, size: AnySize, classes: int, name: str) -> None:
     """Run two noise images through a model and look at what comes out.
 
     Raises:
         CompdError: if the model fails, or answers with anything but finite logits (2, classes).
     """
-    example = torch.rand(2, channels, size, size, generator=torch.Generator().manual_seed(0))
+    size = Size.of(size)
+    example = torch.rand(2, channels, *size, generator=torch.Generator().manual_seed(0))
     try:
         with torch.inference_mode():
             logits = model(example)
     except Exception as error:
         raise ModelError(
-            f"expected model={name!r} to take float pixels (N, {channels}, {size}, {size}) in "
-            f"0..1, but it raised {_what(error)}{_offending(error)}"
+            f"expected model={name!r} to take float pixels (N, {channels}, {size.height}, "
+            f"{size.width}) in 0..1, but it raised {_what(error)}{_offending(error)}"
         ) from error
     if not isinstance(logits, Tensor) or tuple(logits.shape) != (2, classes):
         came = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__

@@ -17,6 +17,7 @@ from compd.pair.evaluation import SHADOW_ROWS, Evaluation, evaluate
 from compd.pair.images import Images
 from compd.pair.pair import Pair
 from compd.pair.readings import Reading, better_readings, information, other_order
+from compd.pair.warnings import LEAST, few, near_chance, stretched, unused_labels
 from compd.runtimes import FileRuntime, Overrides, Runtime
 from compd.runtimes.converted import model_of
 from compd.system.machine import cpu_flags
@@ -27,7 +28,6 @@ __all__ = ["FileFacts", "Preflight", "check"]
 _WRONG = 0.3  # natural disagreement of a pair that is none
 _MANY = 0.1  # of one that is worth a look
 _SLACK = 0.01  # by which advice may fall short of what it promises: numbers are printed short
-_LEAST = 20  # images from which on a share is worth the name
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,7 @@ def check(
 def _judged(pair: Pair, seen: Evaluation, allow_float: bool) -> tuple[list[str], list[str]]:
     """Faults and warnings; what comes after a fault is left out, since that may explain it."""
     labels = seen.split.labels if seen.split.labelled else None
-    apart, enough = seen.natural_disagreement, len(seen) >= _LEAST
+    apart, enough = seen.natural_disagreement, len(seen) >= LEAST
     renamed = None if labels is None else _renamed(labels, seen.answers)
     faults: list[str] = []
     warnings: list[str] = []
@@ -148,7 +148,9 @@ def _judged(pair: Pair, seen: Evaluation, allow_float: bool) -> tuple[list[str],
             f"{seen.accuracy(seen.original):.0%}, and {renamed:.0%} with the labels renamed; see "
             f"{setting('labels')}, or the names of the class folders"
         )
-    warnings += _few(pair, seen)
+    warnings += [*few(pair, seen), *stretched(seen), *unused_labels(pair, seen)]
+    if not faults and not explained:
+        warnings += near_chance(pair, seen)
     if not faults and apart >= _MANY:
         warnings.append(f"the pair differs on {apart:.1%} of clean images; the search leaves these")
     return faults, warnings + _saturation(pair.deployed)
@@ -186,19 +188,6 @@ def _one_answer(seen: Evaluation) -> str:
         f"the original gives the same answer to all of {len(seen)} images; are these images that "
         "it knows, and read as it was trained on them?"
     )
-
-
-def _few(pair: Pair, seen: Evaluation) -> list[str]:
-    """That there are few images, or few classes among their answers."""
-    if len(seen) < _LEAST:
-        return [f"{len(seen)} images say little; {_LEAST} or more are looked at closely"]
-    known = len(torch.unique(seen.answers))
-    if 1 < known < min(len(pair.classes), len(seen)) / 4:
-        return [
-            f"the original answers {known} of its {len(pair.classes)} classes; are these images of "
-            "what it knows?"
-        ]
-    return []
 
 
 def _faults_of(pair: Pair, seen: Evaluation, role: str, runtime: FileRuntime) -> list[str]:
@@ -245,7 +234,7 @@ def _unlike(runtime: FileRuntime, logits: Tensor) -> tuple[str, tuple[str, ...]]
         return "", ()
     if bool(((logits.sum(1) - 1).abs() < 0.02).all()):
         return "logits", ("probs",)
-    if runtime.said_by("output") is not None or len(logits) < _LEAST:
+    if runtime.said_by("output") is not None or len(logits) < LEAST:
         return "", ()
     return "to be told what comes", ("sigmoid", "logits")
 
@@ -271,7 +260,7 @@ def _misread(pair: Pair, seen: Evaluation, renamed: float) -> list[_Hint]:
     """
     hints: list[_Hint] = []
     images, labels = seen.split.images, seen.split.labels if seen.split.labelled else None
-    if len(images) < _LEAST:
+    if len(images) < LEAST:
         return hints
     reference, deployed = pair.reference.file, pair.deployed.file
     if reference is not None:
@@ -378,7 +367,7 @@ def _compressed(runtime: Runtime) -> tuple[str, ...] | None:
 
 def _renamed(labels: Tensor, answers: Tensor) -> float | None:
     """The original's accuracy with the labels renamed, if that is far better."""
-    if len(labels) < _LEAST:
+    if len(labels) < LEAST:
         return None
     right = float((answers == labels).double().mean())
     return other_order(labels, answers, least=right + _WRONG)

@@ -187,7 +187,10 @@ def _checked(
     check_cache()
     if splits is None:
         model = pair.spec.model
-        splits = Splits(load_data(pair.spec.data, channels=model.channels, size=model.size))
+        resize = pair.spec.resize or None
+        splits = Splits(
+            load_data(pair.spec.data, channels=model.channels, size=model.size, resize=resize)
+        )
     pair.check_input(splits.heldout.images, "held-out images")
     training_set = training_set_of(corpus, pair, splits, settings)
     if splits.dataset.identity != pair.spec.data_identity:
@@ -226,7 +229,7 @@ def _bench(
         images=splits.train.images,
         stored=training_set.images,
         device=pair.device,
-        pad=dataset.size // 16 * (1 + dataset.mirror),
+        pad=min(dataset.size) // 16 * (1 + dataset.mirror),
         mirror=dataset.mirror,
         eps=settings.eps or training_set.bound,
     )

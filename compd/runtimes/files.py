@@ -22,6 +22,7 @@ from compd.runtimes.base import Census, Runtime
 from compd.runtimes.batching import Batching, batching_of, probe_images
 from compd.runtimes.formats import InputFormat, Overrides
 from compd.runtimes.outputs import Output, output_of
+from compd.sizes import AnySize, Size
 from compd.wording import setting
 
 __all__ = [
@@ -75,7 +76,7 @@ class FileRuntime(Runtime):
         path: Path,
         overrides: Overrides,
         *,
-        size: int | None = None,
+        size: Size | None = None,
         optimise: bool = True,
     ) -> None:
         check_file(path, overrides)
@@ -267,7 +268,7 @@ class Opener:
     # (path, what is said of its input, size where it leaves that open, whether the runtime may
     # optimise) -> what is known of it; or the module that has it as ``open_model``, which is
     # imported, with its runtime, when it is used
-    open: Callable[[Path, Overrides, int | None, bool], Opened] | str
+    open: Callable[[Path, Overrides, Size | None, bool], Opened] | str
     runs_code: bool = False  # whether the runtime may run code that is in a file while it loads it
 
 
@@ -288,7 +289,7 @@ OPENERS: Plugins[Opener] = Plugins(
 
 
 def open_file(
-    path: Path | str, overrides: Overrides | None = None, *, size: int | None = None
+    path: Path | str, overrides: Overrides | None = None, *, size: AnySize | None = None
 ) -> FileRuntime:
     """Open a model's file in the runtime that it is made for, told by its suffix.
 
@@ -302,7 +303,9 @@ def open_file(
         CompdError: if it is missing, broken, unsafe, not trusted or no image classifier, or if its
             runtime is not installed.
     """
-    return FileRuntime(Path(path), overrides or Overrides(), size=size)
+    return FileRuntime(
+        Path(path), overrides or Overrides(), size=None if size is None else Size.of(size)
+    )
 
 
 def check_file(path: Path, overrides: Overrides) -> None:
@@ -382,7 +385,7 @@ def _opener(path: Path) -> Opener:
     return OPENERS[suffix]
 
 
-def _opened(path: Path, overrides: Overrides, size: int | None, optimise: bool) -> Opened:
+def _opened(path: Path, overrides: Overrides, size: Size | None, optimise: bool) -> Opened:
     open_model = _opener(path).open
     if isinstance(open_model, str):
         open_model = import_module(open_model).open_model

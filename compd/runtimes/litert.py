@@ -16,6 +16,7 @@ from compd.runtimes.census import counted
 from compd.runtimes.files import Opened, sha256_of, with_classes
 from compd.runtimes.formats import Overrides, QParams, format_of
 from compd.runtimes.outputs import choose_output
+from compd.sizes import Size
 
 __all__ = ["open_model"]
 
@@ -24,7 +25,7 @@ _FEW = ("int8", "uint8", "int16", "uint16")  # types of tensors that have a scal
 _KINDS = {"SOFTMAX": "probs", "LOGISTIC": "sigmoid"}  # of outputs, by the last operator
 
 
-def open_model(path: Path, overrides: Overrides, size: int | None, optimise: bool) -> Opened:
+def open_model(path: Path, overrides: Overrides, size: Size | None, optimise: bool) -> Opened:
     """Open a .tflite file; without optimisation, without the XNNPACK delegate."""
     litert = require_extra("ai_edge_litert.interpreter", "litert")
     with path.open("rb") as file:

@@ -23,6 +23,7 @@ from compd.runtimes.files import Opened, sha256_of, with_classes
 from compd.runtimes.formats import Overrides, QParams, format_of
 from compd.runtimes.metadata import class_names_of, overrides_of
 from compd.runtimes.outputs import choose_output
+from compd.sizes import Size
 from compd.system.memory import memory_is_kept
 
 __all__ = ["open_model"]
@@ -30,7 +31,7 @@ __all__ = ["open_model"]
 _FATAL_ONLY = 4
 
 
-def open_model(path: Path, overrides: Overrides, size: int | None, optimise: bool) -> Opened:
+def open_model(path: Path, overrides: Overrides, size: Size | None, optimise: bool) -> Opened:
     """Open an ONNX file."""
     ort = require_extra("onnxruntime", "onnx")
     model = read_onnx(path)  # what a stranger's file can do wrong is found here

@@ -15,6 +15,7 @@ from compd.runtimes.census import counted
 from compd.runtimes.files import Opened, sha256_of, with_classes
 from compd.runtimes.formats import Overrides, format_of
 from compd.runtimes.outputs import choose_output
+from compd.sizes import Size
 
 __all__ = ["open_model"]
 
@@ -25,7 +26,7 @@ _KINDS = {"Softmax": "probs", "Sigmoid": "sigmoid"}  # of outputs, by the last o
 _PASSIVE = ("Result", "Convert", "Reshape", "FakeQuantize")
 
 
-def open_model(path: Path, overrides: Overrides, size: int | None, optimise: bool) -> Opened:
+def open_model(path: Path, overrides: Overrides, size: Size | None, optimise: bool) -> Opened:
     """Open an IR; without optimisation, quantised operators are computed in float32."""
     ov = require_extra("openvino", "openvino")
     weights = path.with_suffix(".bin")

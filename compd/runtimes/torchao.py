@@ -17,6 +17,7 @@ from compd.runtimes.census import counted, moves
 from compd.runtimes.files import Opened, sha256_of, with_classes
 from compd.runtimes.formats import Overrides, format_of
 from compd.runtimes.metadata import class_names_of, overrides_of
+from compd.sizes import Size
 from compd.system.quiet import quiet
 
 __all__ = ["open_model"]
@@ -27,7 +28,7 @@ _BATCH = 32  # images a call where the file leaves it open: the kernels are made
 _KINDS = {"softmax": "probs", "_softmax": "probs", "sigmoid": "sigmoid"}
 
 
-def open_model(path: Path, overrides: Overrides, size: int | None, optimise: bool) -> Opened:
+def open_model(path: Path, overrides: Overrides, size: Size | None, optimise: bool) -> Opened:
     """Open a .pt2 file; without optimisation, quantised operators are computed in float32."""
     with path.open("rb") as file:
         if file.read(2) != b"PK":

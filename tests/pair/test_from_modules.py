@@ -210,7 +210,7 @@ def test_objectives_say_what_counts() -> None:
         ({"example": None}, SettingError, "example=None, classes=None"),
         ({"example": IMAGES[0]}, SettingError, "images (N, C, H, W)"),
         ({"example": IMAGES[:1] / 127.5 - 1}, InputError, "floats in 0..1"),
-        ({"example": IMAGES[:1, :, :8]}, InputError, "square images"),
+        ({"example": IMAGES[:1, :2]}, InputError, "1 or 3 channels"),
         ({"classes": ("a", "b")}, ModelError, "2 names"),
         ({"classes": ("a", "a", "b")}, SettingError, "different class names"),
         ({"mean": (0.5,)}, SettingError, "mean and std together"),
