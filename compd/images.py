@@ -34,6 +34,16 @@ MAX_PIXELS = 1 << 26  # 64 megapixels: more than any camera sends, less than a d
 _MODES = {1: "L", 3: "RGB"}
 # What Pillow may take a file for. It knows more kinds, and starts Ghostscript for one of them.
 _FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "PPM", "TIFF", "GIF")
+_ORIENTATION = 0x0112  # the EXIF tag that says how a camera was held
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 
 
 def check_batch(images: Tensor, name: str = "images") -> None:
@@ -84,10 +94,11 @@ def decode_png(data: bytes, *, most_pixels: int = MAX_PIXELS) -> Tensor:
 
 
 def read_image(data: bytes, where: str, *, channels: int = 3) -> Tensor:
-    """Read an image file (PNG, JPEG, BMP, WebP, PPM, TIFF, GIF) that converts without loss.
+    """Read an image file (PNG, JPEG, BMP, WebP, PPM, TIFF, GIF) as a person sees it.
 
-    Grey and palette images become RGB by repeating or looking up; fully opaque RGBA loses its
-    alpha. What would lose information (16-bit samples, real transparency) is refused.
+    It is turned upright as its EXIF orientation says. Grey and palette images become RGB by
+    repeating or looking up, CMYK and YCCK by (255 - ink) * (255 - black) / 255; fully opaque RGBA
+    loses its alpha. What would lose information (16-bit samples, real transparency) is refused.
 
     Args:
         data: the bytes of the file.
@@ -150,7 +161,20 @@ def _array_of(
                 )
             array = np.asarray(image)  # read-only
             return array.reshape(height, width, -1).transpose(2, 0, 1).copy()
-        return _planes(_lossless(image, where), channels)
+        return _planes(_upright(_lossless(image, where), _orientation(image)), channels)
+
+
+def _orientation(image: Image.Image) -> int:
+    """1 to 8, as EXIF numbers them; 1 where a file does not say it in a readable way."""
+    try:
+        found = image.getexif().get(_ORIENTATION, 1)
+    except Exception:  # of damaged EXIF, which viewers pass over, too
+        return 1
+    return found if isinstance(found, int) else 1
+
+
+def _upright(image: Image.Image, orientation: int) -> Image.Image:
+    return image.transpose(_UPRIGHT[orientation]) if orientation in _UPRIGHT else image
 
 
 def _planes(image: Image.Image, channels: int) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:

@@ -15,16 +15,18 @@ make() { # name, options of the pair before, options of the pair that ships
   python3 - "$corpus" "$pair" <<'PYTHON'
 import sys
 
-from compd import Corpus, Pair
-from compd.gate import Accepted, Baseline, Policy, Status, baseline_of, gate
+from compd import Corpus, Pair, Splits, load_data
+from compd.gating import Accepted, Baseline, Policy, Status, baseline_of, gate, record_search
 
 corpus, pair = Corpus(sys.argv[1]), Pair.load(sys.argv[2])
 result = gate(pair, corpus, Baseline(), Policy(only_replay=True))
 reason = "in the strip along the boundary that every compressed network has (docs/repair.md)"
 accepted = [Accepted.of(one.record, reason) for one in result.of(Status.NEW)]
-Baseline(accepted).save(baseline_of(corpus.directory))
+path = baseline_of(corpus.directory)
+Baseline(accepted).save(path)
+record_search(pair, corpus, path, Splits(load_data(pair.spec.data)))
 PYTHON
-  compd gate --corpus "$corpus" --pair "$pair" --only-replay
+  compd gate --corpus "$corpus" --pair "$pair"
 }
 make digits-int8 "--compress ptq" "--compress qat"
 make digits-pruned "--compress prune --amount 0.9" "--compress prune --amount 0.75"

@@ -163,6 +163,66 @@ def test_one_bit_and_other_formats_are_read() -> None:
         assert torch.equal(image, torch.from_numpy(RGB.copy()).permute(2, 0, 1))
 
 
+# What a camera stores of an upright picture when it is held otherwise, by EXIF orientation.
+_STORED: dict[int, Callable[[np.ndarray], np.ndarray]] = {
+    1: lambda a: a,
+    2: lambda a: a[:, ::-1],
+    3: lambda a: a[::-1, ::-1],
+    4: lambda a: a[::-1],
+    5: lambda a: a.transpose(1, 0, 2),
+    6: lambda a: np.rot90(a),
+    7: lambda a: a[::-1, ::-1].transpose(1, 0, 2),
+    8: lambda a: np.rot90(a, -1),
+}
+
+
+@pytest.mark.parametrize("kind", ["PNG", "TIFF", "WEBP"])
+@pytest.mark.parametrize("orientation", _STORED)
+def test_photographs_are_turned_upright(orientation: int, kind: str) -> None:
+    stored = Image.fromarray(np.ascontiguousarray(_STORED[orientation](RGB)))
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    lossless = {"lossless": True} if kind == "WEBP" else {}
+    image = read_image(saved(stored, kind, exif=exif, **lossless), "photo")
+    assert torch.equal(image, torch.from_numpy(RGB.copy()).permute(2, 0, 1))
+
+
+def test_orientations_of_a_jpeg_that_say_nothing() -> None:
+    """Unknown numbers, and EXIF that is damaged, leave the picture as it is stored."""
+    picture, exif = Image.new("RGB", (8, 6), (200, 30, 90)), Image.Exif()
+    exif[0x0112] = 9
+    assert read_image(saved(picture, "JPEG", exif=exif), "photo").shape == (3, 6, 8)
+    damaged = saved(picture, "JPEG", exif=b"Exif\0\0none of this is EXIF")
+    assert read_image(damaged, "photo").shape == (3, 6, 8)
+    exif[0x0112] = 6
+    assert read_image(saved(picture, "JPEG", exif=exif), "photo").shape == (3, 8, 6)
+
+
+INKS, SEEN = (200, 30, 60, 20), (51, 207, 180)  # (255 - ink) * (255 - black) / 255
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "TIFF"])
+def test_inks_become_the_colours_of_the_print(kind: str) -> None:
+    image = read_image(saved(Image.new("CMYK", (16, 16), INKS), kind, quality=100), "print")
+    assert (image[:, 4, 4].short() - torch.tensor(SEEN)).abs().amax() <= 2
+    grey = read_image(saved(Image.new("CMYK", (16, 16), INKS), kind), "print", channels=1)
+    assert abs(int(grey[0, 4, 4]) - 157) <= 2
+
+
+def test_a_ycck_jpeg() -> None:
+    """As Photoshop writes it: the inks as luma and chroma, which Adobe's marker says."""
+    red, green, blue = (255 - ink for ink in INKS[:3])
+    luma = 0.299 * red + 0.587 * green + 0.114 * blue
+    chroma = 128 + 0.564 * (blue - luma), 128 + 0.713 * (red - luma)
+    parts = tuple(round(v) for v in (luma, *chroma, INKS[3]))  # stored inverted, as Adobe does
+    data = bytearray(saved(Image.new("CMYK", (16, 16), parts), "JPEG", quality=100))
+    transform = data.index(b"Adobe") + 11
+    assert data[transform] == 0
+    data[transform] = 2
+    image = read_image(bytes(data), "print.jpg")
+    assert (image[:, 4, 4].short() - torch.tensor(SEEN)).abs().amax() <= 3
+
+
 def test_an_empty_file_is_refused(refuses: Any) -> None:
     with refuses("empty.png", "0 bytes"):
         read_image(b"", "empty.png")

@@ -15,6 +15,7 @@ LAYERS = {
         "text",
         "wording",
         "errors",
+        "sizes",
         "statistics",
         "rng",
         "control",

@@ -7,6 +7,7 @@ from compd.data import Dataset, Splits, load_data, part_of
 from compd.pair.build import build_pair
 from compd.pair.evaluation import evaluate
 from compd.search import Diva, Verdict, fuzz
+from compd.sizes import Size
 from compd.training import TrainConfig
 
 
@@ -18,7 +19,9 @@ def some_digits(count: int) -> Splits:
         return part_of(part.images[:count], part.labels[:count], 10, "digits")
 
     return Splits(
-        Dataset("some-digits", f"digits-{count}", whole.classes, 3, 32, False, {"train": load})
+        Dataset(
+            "some-digits", f"digits-{count}", whole.classes, 3, Size(32, 32), False, {"train": load}
+        )
     )
 
 

@@ -15,6 +15,7 @@ from compd.models import Classifier
 from compd.models.inputs import to_input
 from compd.pair import Pair
 from compd.pair.spec import ModelSpec, PairSpec
+from compd.sizes import Size
 from compd.training import TrainConfig, fit_
 
 CLASSES = ("red", "green", "blue")
@@ -62,7 +63,7 @@ def tiny_splits() -> Splits:
             identity="tiny-1",
             classes=CLASSES,
             channels=3,
-            size=SIZE,
+            size=Size(SIZE, SIZE),
             mirror=True,
             loaders={"train": lambda: part(600, 1), "test": lambda: part(200, 2)},
         )
@@ -100,7 +101,7 @@ def calibrated_shadow(config: Compression, original: nn.Module, images: Tensor) 
 
 
 def tiny_spec(config: Compression, engine: str = "x86") -> PairSpec:
-    model = ModelSpec("tiny:untrained", None, 3, SIZE, CLASSES, mean=None, std=None)
+    model = ModelSpec("tiny:untrained", None, 3, Size(SIZE, SIZE), CLASSES, mean=None, std=None)
     return PairSpec(model, config, engine, "tiny", "tiny-1")
 
 

@@ -94,4 +94,5 @@ def node(kind: str, inputs: str, outputs: str = "y", **attributes: Any) -> onnx.
     """``node("Add", "a b")``: names apart by spaces; ``-`` leaves an input out."""
     names = ["" if name == "-" else name for name in inputs.split()]
     domain, _, kind = kind.rpartition(".")
-    return helper.make_node(kind, names, outputs.split(), domain=domain, **attributes)
+    made = ["" if name == "-" else name for name in outputs.split()]
+    return helper.make_node(kind, names, made, domain=domain, **attributes)

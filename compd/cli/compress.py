@@ -25,9 +25,11 @@ def compress(
     """Build a pair (original, shadow, deployed) and save it for the other commands."""
     from compd.cli.display import live
     from compd.cli.files import check_folder, check_outputs, write_json
-    from compd.cli.render.tables import percent, print_facts, warn_if_untrained
+    from compd.cli.render.tables import percent, print_facts
     from compd.pair import check_pair_target
     from compd.pair.evaluation import evaluate
+    from compd.pair.warnings import near_chance
+    from compd.wording import Worded
 
     prepare(threads)
     check_outputs(json=json)
@@ -38,7 +40,6 @@ def compress(
         seen = evaluate(pair, splits.test(), shadow=None, control=control)
     figures = seen.to_json()
     pair.save(out)
-    warn_if_untrained(figures["original_accuracy"], len(pair.classes))
     if json is not None:
         write_json(
             json,
@@ -62,6 +63,7 @@ def compress(
             ("natural disagreement", percent(figures["natural_disagreement"])),
             ("shadow against deployed", percent(figures["shadow_deployed_disagreement"])),
             *((f"{split} rows", rows) for split, rows in pair.spec.rows.items()),
+            *(("warning", Worded(text)) for text in near_chance(pair, seen)),
             ("next", f"compd fuzz --pair {out}"),
         ],
     )

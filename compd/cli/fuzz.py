@@ -135,7 +135,7 @@ def fuzz(
                 control=control,
             )
     next_steps = _next_steps(result.corpus, result.seeds_effective, result.strategy)
-    print_campaign(result, len(pair.classes), next_steps)
+    print_campaign(result, next_steps)
     if json is not None:
         write_json(json, result.to_json())
     return 130 if control.stopped else 0

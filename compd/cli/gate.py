@@ -133,6 +133,7 @@ def gate(
     o.check_batch(batch)
     accepted_in = baseline or library.baseline_of(store.directory)
     accepted = library.Baseline.load(accepted_in, missing=baseline is None)
+    record = None if policy.only_replay else library.SearchRecord.load(accepted_in)
     prepare_as(store, threads)
     if not policy.only_replay:
         library.settings_for(policy, store)  # raises, and not after minutes of training
@@ -149,6 +150,7 @@ def gate(
                 policy,
                 splits=splits,
                 found=new,
+                record=record,
                 baseline_name=str(accepted_in),
                 policy_from=policy_from,
                 options=named.words,

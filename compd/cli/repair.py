@@ -81,7 +81,9 @@ def repair(
     )
     from compd.cli.render.repair import print_plan, print_repair
     from compd.corpus import Corpus
+    from compd.corpus.opening import open_with_data
     from compd.pair import check_pair_target
+    from compd.pair.requests import names_pair
 
     prepare(threads)
     check_outputs(json=json)
@@ -110,8 +112,13 @@ def repair(
     library.RepairSettings(**settings)  # now, not after minutes of training
     store = None if corpus is None else Corpus(corpus)
     request = named.request()
+    if store is not None:
+        library.check_corpus(store, force=force)
     with live() as control:
-        pair, splits = request.open(control)
+        if store is None or names_pair(request):
+            pair, splits = request.open(control)
+        else:
+            pair, splits = open_with_data(store, request, control=control)
         if store is None:
             store = Corpus(default_corpus(pair))
         if dry_run:

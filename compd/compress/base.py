@@ -140,5 +140,5 @@ def fine_tuning(config: Any, splits: Splits) -> TrainConfig:
         seed=config.seed,
         weight_decay=1e-4,
         mirror=splits.dataset.mirror,
-        pad=splits.dataset.size // 16,
+        pad=min(splits.dataset.size) // 16,
     )

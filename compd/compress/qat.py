@@ -45,7 +45,7 @@ def _make(
     control: Control = QUIET,
 ) -> nn.Module:
     dataset = splits.dataset
-    example = torch.zeros(1, dataset.channels, dataset.size, dataset.size)
+    example = torch.zeros(1, dataset.channels, *dataset.size)
     shadow = _empty(config, original, example).to(device)
     calibrate_(shadow, splits.calibration.images)
     simulate_(shadow)

@@ -12,7 +12,7 @@ from compd.compress import config_from_json
 from compd.compress.int8 import ENGINES
 from compd.control import QUIET, Control
 from compd.corpus.store import Corpus
-from compd.data import Splits
+from compd.data import Resize, Splits
 from compd.errors import InputError, SettingError
 from compd.pair import Pair
 from compd.pair.build import build_pair
@@ -156,6 +156,7 @@ def _built_like(
         spec = ModelSpec.from_json(made_of["model"])
         config = config_from_json(made_of["compress"])
         engine = str(made_of["engine"])
+        resize = Resize.parse(str(made_of["resize"])) if "resize" in made_of else None
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise InputError(
             f"expected the corpus to say how its pair was made, got {error!r}; name the pair "
@@ -167,7 +168,12 @@ def _built_like(
             f"model={spec.model!r}, which is code that would be run; pass it if you know what that "
             f"is, or name the pair with {setting('pair', 'DIR')} or {setting('model')}"
         )
-    splits = replace(request, channels=spec.channels).splits()
+    splits = replace(
+        request,
+        channels=spec.channels,
+        size=request.size or spec.size,
+        resize=request.resize or resize,
+    ).splits()
     pair = build_pair(
         spec.model,
         data=splits,

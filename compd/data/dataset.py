@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from compd.errors import InputError
+from compd.sizes import Size
 
 __all__ = ["UNKNOWN", "Dataset", "Part", "Split", "Splits", "part_of"]
 
@@ -31,9 +32,23 @@ class Part:
     labels: Tensor  # int64 (N,); all UNKNOWN where nobody labelled the images
     index: Tensor  # int64 (N,): the row of each image in its source
     shuffled: bool  # whether that order differs from the source's
+    # bool (N,): scaled to another aspect ratio, though nobody said so; None: no image was
+    stretched: Tensor | None = None
+    # int64 (N,): labels of the data set's own classes, where these are not the model's; else None
+    own: Tensor | None = None
 
 
-def part_of(images: Tensor, labels: Tensor, classes: int, where: str) -> Part:
+def _some(values: Tensor | None, rows: Tensor | slice) -> Tensor | None:
+    return None if values is None else values[rows]
+
+
+def _joined(first: Tensor | None, second: Tensor | None) -> Tensor | None:
+    return None if first is None or second is None else torch.cat([first, second])
+
+
+def part_of(
+    images: Tensor, labels: Tensor, classes: int, where: str, *, stretched: Tensor | None = None
+) -> Part:
     """Make a part; rows that come sorted by class are shuffled with a fixed seed.
 
     Raises:
@@ -56,7 +71,8 @@ def part_of(images: Tensor, labels: Tensor, classes: int, where: str) -> Part:
     if shuffled:  # stored class by class: the first half would hold half of the classes
         index = torch.from_numpy(np.random.default_rng(_SHUFFLE_SEED).permutation(len(labels)))
         images, labels = images[index], labels[index]
-    return Part(images, labels, index, shuffled)
+        stretched = _some(stretched, index)
+    return Part(images, labels, index, shuffled, stretched)
 
 
 @dataclass(frozen=True)
@@ -68,9 +84,13 @@ class Dataset:
         identity: hash of all files (or of the embedded data) it is read from.
         classes: names of the classes, in label order.
         channels: 1 or 3.
-        size: height and width in pixels.
+        size: height and width.
         mirror: whether a mirrored image keeps its label (false for digits).
         small: whether small networks and a minute of training are enough for it.
+        resize: how its images were scaled, as :class:`compd.data.resize.Resize` spells it; empty
+            where nobody said it.
+        own_classes: names of its own classes, where these are not the model's and the images count
+            as unlabelled; else none.
         loaders: ``train`` and perhaps ``test``, each returning its part.
     """
 
@@ -78,10 +98,12 @@ class Dataset:
     identity: str
     classes: tuple[str, ...]
     channels: int
-    size: int
+    size: Size
     mirror: bool
     loaders: Mapping[str, Callable[[], Part]] = field(repr=False)
     small: bool = False
+    resize: str = ""
+    own_classes: tuple[str, ...] = ()
 
     @cached_property
     def train(self) -> Part:
@@ -106,6 +128,9 @@ class Split:
     labels: Tensor  # int64 (N,); all UNKNOWN where nobody labelled the images
     index: Tensor  # int64 (N,): rows in the source
     shuffled: bool
+    stretched: Tensor | None = None  # bool (N,): as of their part
+    own: Tensor | None = None  # int64 (N,): as of their part
+    own_classes: tuple[str, ...] = ()  # that these are labels of
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -121,7 +146,12 @@ class Split:
     def chosen(self, rows: Tensor | slice) -> Split:
         """Any rows of it, int64 (n,)."""
         return replace(
-            self, images=self.images[rows], labels=self.labels[rows], index=self.index[rows]
+            self,
+            images=self.images[rows],
+            labels=self.labels[rows],
+            index=self.index[rows],
+            stretched=_some(self.stretched, rows),
+            own=_some(self.own, rows),
         )
 
     @property
@@ -222,6 +252,9 @@ class Splits:
             part.labels[span],
             part.index[span],
             part.shuffled,
+            _some(part.stretched, span),
+            _some(part.own, span),
+            self.dataset.own_classes,
         )
 
     @cached_property
@@ -268,5 +301,8 @@ class Splits:
             torch.cat([seeds.labels, heldout.labels]),
             torch.cat([seeds.index, heldout.index]),
             seeds.shuffled,
+            _joined(seeds.stretched, heldout.stretched),
+            _joined(seeds.own, heldout.own),
+            seeds.own_classes,
         )
         return whole if limit is None else whole.first(limit)

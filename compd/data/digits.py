@@ -9,28 +9,29 @@ import torch
 import torch.nn.functional as F
 
 from compd.data.dataset import Dataset, Part, part_of
+from compd.sizes import Size
 
 __all__ = ["digits"]
 
-SIZE = 32
+SIZE = Size(32, 32)
 
 
-def digits(*, channels: int = 3, size: int | None = None) -> Dataset:
+def digits(*, channels: int = 3, size: Size | None = None) -> Dataset:
     """Return the embedded digits, rows in their stored order (writers, not classes, in sequence).
 
     Args:
         channels: 3 repeats the grey value; 1 keeps it.
-        size: height and width; 32 by default.
+        size: to scale to; 32 x 32 by default.
     """
     from sklearn.datasets import load_digits
 
-    side = size or SIZE
+    size = size or SIZE
     bunch = load_digits()
     raw = np.ascontiguousarray(bunch.images, dtype=np.float32)  # (N, 8, 8), 0..16
 
     def load() -> Part:
         scans = torch.from_numpy(raw)[:, None] * (255 / 16)  # (N, 1, 8, 8)
-        large = F.interpolate(scans, size=(side, side), mode="bilinear", align_corners=False)
+        large = F.interpolate(scans, size=size, mode="bilinear", align_corners=False)
         images = large.round().clamp(0, 255).to(torch.uint8).expand(-1, channels, -1, -1)
         labels = torch.from_numpy(bunch.target).long()
         return part_of(images.contiguous(), labels, 10, "digits")
@@ -38,10 +39,10 @@ def digits(*, channels: int = 3, size: int | None = None) -> Dataset:
     identity = hashlib.sha256(raw.tobytes() + bunch.target.tobytes()).hexdigest()
     return Dataset(
         name="digits",
-        identity=f"{identity[:32]}-{channels}x{side}",
+        identity=f"{identity[:32]}-{channels}x{size}",
         classes=tuple(str(digit) for digit in range(10)),
         channels=channels,
-        size=side,
+        size=size,
         mirror=False,
         loaders={"train": load},
         small=True,

@@ -11,7 +11,9 @@ import torch
 
 from compd.data.dataset import UNKNOWN, Dataset, Part, part_of
 from compd.data.decode import decode_all
+from compd.data.resize import Resize, marked
 from compd.errors import InputError
+from compd.sizes import Size
 
 __all__ = ["image_folder", "looks_like_folder"]
 
@@ -25,7 +27,12 @@ def looks_like_folder(path: Path) -> bool:
 
 
 def image_folder(
-    path: Path, *, channels: int = 3, size: int | None = None, unlabelled: bool = False
+    path: Path,
+    *,
+    channels: int = 3,
+    size: Size | None = None,
+    resize: Resize | None = None,
+    unlabelled: bool = False,
 ) -> Dataset:
     """Read ``path/CLASS/*.png`` or ``path/{train,test}/CLASS/*.png``.
 
@@ -33,6 +40,7 @@ def image_folder(
         path: the folder.
         channels: 3 for RGB, 1 for grey.
         size: scale each image to this height and width; None demands that all have one size.
+        resize: how they are scaled; None stretches them.
         unlabelled: whether ``path/*.png`` will do, where there are fewer than two subfolders.
 
     Raises:
@@ -77,9 +85,10 @@ def image_folder(
         [str(files["train"][0][0])],
         channels=channels,
         size=size,
+        resize=resize,
     )
-    side = int(probe.shape[-1])
-    digest = hashlib.sha256(f"{channels} {side}".encode())
+    real = Size(*probe.images.shape[-2:])
+    digest = hashlib.sha256(f"{channels} {real}{marked(resize)}".encode())
     for name in sorted(files):
         for file, label in files[name]:
             digest.update(f"{name}/{file.relative_to(path)} {label} ".encode())
@@ -89,10 +98,11 @@ def image_folder(
         identity=digest.hexdigest(),
         classes=classes,
         channels=channels,
-        size=side,
+        size=real,
         mirror=True,
+        resize="" if resize is None else str(resize),
         loaders={
-            name: partial(_load, found, len(classes), channels, size, str(roots[name]))
+            name: partial(_load, found, len(classes), channels, size, resize, str(roots[name]))
             for name, found in files.items()
         },
     )
@@ -116,15 +126,21 @@ def _images(root: Path) -> list[Path]:
 
 
 def _load(
-    files: Sequence[tuple[Path, int]], classes: int, channels: int, size: int | None, where: str
+    files: Sequence[tuple[Path, int]],
+    classes: int,
+    channels: int,
+    size: Size | None,
+    resize: Resize | None,
+    where: str,
 ) -> Part:
-    images = decode_all(
+    found = decode_all(
         [file.read_bytes() for file, _ in files],
         [str(file) for file, _ in files],
         channels=channels,
         size=size,
+        resize=resize,
     )
     labels = torch.tensor([label for _, label in files])
     if classes == 1:
-        return Part(images, labels, torch.arange(len(labels)), False)
-    return part_of(images, labels, classes, where)
+        return Part(found.images, labels, torch.arange(len(labels)), False, found.stretched)
+    return part_of(found.images, labels, classes, where, stretched=found.stretched)

@@ -9,14 +9,18 @@ from typing import Any
 import torch
 
 from compd.data.dataset import Dataset, Part, part_of
-from compd.data.decode import decode_all
+from compd.data.decode import Decoded, decode_all
 from compd.data.parquet import IMAGE_COLUMNS
+from compd.data.resize import Resize, marked
 from compd.errors import InputError, brief, require_extra
+from compd.sizes import Size
 
 __all__ = ["from_hub"]
 
 
-def from_hub(name: str, *, channels: int = 3, size: int | None = None) -> Dataset:
+def from_hub(
+    name: str, *, channels: int = 3, size: Size | None = None, resize: Resize | None = None
+) -> Dataset:
     """Load ``name`` (or a local path that ``datasets.load_dataset`` understands).
 
     Raises:
@@ -48,22 +52,25 @@ def from_hub(name: str, *, channels: int = 3, size: int | None = None) -> Datase
     if isinstance(features[image], datasets.Image):  # bytes: one decoder judges all images
         raw = datasets.Image(decode=False)
         groups = {key: table.cast_column(image, raw) for key, table in groups.items()}
-    first = _decode([groups["train"][0][image]], name, channels, size)
+    first = _decode([groups["train"][0][image]], name, channels, size, resize)
+    found = Size(*first.images.shape[-2:])
 
     def loader(table: Any) -> Callable[[], Part]:
         def load() -> Part:
-            images = _decode(list(table[image]), name, channels, size)
-            return part_of(images, torch.tensor(_labels(table, name)), len(classes), name)
+            decoded = _decode(list(table[image]), name, channels, size, resize)
+            labels = torch.tensor(_labels(table, name))
+            return part_of(decoded.images, labels, len(classes), name, stretched=decoded.stretched)
 
         return load
 
     return Dataset(
         name=name.rstrip("/").rpartition("/")[2],
-        identity=f"{identity}-{channels}-{first.shape[-1]}",
+        identity=f"{identity}-{channels}-{found}{marked(resize)}",
         classes=classes,
         channels=channels,
-        size=int(first.shape[-1]),
+        size=found,
         mirror=True,
+        resize="" if resize is None else str(resize),
         loaders={key: loader(table) for key, table in groups.items()},
     )
 
@@ -75,10 +82,12 @@ def _labels(table: Any, name: str) -> list[int]:
     return labels
 
 
-def _decode(values: list[Any], name: str, channels: int, size: int | None) -> torch.Tensor:
+def _decode(
+    values: list[Any], name: str, channels: int, size: Size | None, resize: Resize | None
+) -> Decoded:
     names = [f"{name} row {row}" for row in range(len(values))]
     blobs = [_bytes(value, where) for value, where in zip(values, names, strict=True)]
-    return decode_all(blobs, names, channels=channels, size=size)
+    return decode_all(blobs, names, channels=channels, size=size, resize=resize)
 
 
 def _bytes(value: Any, where: str) -> bytes:

@@ -16,7 +16,9 @@ import torch
 
 from compd.data.dataset import Dataset, Part, part_of
 from compd.data.decode import decode_all
+from compd.data.resize import Resize, marked
 from compd.errors import InputError, brief, require_extra
+from compd.sizes import Size
 
 __all__ = ["IMAGE_COLUMNS", "parquet_files", "read_parquet"]
 
@@ -34,7 +36,12 @@ def parquet_files(spec: str) -> list[Path]:
 
 
 def read_parquet(
-    files: Sequence[Path], name: str, *, channels: int = 3, size: int | None = None
+    files: Sequence[Path],
+    name: str,
+    *,
+    channels: int = 3,
+    size: Size | None = None,
+    resize: Resize | None = None,
 ) -> Dataset:
     """Read parquet files; ``train`` and ``test`` are told apart by the file names.
 
@@ -42,8 +49,8 @@ def read_parquet(
         CompdError: if the columns are missing or of another kind, or a file is corrupt.
     """
     groups = _groups(files)
-    classes, side = _describe(groups["train"][0], channels, size)
-    digest = hashlib.sha256(f"{channels} {side}".encode())
+    classes, found = _describe(groups["train"][0], channels, size, resize)
+    digest = hashlib.sha256(f"{channels} {found}{marked(resize)}".encode())
     for group in sorted(groups):
         for file in groups[group]:
             digest.update(f"{group}/{file.name} ".encode())
@@ -54,10 +61,11 @@ def read_parquet(
         identity=digest.hexdigest(),
         classes=classes,
         channels=channels,
-        size=side,
+        size=found,
         mirror=True,
+        resize="" if resize is None else str(resize),
         loaders={
-            group: partial(_load, tuple(members), len(classes), channels, size)
+            group: partial(_load, tuple(members), len(classes), channels, size, resize)
             for group, members in groups.items()
         },
     )
@@ -105,7 +113,9 @@ def _columns(file: Path, names: Sequence[str]) -> tuple[str, str]:
     return image, "label"
 
 
-def _describe(file: Path, channels: int, size: int | None) -> tuple[tuple[str, ...], int]:
+def _describe(
+    file: Path, channels: int, size: Size | None, resize: Resize | None
+) -> tuple[tuple[str, ...], Size]:
     """Class names and image size, from the schema and the first row."""
     with _open(file) as table:
         image, label = _columns(file, table.schema_arrow.names)
@@ -127,8 +137,9 @@ def _describe(file: Path, channels: int, size: int | None) -> tuple[tuple[str, .
         [f"{file} row 0"],
         channels=channels,
         size=size,
+        resize=resize,
     )
-    return tuple(str(name) for name in names), int(probe.shape[-1])
+    return tuple(str(name) for name in names), Size(*probe.images.shape[-2:])
 
 
 def _image_bytes(value: Any, file: Path, row: int) -> bytes:
@@ -141,7 +152,9 @@ def _image_bytes(value: Any, file: Path, row: int) -> bytes:
     return data
 
 
-def _load(files: Sequence[Path], classes: int, channels: int, size: int | None) -> Part:
+def _load(
+    files: Sequence[Path], classes: int, channels: int, size: Size | None, resize: Resize | None
+) -> Part:
     blobs: list[bytes] = []
     names: list[str] = []
     labels: list[int] = []
@@ -155,5 +168,6 @@ def _load(files: Sequence[Path], classes: int, channels: int, size: int | None) 
         labels += content.column(label).to_pylist()
     if not all(isinstance(value, int) for value in labels):
         raise InputError(f"expected integer labels, got other values in {str(files[0])!r}")
-    images = decode_all(blobs, names, channels=channels, size=size)
-    return part_of(images, torch.tensor(labels), classes, str(files[0].parent))
+    found = decode_all(blobs, names, channels=channels, size=size, resize=resize)
+    where = str(files[0].parent)
+    return part_of(found.images, torch.tensor(labels), classes, where, stretched=found.stretched)

@@ -67,8 +67,7 @@ class Source:
     @property
     def shape(self) -> tuple[int, int, int]:
         """(C, H, W) of an image."""
-        model = self.pair.spec.model
-        return model.channels, model.size, model.size
+        return self.pair.spec.model.shape
 
     @property
     def calibration(self) -> Tensor:

@@ -1,12 +1,14 @@
 """The gate: what deviates now, and did anybody decide so?"""
 
-from compd.gating.accepting import Acceptance, Pruning, accept, prune
+from compd.gating.accepting import Acceptance, Pruning, accept, prune, record_search
 from compd.gating.baseline import Accepted, Baseline, baseline_of
+from compd.gating.compared import Compared, against_record
 from compd.gating.deviations import Deviation, Status, machine_changes, status_of
 from compd.gating.hunt import Hunted, hunt
 from compd.gating.known import Known
 from compd.gating.opening import new_findings, open_gated
 from compd.gating.policy import Policy, find_policy
+from compd.gating.record import SearchRecord, path_of
 from compd.gating.replays import as_judged
 from compd.gating.result import GateResult
 from compd.gating.run import gate
@@ -16,14 +18,17 @@ __all__ = [
     "Acceptance",
     "Accepted",
     "Baseline",
+    "Compared",
     "Deviation",
     "GateResult",
     "Hunted",
     "Known",
     "Policy",
     "Pruning",
+    "SearchRecord",
     "Status",
     "accept",
+    "against_record",
     "as_judged",
     "baseline_of",
     "find_policy",
@@ -32,7 +37,9 @@ __all__ = [
     "machine_changes",
     "new_findings",
     "open_gated",
+    "path_of",
     "prune",
+    "record_search",
     "settings_for",
     "status_of",
 ]

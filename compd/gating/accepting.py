@@ -8,16 +8,19 @@ from pathlib import Path
 
 from compd.control import QUIET, Control
 from compd.corpus import Corpus, Record, verify
+from compd.data import Splits
 from compd.errors import InputError
 from compd.files.storage import locked_folder
 from compd.gating.baseline import Accepted, Baseline
 from compd.gating.deviations import Status, machine_changes, status_of
 from compd.gating.policy import Policy
+from compd.gating.record import SearchRecord, path_of, record_of
 from compd.gating.replays import as_judged
+from compd.gating.search import search, settings_for
 from compd.pair import Pair
 from compd.search import Verdict
 
-__all__ = ["Acceptance", "Pruning", "accept", "prune"]
+__all__ = ["Acceptance", "Pruning", "accept", "prune", "record_search"]
 
 
 @dataclass(frozen=True)
@@ -85,6 +88,39 @@ def accept(
         accepted = known.accepting(Accepted.of(record, reason) for record in records)
         accepted.save(path)
     return Acceptance(tuple(records), len(gone), len(accepted))
+
+
+def record_search(
+    pair: Pair,
+    corpus: Corpus,
+    path: Path,
+    splits: Splits,
+    policy: Policy | None = None,
+    *,
+    control: Control = QUIET,
+) -> SearchRecord:
+    """Search as the gate will, and write down what that finds on the pair that is accepted.
+
+    Args:
+        pair: that is accepted.
+        corpus: whose baseline it is; says how to search where the policy does not.
+        path: the baseline's file; the record lies beside it.
+        splits: images to search from.
+        policy: the gate's. Where it names no goal, the most severe deviation of each seed is
+            sought, which tells two pairs apart best.
+        control: told of progress, and asked whether to stop.
+
+    Raises:
+        Stopped: if it was told to stop; nothing is written then.
+    """
+    policy = policy or Policy()
+    settings = settings_for(policy.over({"goal": policy.goal or "severe"}), corpus)
+    done = search(pair, splits.seeds, replace(settings, seconds=None), control=control)
+    control.check()
+    record = record_of(done.how, pair.hashes, done.seeds)
+    with locked_folder(path.parent, wait=True, what="accepts"):
+        record.save(path_of(path))
+    return record
 
 
 def prune(

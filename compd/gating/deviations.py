@@ -35,6 +35,7 @@ class Status(StrEnum):
     UNCONFIRMED = "unconfirmed"  # stored on a machine that may answer otherwise; not seen here
     FLAKY = "flaky"  # deviates here, but not each time
     MILD = "mild"  # below the policy's severity
+    RECORDED = "recorded"  # of a seed that deviates no more than the accepted pair's search found
     ACCEPTED = "accepted"  # deviates here, as the baseline says
     STALE = "stale"  # accepted, and does not deviate here any more
     FIXED = "fixed"  # does not deviate any more, and is not accepted
@@ -96,6 +97,7 @@ def status_of(
     deviates: bool,
     elsewhere: Mapping[str, tuple[str, str]],
     invalid: bool = False,
+    retrained: float | None = None,
 ) -> tuple[Status, str]:
     """Decide on one deviation.
 
@@ -106,6 +108,8 @@ def status_of(
         deviates: whether it deviates here.
         elsewhere: how the machine that it was stored on differs from this one.
         invalid: whether the original itself no longer gives the seed's label.
+        retrained: by how much a deviation of another model than the accepted one may be more
+            severe; None: it is the same one, or there is no record of it.
 
     Returns:
         The status, and one line that says why.
@@ -128,7 +132,7 @@ def status_of(
         return Status.FLAKY, "does not deviate each time"
     why = "not in the baseline"
     if accepted is not None:
-        why = _worse(record, accepted, policy)
+        why = _worse(record, accepted, policy, retrained)
         if not why:
             other = "" if accepted.sha256 == record.sha256 else f"as {accepted.sha256[:12]}: "
             return Status.ACCEPTED, other + accepted.reason
@@ -137,11 +141,13 @@ def status_of(
     return Status.NEW, why
 
 
-def _worse(record: Record, accepted: Accepted, policy: Policy) -> str:
+def _worse(record: Record, accepted: Accepted, policy: Policy, retrained: float | None) -> str:
     """In what a deviation is more than was accepted; empty if it is not."""
-    if Accepted.of(record, accepted.reason).flip != accepted.flip:
+    rise = policy.max_severity_rise if retrained is None else retrained
+    other = Accepted.of(record, accepted.reason).flip != accepted.flip
+    if other and (retrained is None or record.severity > rise):
         return f"accepted as {accepted.flip}, and now {record.flip}"
     # a line has two digits; half a thousandth is for the sum of two floats
-    if round(record.severity, 2) > accepted.severity + policy.max_severity_rise + 5e-4:
+    if round(record.severity, 2) > accepted.severity + rise + 5e-4:
         return f"accepted at severity {accepted.severity:.2f}, and now {record.severity:.2f}"
     return ""

@@ -27,6 +27,7 @@ def replayed(
     policy: Policy,
     now: Mapping[str, Any],
     control: Control,
+    retrained: float | None = None,
 ) -> list[Deviation]:
     """Judge a corpus's deviations again.
 
@@ -37,6 +38,7 @@ def replayed(
         policy: what counts.
         now: the pair's fingerprint on this machine.
         control: told of progress, and asked whether to stop.
+        retrained: as of :func:`~compd.gating.deviations.status_of`.
 
     Raises:
         CompdError: if a picture cannot be used, or the pair has other classes than the corpus.
@@ -61,7 +63,12 @@ def replayed(
         for i, record in enumerate(judged)
         if deviates[i]
         and status_of(
-            replace(record, stability=None), known.line(record), policy, deviates=True, elsewhere={}
+            replace(record, stability=None),
+            known.line(record),
+            policy,
+            deviates=True,
+            elsewhere={},
+            retrained=retrained,
         )[0]
         is Status.NEW
         and (record.stability is None or unlike[i] or not _same_models(replays[i].record, now))
@@ -88,6 +95,7 @@ def replayed(
             deviates=deviates[i],
             elsewhere=unlike[i],
             invalid=replays[i].verdict is Verdict.INVALID,
+            retrained=retrained,
         )
         done.append(Deviation(record, status, why, "corpus", corpus.line(record)))
     return done

@@ -9,6 +9,7 @@ from typing import Any
 
 from compd.gating.baseline import Accepted
 from compd.gating.clean import CleanRows
+from compd.gating.compared import Compared
 from compd.gating.deviations import Deviation, Status
 from compd.gating.policy import Policy
 from compd.gating.search import Searched
@@ -40,6 +41,8 @@ class GateResult:
     replay_seconds: float
     model_seconds: float  # of all seconds, inside model calls
     fingerprint: Mapping[str, Any]
+    compared: Compared | None = None  # the search, next to that of the accepted pair
+    notes: tuple[str, ...] = ()  # why the search could not be compared
 
     def of(self, *statuses: Status) -> tuple[Deviation, ...]:
         """The deviations of some statuses."""
@@ -74,6 +77,8 @@ class GateResult:
     def verdict(self) -> str:
         """The exit code as words."""
         if self.exit_code == 1:
+            if "search-record" in self.failures:
+                return "worse than what was accepted"
             return "new deviations" if self.too_many else "a limit does not hold"
         return {0: "clean", 3: "inconclusive", 130: "interrupted"}[self.exit_code]
 
@@ -104,6 +109,8 @@ class GateResult:
                 "seconds": searched.summary.seconds,
                 "stopped": searched.summary.stopped,
             },
+            "compared": None if self.compared is None else self.compared.to_json(),
+            "notes": list(self.notes),
             "found": self.found,
             "seconds": round(self.seconds, 3),
             "replay_seconds": round(self.replay_seconds, 3),

@@ -8,14 +8,16 @@ from contextlib import suppress
 from typing import Any
 
 from compd.control import QUIET, Control
-from compd.corpus import Corpus
+from compd.corpus import Corpus, Record
 from compd.data import Splits
 from compd.errors import InputError, SettingError, Stopped
 from compd.gating.baseline import Baseline
 from compd.gating.clean import clean_of, failures_of
+from compd.gating.compared import Compared, against_record, comparable, margin_of
 from compd.gating.deviations import Deviation, Status, status_of
 from compd.gating.known import Known
 from compd.gating.policy import Policy
+from compd.gating.record import SearchRecord
 from compd.gating.replays import replayed
 from compd.gating.result import ORDER, GateResult
 from compd.gating.search import Searched, search, settings_for
@@ -34,6 +36,7 @@ def gate(
     *,
     splits: Splits | None = None,
     found: Corpus | None = None,
+    record: SearchRecord | None = None,
     baseline_name: str = "",
     policy_from: str = "defaults",
     options: str = "",
@@ -48,6 +51,8 @@ def gate(
         policy: what counts.
         splits: images for the search and the clean rows; not needed if the policy asks for neither.
         found: where what the search finds is stored, if it is new or flaky.
+        record: what the search found on the accepted pair, if that is known: then a pair that is no
+            worse passes, whatever pixels it deviates in.
         baseline_name: where the baseline lies, for the result.
         policy_from: where the policy comes from, for the result.
         options: how a command line names the pair, for the commands that outputs suggest.
@@ -77,19 +82,32 @@ def gate(
             f"{str(found.directory)!r} for both"
         )
     known = Known(baseline, corpus, by=policy.known_by)
-    deviations = replayed(pair, corpus, known, policy, now, control)
+    retrained = None
+    if record is not None and now["deployed_sha256"] != record.deployed:
+        retrained = margin_of(record, policy)
+    deviations = replayed(pair, corpus, known, policy, now, control, retrained)
     replay_seconds = time.perf_counter() - begun
-    searched = clean = None
+    searched = clean = comparison = None
     failures: dict[str, str] = {}
+    notes: tuple[str, ...] = ()
     if splits is not None and not policy.only_replay:
-        searched = search(pair, splits.seeds, settings_for(policy, corpus), control=control)
-        deviations += _found(searched, corpus, known, policy, found)
+        seeds, settings = splits.seeds, settings_for(policy, corpus)
+        like, notes = comparable(record, seeds, policy)
+        if like is not None:
+            seeds, settings = seeds.chosen(like.rows), like.settings
+        searched = search(pair, seeds, settings, control=control)
+        if like is not None:
+            part = like.record.first(len(searched.seeds))
+            comparison = against_record(part, searched.seeds, policy, missing=like.missing)
+            if comparison.risen or len(comparison.worse) > policy.max_new:
+                failures["search-record"] = comparison.describe()
+        deviations += _found(searched, corpus, known, policy, found, comparison)
 
     if splits is not None and policy.asks_for_clean_rows and not control.stopped:
         control.report("measuring clean rows", 0, 1)
         with suppress(Stopped):  # then the rest of the result stands without
             clean = clean_of(pair, splits, control=control)
-            failures = failures_of(clean, policy)
+            failures |= failures_of(clean, policy)
         control.report("measuring clean rows", 1, 1)
     deviations.sort(
         key=lambda one: (ORDER.index(one.status), -one.record.severity, one.record.sha256)
@@ -108,6 +126,8 @@ def gate(
         failures=failures,
         clean=clean,
         searched=searched,
+        compared=comparison,
+        notes=notes,
         found=None if found is None else str(found.directory),
         seconds=time.perf_counter() - begun,
         replay_seconds=replay_seconds,
@@ -117,7 +137,12 @@ def gate(
 
 
 def _found(
-    searched: Searched, corpus: Corpus, known: Known, policy: Policy, store: Corpus | None
+    searched: Searched,
+    corpus: Corpus,
+    known: Known,
+    policy: Policy,
+    store: Corpus | None,
+    comparison: Compared | None,
 ) -> list[Deviation]:
     """What the search found and the corpus does not have; what needs somebody is stored."""
     done, kept = [], []
@@ -125,12 +150,23 @@ def _found(
         if record.verdict is not Verdict.EFFECTIVE or record.sha256 in corpus:
             continue
         status, why = status_of(record, known.line(record), policy, deviates=True, elsewhere={})
+        if status is Status.NEW and comparison is not None:
+            status, why = _by_record(record, comparison)
         done.append(Deviation(record, status, why, "search", None))
         if status in (Status.NEW, Status.FLAKY):
             kept.append((record, finding.image, finding.seed_image))
     if store is not None and kept:
         store.add(kept)
     return done
+
+
+def _by_record(record: Record, comparison: Compared) -> tuple[Status, str]:
+    """What becomes of a deviation of the search where there is a record of its seed."""
+    for one in comparison.worse:
+        if one.seed.sha256 == record.seed_sha256:
+            before = f"{one.seed.severity:.2f}" if one.seed.severity else "no deviation"
+            return Status.NEW, f"its seed was on record with {before}"
+    return Status.RECORDED, "its seed is no worse than on record"
 
 
 def _others(corpus: Corpus, now: Mapping[str, Any]) -> int:

@@ -2,20 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+import torch
 
 from compd.control import QUIET, Control
 from compd.corpus import Record, records_by
 from compd.data import Split
+from compd.errors import InputError, Stopped
 from compd.gating.policy import Policy
+from compd.gating.record import Seed
+from compd.images import pixel_hash
+from compd.logits import answers_of
 from compd.pair import Pair
-from compd.search import Campaign, Finding, SearchSettings, StabilityCheck, Summary, strategy
+from compd.pair.evaluation import evaluate
+from compd.search import (
+    Campaign,
+    Finding,
+    SearchSettings,
+    Stability,
+    StabilityCheck,
+    Summary,
+    Verdict,
+    strategy,
+)
 from compd.search.settings import GOALS
 from compd.search.strategies import STRATEGIES
 
-__all__ = ["Searched", "search", "settings_for"]
+__all__ = ["Searched", "how_of", "search", "settings_for", "settings_like"]
+
+_TOGETHER = 64  # images that are looked at at once
 
 
 @dataclass(frozen=True)
@@ -26,6 +44,8 @@ class Searched:
     summary: Summary
     settings: Mapping[str, Any]
     rows: str
+    how: Mapping[str, Any]  # what a record of it says
+    seeds: tuple[Seed, ...]  # all that were searched or set aside, in order
 
 
 def settings_for(policy: Policy, corpus: Iterable[Record]) -> SearchSettings:
@@ -81,8 +101,93 @@ def search(
         "time": settings.seconds,
     }
     return Searched(
-        tuple((to_record(one), one) for one in findings), summary, made_with, seeds.rows
+        tuple((to_record(one), one) for one in findings),
+        summary,
+        made_with,
+        seeds.rows,
+        how_of(campaign.settings),
+        _seeds(pair, seeds, findings, settings.limit, summary, control),
     )
+
+
+def how_of(settings: SearchSettings) -> dict[str, Any]:
+    """What two searches have to have in common to be compared."""
+    return {
+        "strategy": STRATEGIES.settings_of(settings.strategy),
+        "eps": settings.eps,
+        "norm": settings.norm,
+        "goal": settings.goal,
+        "random_seed": settings.random_seed,
+    }
+
+
+def settings_like(how: Mapping[str, Any], policy: Policy) -> SearchSettings:
+    """The settings of a search that is to be compared with a record.
+
+    Raises:
+        CompdError: if a setting of the record makes no sense.
+    """
+    strategy_of = dict(how["strategy"])
+    try:
+        return SearchSettings(
+            strategy=STRATEGIES.make(str(strategy_of.pop("name")), **strategy_of),
+            limit=None,
+            eps=how["eps"],
+            norm=str(how["norm"]),
+            goal=str(how["goal"]),
+            random_seed=int(how["random_seed"]),
+            seconds=policy.time,
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(
+            f"expected a record of a search that can be made again, got {error!r:.80}; accept "
+            "again: compd baseline accept"
+        ) from error
+
+
+def _seeds(
+    pair: Pair,
+    split: Split,
+    findings: Sequence[Finding],
+    limit: int | None,
+    summary: Summary,
+    control: Control,
+) -> tuple[Seed, ...]:
+    """What each seed that the campaign came to has found; set aside ones as they are untouched."""
+    best: dict[str, Finding] = {}
+    for one in findings:
+        counts = one.verdict is Verdict.EFFECTIVE and one.stability is not Stability.FLAKY
+        if counts and one.severity >= best.get(one.seed_sha256, one).severity:
+            best[one.seed_sha256] = one
+    # of a search that ended by itself also what was set aside behind its last seed
+    whole = limit is None and summary.stopped == "done"
+    wanted = len(split) if whole else summary.seeds
+    seeds: list[Seed] = []
+    searched = 0
+    for start in range(0, len(split), _TOGETHER):
+        part = split.part(start, start + _TOGETHER)
+        try:
+            seen = evaluate(pair, part, control=control.quiet)
+        except Stopped:
+            break
+        said, shipped = (
+            answers_of(logits, head=head)
+            for logits, head in zip((seen.original, seen.deployed), pair.heads, strict=True)
+        )
+        severity = torch.minimum(said.margin, shipped.margin)
+        for i in range(len(part)):
+            if searched == wanted:
+                return tuple(seeds)
+            key, row = pixel_hash(part.images[i]), part.row(i)
+            found = best.get(key)
+            if seen.disagree[i]:
+                names = (pair.classes[int(one.label[i])] for one in (said, shipped))
+                seeds.append(Seed(key, row, round(float(severity[i]), 6), " → ".join(names)))
+                continue
+            searched += 1
+            flip = "" if found is None else f"{found.original.name} → {found.deployed.name}"
+            seeds.append(Seed(key, row, 0.0 if found is None else found.severity, flip))
+    return tuple(seeds)
 
 
 def _common(values: Iterable[Any]) -> Any:

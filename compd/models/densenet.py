@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from compd.sizes import Size
+
 __all__ = ["densenet121"]
 
 
@@ -71,7 +73,7 @@ class DenseNet(nn.Module):
         return logits
 
 
-def densenet121(*, width: int, channels: int, classes: int, size: int) -> nn.Module:
+def densenet121(*, width: int, channels: int, classes: int, size: Size) -> nn.Module:
     """DenseNet-121 with a CIFAR stem; ``width`` is the growth rate, 32 in the paper."""
     del size  # any of 8 or more
     return DenseNet([6, 12, 24, 16], width, channels=channels, classes=classes)

@@ -17,6 +17,7 @@ from torch import Tensor, fx, nn
 from compd.errors import ModelError, brief
 from compd.models.exported import exported, has_operators, is_opaque, with_layers
 from compd.models.weights import state_hash
+from compd.sizes import AnySize, Size
 from compd.system.quiet import quiet
 
 __all__ = [
@@ -89,25 +90,26 @@ def _own_defaults() -> Iterator[None]:
             torch.set_default_device(None if device.type == "cpu" else device)
 
 
-def example_images(channels: int, size: int) -> Tensor:
+def example_images(channels: int, size: AnySize) -> Tensor:
     """Two images of noise, the same on each machine: float (2, C, H, W) in 0..1."""
-    return torch.rand(2, channels, size, size, generator=torch.Generator().manual_seed(0))
+    return torch.rand(2, channels, *Size.of(size), generator=torch.Generator().manual_seed(0))
 
 
-def check_model(model: nn.Module, *, channels: int, size: int, classes: int, name: str) -> None:
+def check_model(model: nn.Module, *, channels: int, size: AnySize, classes: int, name: str) -> None:
     """Run two noise images through a model and look at what comes out.
 
     Raises:
         CompdError: if the model fails, or answers with anything but finite logits (2, classes).
     """
+    size = Size.of(size)
     example = example_images(channels, size)
     try:
         with torch.inference_mode():
             logits = model(example)
     except Exception as error:
         raise ModelError(
-            f"expected model={name!r} to take float pixels (N, {channels}, {size}, {size}) in "
-            f"0..1, but it raised {_what(error)}{_offending(error)}"
+            f"expected model={name!r} to take float pixels (N, {channels}, {size.height}, "
+            f"{size.width}) in 0..1, but it raised {_what(error)}{_offending(error)}"
         ) from error
     if not isinstance(logits, Tensor) or tuple(logits.shape) != (2, classes):
         came = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__

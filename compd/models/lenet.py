@@ -6,6 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from compd.errors import ModelError
+from compd.sizes import Size
 
 __all__ = ["lenet5"]
 
@@ -13,13 +14,13 @@ __all__ = ["lenet5"]
 class LeNet(nn.Module):
     """Two 5x5 convolutions and three linear layers."""
 
-    def __init__(self, width: int, *, channels: int, classes: int, size: int) -> None:
+    def __init__(self, width: int, *, channels: int, classes: int, size: Size) -> None:
         super().__init__()
-        side = ((size - 4) // 2 - 4) // 2
+        high, wide = (((side - 4) // 2 - 4) // 2 for side in size)
         second = 16 * width // 6
         self.conv1 = nn.Conv2d(channels, width, 5)
         self.conv2 = nn.Conv2d(width, second, 5)
-        self.fc1 = nn.Linear(second * side * side, 120)
+        self.fc1 = nn.Linear(second * high * wide, 120)
         self.fc2 = nn.Linear(120, 84)
         self.fc3 = nn.Linear(84, classes)
 
@@ -32,8 +33,8 @@ class LeNet(nn.Module):
         return logits
 
 
-def lenet5(*, width: int, channels: int, classes: int, size: int) -> nn.Module:
+def lenet5(*, width: int, channels: int, classes: int, size: Size) -> nn.Module:
     """LeNet-5; ``width`` 6 is the paper's. Needs images of 16 x 16 or more."""
-    if size < 16:
+    if min(size) < 16:
         raise ModelError(f"expected images of 16 x 16 or more for lenet5, got size={size}")
     return LeNet(width, channels=channels, classes=classes, size=size)

@@ -10,6 +10,8 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from compd.sizes import Size
+
 __all__ = ["resnet18", "resnet20"]
 
 
@@ -80,13 +82,13 @@ class ResNet(nn.Module):
         return logits
 
 
-def resnet18(*, width: int, channels: int, classes: int, size: int) -> nn.Module:
+def resnet18(*, width: int, channels: int, classes: int, size: Size) -> nn.Module:
     """ResNet-18 with a CIFAR stem; ``width`` 64 is the paper's."""
     del size  # any
     return ResNet([2, 2, 2, 2], width, channels=channels, classes=classes, projection=True)
 
 
-def resnet20(*, width: int, channels: int, classes: int, size: int) -> nn.Module:
+def resnet20(*, width: int, channels: int, classes: int, size: Size) -> nn.Module:
     """ResNet-20 for CIFAR (He et al. 2016, section 4.2); ``width`` 16 is the paper's."""
     del size  # any
     return ResNet([3, 3, 3], width, channels=channels, classes=classes, projection=False)

@@ -6,6 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from compd.errors import ModelError
+from compd.sizes import Size
 
 __all__ = ["vgg11"]
 
@@ -37,8 +38,8 @@ class VGG(nn.Module):
         return logits
 
 
-def vgg11(*, width: int, channels: int, classes: int, size: int) -> nn.Module:
+def vgg11(*, width: int, channels: int, classes: int, size: Size) -> nn.Module:
     """VGG-11 with BatchNorm; ``width`` 64 is the paper's. Needs images of 32 x 32 or more."""
-    if size < 32:
+    if min(size) < 32:
         raise ModelError(f"expected images of 32 x 32 or more for vgg11, got size={size}")
     return VGG(width, channels=channels, classes=classes)

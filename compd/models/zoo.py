@@ -14,6 +14,7 @@ from compd.models.lenet import lenet5
 from compd.models.normalise import Classifier
 from compd.models.resnet import resnet18, resnet20
 from compd.models.vgg import vgg11
+from compd.sizes import AnySize, Size
 
 __all__ = ["ZOO", "ZooEntry", "build_zoo_model", "zoo_weights"]
 
@@ -43,7 +44,7 @@ def build_zoo_model(
     *,
     classes: int,
     channels: int = 3,
-    size: int = 32,
+    size: AnySize = 32,
     width: int | None = None,
     mean: Sequence[float] = (0.5, 0.5, 0.5),
     std: Sequence[float] = (0.25, 0.25, 0.25),
@@ -55,7 +56,7 @@ def build_zoo_model(
         name: a key of :data:`ZOO`.
         classes: number of logits.
         channels: input channels, 1 or 3.
-        size: height and width of the images.
+        size: of the images: 32, or height and width.
         width: base channels (growth rate for densenet121); None for that of the paper.
         mean: per-channel mean of pixels in 0..1.
         std: per-channel standard deviation of pixels in 0..1.
@@ -68,7 +69,7 @@ def build_zoo_model(
         CompdError: if the name is unknown or an argument makes no sense.
     """
     weights = zoo_weights(name, classes=classes, channels=channels, size=size, width=width)
-    width = ZOO[name].width if width is None else width
+    width, size = ZOO[name].width if width is None else width, Size.of(size)
     if weights > _MOST_WEIGHTS:
         raise ModelError(
             f"expected a network of at most {_MOST_WEIGHTS} weights, got {weights} with "
@@ -86,7 +87,7 @@ def build_zoo_model(
 
 
 def zoo_weights(
-    name: str, *, classes: int, channels: int = 3, size: int = 32, width: int | None = None
+    name: str, *, classes: int, channels: int = 3, size: AnySize = 32, width: int | None = None
 ) -> int:
     """How many weights a network of the zoo has; it takes no memory to tell.
 
@@ -95,7 +96,7 @@ def zoo_weights(
     """
     if name not in ZOO:
         raise unknown("model", name, [*ZOO, "pkg.module:factory"])
-    width = ZOO[name].width if width is None else width
+    width, size = ZOO[name].width if width is None else width, Size.of(size)
     if width < 1 or classes < 2:
         raise ModelError(
             f"expected width >= 1 and classes >= 2, got width={width}, classes={classes}"

@@ -1,8 +1,7 @@
 """ONNX files: read safely, described, and converted to modules with gradients."""
 
-from compd.onnx.census import Census
 from compd.onnx.describe import Described, Description, describe
 from compd.onnx.graph import to_module
 from compd.onnx.read import read_onnx
 
-__all__ = ["Census", "Described", "Description", "describe", "read_onnx", "to_module"]
+__all__ = ["Described", "Description", "describe", "read_onnx", "to_module"]

@@ -16,18 +16,26 @@ from compd.onnx.node import Node
 __all__ = [
     "batch_norm",
     "clip",
+    "cumulative",
     "divide",
+    "einsum",
     "fold",
     "gemm",
     "global_pool",
     "group_norm",
     "layer_norm",
+    "local_norm",
+    "lp_norm",
     "mean",
     "modulo",
+    "norm",
     "plain",
     "prelu",
+    "product",
     "reduction",
+    "selu",
     "softmax",
+    "sum_of_squares",
 ]
 
 Function = Callable[..., Tensor]
@@ -79,6 +87,28 @@ def prelu(_node: Node, x: Tensor, slope: Tensor) -> Tensor:
     return x.clamp(min=0) + slope * x.clamp(max=0)
 
 
+def selu(node: Node, x: Tensor) -> Tensor:
+    """``Selu`` with factors of its own."""
+    alpha = node.get("alpha", 1.67326319217681884765625)
+    y: Tensor = F.elu(x, alpha) * node.get("gamma", 1.05070102214813232421875)
+    return y
+
+
+def cumulative(node: Node, x: Tensor, axis: int | list[int]) -> Tensor:
+    """``CumSum``, with or without the element itself, from either end."""
+    along = axis if isinstance(axis, int) else axis[0]
+    turned = bool(node.get("reverse", 0))
+    y = torch.cumsum(x.flip(along) if turned else x, along)
+    y = y.flip(along) if turned else y
+    return y - x if node.get("exclusive", 0) else y
+
+
+def einsum(node: Node, *inputs: Tensor) -> Tensor:
+    """``Einsum``."""
+    made: Tensor = torch.einsum(node.get("equation").replace(" ", ""), *inputs)
+    return made
+
+
 def gemm(node: Node, a: Tensor, b: Tensor, c: Tensor | None = None) -> Tensor:
     """``Gemm``: ``alpha * a @ b + beta * c``."""
     alpha, beta = node.get("alpha", 1.0), node.get("beta", 1.0)
@@ -98,18 +128,53 @@ def global_pool(function: Function) -> Function:
     return lambda node, x: function(x, tuple(range(2, len(node.shapes[0]))), keepdim=True)
 
 
-def reduction(function: Function) -> Function:
-    """A reduction over axes that are an attribute (older opsets) or an input."""
+def reduction(function: Function, alone: Function | None = None) -> Function:
+    """A reduction over axes that are an attribute (older opsets) or an input.
+
+    Args:
+        function: of a tensor, axes and ``keepdim``.
+        alone: what it makes of each number where nothing is reduced; None for the number.
+    """
 
     def apply(node: Node, x: Tensor, axes: list[int] | None = None) -> Tensor:
         axes = axes or node.get("axes")
         if not axes:
             if node.get("noop_with_empty_axes", 0):
-                return x
+                return x if alone is None else alone(x)
             axes = list(range(len(node.shapes[0])))
         return function(x, tuple(axes), keepdim=bool(node.get("keepdims", 1)))
 
     return apply
+
+
+def norm(order: int) -> Function:
+    """The norm of a tensor over axes, without a gradient at 0."""
+    return lambda x, axes, keepdim: torch.linalg.vector_norm(x, order, axes, keepdim=keepdim)
+
+
+def product(x: Tensor, axes: tuple[int, ...], keepdim: bool) -> Tensor:
+    """The product over axes."""
+    for axis in axes:
+        x = torch.prod(x, axis, keepdim=True)
+    return x if keepdim else torch.squeeze(x, axes)
+
+
+def sum_of_squares(x: Tensor, axes: tuple[int, ...], keepdim: bool) -> Tensor:
+    """The sum of squares over axes."""
+    return (x * x).sum(axes, keepdim=keepdim)
+
+
+def lp_norm(node: Node, x: Tensor) -> Tensor:
+    """``LpNormalization``: zeros stay zeros."""
+    axis = node.get("axis", -1)
+    length: Tensor = torch.linalg.vector_norm(x, node.get("p", 2), axis, keepdim=True)
+    return x / length.clamp_min(1e-30)
+
+
+def local_norm(node: Node, x: Tensor) -> Tensor:
+    """``LRN`` across channels."""
+    alpha, beta, bias = (node.get(*pair) for pair in (("alpha", 1e-4), ("beta", 0.75), ("bias", 1)))
+    return F.local_response_norm(x, node.get("size"), alpha, beta, bias)
 
 
 def softmax(function: Function) -> Function:

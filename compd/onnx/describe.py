@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from compd.errors import InputError
-from compd.onnx.census import Census, census
 from compd.onnx.elements import FLOATS, INT32, INT64, RANGES, element_name
 
 if TYPE_CHECKING:
@@ -34,7 +33,6 @@ class Description:
     opset: int
     producer: str
     metadata: Mapping[str, str]
-    census: Census
 
 
 def describe(model: onnx.ModelProto) -> Description:
@@ -62,7 +60,6 @@ def describe(model: onnx.ModelProto) -> Description:
         opsets.get("", opsets.get("ai.onnx", 0)),
         f"{model.producer_name} {model.producer_version}".strip(),
         {entry.key: entry.value for entry in model.metadata_props},
-        census(model),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import keyword
 import math
 import re
 from collections.abc import Sequence
@@ -15,6 +16,7 @@ from torch import Tensor, fx, nn
 from compd.errors import CompdError, InputError, brief, require_extra
 from compd.onnx.batch import check_images_apart, keep_batch
 from compd.onnx.elements import FLOATS, RANGES, as_tensor
+from compd.onnx.expand import EXPANDED
 from compd.onnx.node import Node, Operator
 from compd.onnx.ops import OPERATORS
 from compd.onnx.probe import PROBES, Value, constant, merged, of_size, spread
@@ -117,6 +119,17 @@ class _Conversion:
         """Add a node of the file: computed here if it is constant, else in the new graph."""
         domain = "" if proto.domain == "ai.onnx" else proto.domain
         kind = f"{domain}.{proto.op_type}".lstrip(".")
+        if kind in EXPANDED:
+            try:
+                parts = EXPANDED[kind](proto)
+            except (ValueError, IndexError) as error:
+                raise InputError(
+                    f"expected the inputs and the result of node {proto.name!r} ({kind}), got "
+                    f"{len(proto.input)} and {len(proto.output)}; is the file damaged?"
+                ) from error
+            for part in parts:
+                self.add(part)
+            return
         attributes = {a.name: self._attribute(a) for a in proto.attribute}
         name = proto.name or (proto.output[0] if proto.output else "")
         if missing := [i for i in proto.input if i and i not in self.values]:
@@ -305,4 +318,5 @@ def _type(node: Node) -> int:
 
 
 def _safe(name: str) -> str:
-    return re.sub(r"\W", "_", f"_{name}" if not name[:1].isalpha() else name, flags=re.ASCII)
+    odd = keyword.iskeyword(name) or not name[:1].isalpha()
+    return re.sub(r"\W", "_", f"_{name}" if odd else name, flags=re.ASCII)

@@ -15,20 +15,26 @@ from compd.onnx.node import Node
 __all__ = [
     "cast",
     "concat",
+    "counted",
+    "depth_to_space",
     "expand",
     "flatten",
     "gather",
+    "gather_elements",
     "pad",
     "reshape",
     "resize",
     "slices",
+    "space_to_depth",
     "split",
     "squeeze",
     "transpose",
+    "triangle",
     "unsqueeze",
     "upsample",
 ]
 
+_MOST_COUNTED = 2**26
 _PAD_MODES = {"constant": "constant", "reflect": "reflect", "edge": "replicate"}
 
 
@@ -89,6 +95,48 @@ def gather(node: Node, x: Tensor, indices: Any) -> Tensor:
         index: Any = (*[slice(None)] * axis, indices)
         return x[index]
     return x.select(axis, indices)
+
+
+def gather_elements(node: Node, x: Tensor, indices: Tensor) -> Tensor:
+    """``GatherElements``: an index for each element of the result."""
+    axis = node.get("axis", 0)
+    where = indices.long()
+    return torch.gather(x, axis, torch.where(where < 0, where + x.shape[axis], where))
+
+
+def counted(node: Node, start: float, limit: float, step: float) -> Tensor:
+    """``Range`` of numbers that are known before."""
+    if not step or (limit - start) / step > _MOST_COUNTED:
+        raise node.refuse(f"a range of {start}, {limit}, {step}")
+    return torch.arange(start, limit, step, dtype=None if node.types[0] in FLOATS else torch.int64)
+
+
+def triangle(node: Node, x: Tensor, shift: int | list[int] = 0) -> Tensor:
+    """``Trilu``: the upper or the lower triangle, zeros elsewhere."""
+    at = shift[0] if isinstance(shift, list) else shift
+    return torch.triu(x, at) if node.get("upper", 1) else torch.tril(x, at)
+
+
+def depth_to_space(node: Node, x: Tensor) -> Tensor:
+    """``DepthToSpace``: blocks of channels become squares of pixels."""
+    size = node.get("blocksize")
+    if node.get("mode", "DCR") == "CRD":
+        return F.pixel_shuffle(x, size)
+    channels, height, width = node.fixed(node.shapes[0][1:])
+    parts = x.reshape(-1, size, size, channels // size**2, height, width)
+    return parts.permute(0, 3, 4, 1, 5, 2).reshape(
+        -1, channels // size**2, height * size, width * size
+    )
+
+
+def space_to_depth(node: Node, x: Tensor) -> Tensor:
+    """``SpaceToDepth``: squares of pixels become blocks of channels."""
+    size = node.get("blocksize")
+    channels, height, width = node.fixed(node.shapes[0][1:])
+    parts = x.reshape(-1, channels, height // size, size, width // size, size)
+    return parts.permute(0, 3, 5, 1, 2, 4).reshape(
+        -1, channels * size**2, height // size, width // size
+    )
 
 
 def pad(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,7 +40,7 @@ class Node:
         """Sizes of an input after its first two dimensions (height and width)."""
         return self.fixed(self.shapes[at][2:])
 
-    def fixed(self, shape: Shape) -> tuple[int, ...]:
+    def fixed(self, shape: Sequence[int | None]) -> tuple[int, ...]:
         """The sizes of a shape, none of which may depend on the batch."""
         if any(size is None for size in shape):
             raise self.refuse(f"sizes {shape} that depend on the batch")

@@ -16,12 +16,14 @@ from torch import Tensor
 from compd.models.products import matmul
 from compd.onnx.elements import UINT8
 from compd.onnx.node import Node
-from compd.onnx.quantised import Zero, real, to_grid, type_range
+from compd.onnx.quantised import Zero, dynamic_quantize, real, to_grid, type_range
 from compd.onnx.window import average_pool, convolve
 
 __all__ = [
     "conv_integer",
+    "dynamic_matmul",
     "matmul_integer",
+    "matmul_to_float",
     "qgemm",
     "qlinear_average_pool",
     "qlinear_binary",
@@ -44,6 +46,35 @@ def conv_integer(node: Node, x: Tensor, w: Tensor, x_zero: Zero = 0, w_zero: Zer
 def matmul_integer(_node: Node, a: Tensor, b: Tensor, a_zero: Zero = 0, b_zero: Zero = 0) -> Tensor:
     """``MatMulInteger``: the accumulators."""
     return matmul(a - a_zero, b - b_zero)
+
+
+def dynamic_matmul(
+    node: Node,
+    a: Tensor,
+    b: Tensor,
+    b_scale: Tensor,
+    b_zero: Zero = 0,
+    bias: Tensor | None = None,
+) -> Tensor:
+    """``DynamicQuantizeMatMul``: the left side is quantised over the range of the whole batch."""
+    whole, scale, zero = dynamic_quantize(node, a)
+    return matmul_to_float(node, whole, b, scale, b_scale, zero, b_zero, bias)
+
+
+def matmul_to_float(
+    _node: Node,
+    a: Tensor,
+    b: Tensor,
+    a_scale: Tensor,
+    b_scale: Tensor,
+    a_zero: Zero = 0,
+    b_zero: Zero = 0,
+    bias: Tensor | None = None,
+) -> Tensor:
+    """``MatMulIntegerToFloat``: what the accumulators stand for."""
+    a_zero, b_zero = (0 if zero is None else zero for zero in (a_zero, b_zero))
+    y = matmul(a - a_zero, b - b_zero) * (a_scale * b_scale)
+    return y if bias is None else y + bias
 
 
 def qlinear_conv(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from compd.errors import InputError, brief, require_extra
 from compd.onnx.external import all_tensors, byte_count, check_size, load_external_
+from compd.onnx.order import sort_
 from compd.onnx.texts import check_texts
 
 if TYPE_CHECKING:
@@ -16,11 +17,14 @@ __all__ = ["read_onnx"]
 
 _EXTERNAL = 1  # onnx.TensorProto.EXTERNAL
 MOST_BYTES = 2**31  # the file and its external data; protobuf's own limit for one message
-_DOMAINS = frozenset({"", "ai.onnx", "com.microsoft"})
+# com.microsoft.nchwc: what ONNX Runtime's optimiser writes for the CPU at hand
+_DOMAINS = frozenset({"", "ai.onnx", "ai.onnx.ml", "com.microsoft", "com.microsoft.nchwc"})
 
 
 def read_onnx(path: Path, *, most_bytes: int = MOST_BYTES) -> onnx.ModelProto:
     """Read a model with all its weights; external data is read from the model's folder only.
+
+    Nodes in another order than the format wants, which runtimes do not mind, are sorted.
 
     Args:
         path: an ``.onnx`` file.
@@ -37,6 +41,7 @@ def read_onnx(path: Path, *, most_bytes: int = MOST_BYTES) -> onnx.ModelProto:
     model = _parse(_bytes(path, most_bytes), path)
     check_texts(model)
     _check_domains(model, path)
+    sort_(model, path)
     total = model.ByteSize()
     for tensor in all_tensors(model):
         check_size(tensor)

@@ -37,6 +37,7 @@ _ALWAYS = {
         BOOL,
     ),
     **dict.fromkeys(("ConvInteger", "MatMulInteger"), INT32),
+    **dict.fromkeys(("DynamicQuantizeMatMul", "MatMulIntegerToFloat", "QAttention"), _FLOAT32),
     "DynamicQuantizeLinear": UINT8,
 }
 _FROM_INPUT = {"DequantizeLinear": 1, "Where": 1, "CastLike": 1, "OneHot": 2}  # else the first
@@ -46,7 +47,10 @@ _ZERO_POINT = {
     "QLinearMatMul": 7,
     "QLinearAdd": 7,
     "QLinearMul": 7,
+    "QLinearConcat": 1,
 }
+_QGEMM_ZERO_POINT = 8  # without it, floats
+
 _UNKNOWN = frozenset({"If", "Loop", "Scan", "SequenceAt"})
 
 
@@ -77,6 +81,8 @@ def _of_result(node: onnx.NodeProto, types: Mapping[str, int]) -> int:
         return 0
     if kind in _ALWAYS:
         return _ALWAYS[kind]
+    if kind == "QGemm":
+        return _input_type(node, _QGEMM_ZERO_POINT, types) or _FLOAT32
     if kind in _ZERO_POINT or kind.startswith("QLinear"):
         return _input_type(node, _ZERO_POINT.get(kind, len(node.input)), types) or (
             _attribute(node, "output_dtype") or UINT8

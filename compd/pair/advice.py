@@ -115,7 +115,7 @@ def spoken(change: Overrides, form: InputFormat, *, and_of: Overrides | None = N
     """
     whole = change if and_of is None else change.over(and_of)
     said: list[tuple[str, str]] = []
-    for name in ("layout", "output"):
+    for name in ("layout", "output", "output_name"):
         value = getattr(whole, name)
         said += [] if value is None else [(name, value)]
     if whole.range is not None:
@@ -132,7 +132,9 @@ def spoken(change: Overrides, form: InputFormat, *, and_of: Overrides | None = N
 
 
 def _as_deployed(words: Words) -> str:
-    text = " ".join(name if value == "True" else f"{name}={value}" for name, value in words)
+    text = " ".join(
+        name if value == "True" else f"{name.replace('_', '-')}={value}" for name, value in words
+    )
     return setting("deployed_input", f"'{text}'")
 
 

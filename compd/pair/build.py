@@ -92,7 +92,13 @@ def build_pair(
     trace(original, model)
     shadow, more_rows = _shadow(compress, original, splits, where, control)
     pair_spec = PairSpec(
-        spec, compress, engine or "x86", named, splits.dataset.identity, {**rows, **more_rows}
+        spec,
+        compress,
+        engine or "x86",
+        named,
+        splits.dataset.identity,
+        {**rows, **more_rows},
+        splits.dataset.resize,
     )
     return Pair(pair_spec, original, shadow, device=where)
 
@@ -114,7 +120,7 @@ def _shadow(
     folder = cache_dir() / "shadows"
 
     def empty() -> nn.Module:
-        example = torch.zeros(1, dataset.channels, dataset.size, dataset.size)
+        example = torch.zeros(1, dataset.channels, *dataset.size)
         return empty_shadow(config, original, example)
 
     def make() -> tuple[nn.Module, Mapping[str, str]]:

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from compd.compress import Given
 from compd.control import QUIET, Control
-from compd.data import Splits, load_data, named_for
-from compd.errors import CompdError, InputError
+from compd.data import Resize, Splits, load_data, named_for
+from compd.errors import CompdError, InputError, SettingError
 from compd.logits import divergence
 from compd.models.inputs import predict
 from compd.pair.advice import shared_by
@@ -22,8 +22,9 @@ from compd.pair.pair import Pair, own_copy
 from compd.pair.spec import ModelSpec, PairSpec
 from compd.runtimes import FileRuntime, FloatRuntime, Overrides, Runtime, open_file
 from compd.runtimes.converted import ConvertedFile, converted_file, quantised_here
+from compd.sizes import AnySize, Size
 from compd.system.devices import choose_device
-from compd.wording import Worded
+from compd.wording import Worded, setting
 
 __all__ = ["deployed_as", "pair_of_files"]
 
@@ -38,9 +39,11 @@ def pair_of_files(
     *,
     data: str,
     labels: Path | None = None,
+    labels_offset: int | None = None,
     overrides: Overrides | None = None,
     deployed_overrides: Overrides | None = None,
-    size: int | None = None,
+    size: AnySize | None = None,
+    resize: Resize | None = None,
     device: str = "auto",
     control: Control = QUIET,
 ) -> tuple[Pair, Splits]:
@@ -56,9 +59,11 @@ def pair_of_files(
             recorded outputs.
         data: images, as :func:`compd.data.load_data` takes them; labels are not needed.
         labels: a text file with one class name a line; None: the data's, or numbers.
+        labels_offset: which of the model's classes is the data's first one; None: names decide.
         overrides: what the files do not say of their inputs and outputs.
         deployed_overrides: the same for the deployed file alone, before ``overrides``.
         size: height and width where the files leave them open.
+        resize: how images of another aspect ratio are scaled; None stretches them.
         device: where gradients are computed.
         control: told of progress.
 
@@ -72,8 +77,13 @@ def pair_of_files(
     control.report("opening files", 0, 3)
     reference = open_file(original, overrides, size=size)
     form = reference.format
+    if size is not None and form.size != Size.of(size):
+        raise SettingError(
+            f"expected {setting('size', form.size)}, as {reference.path.name!r} takes images, got "
+            f"{setting('size', Size.of(size))}; leave it out"
+        )
     own = deployed_overrides or Overrides()
-    shipped = open_file(deployed, own.over(overrides), size=form.height)
+    shipped = open_file(deployed, own.over(overrides), size=form.size)
     _check_alike(reference, shipped)
     notes = []
     if shipped.format.of_levels != form.of_levels:  # what is said of floats is not said of levels
@@ -82,7 +92,7 @@ def pair_of_files(
         file, mine = files[role], own if role == "deployed" else Overrides()
         held = mine.over(shared_by(file, overrides))
         if held != file.overrides:
-            files[role] = open_file(file.path, held, size=form.height)
+            files[role] = open_file(file.path, held, size=form.size)
             notes.append(
                 f"{file.path.name!r} takes the levels of pixels: range, mean and std are not its"
             )
@@ -90,24 +100,24 @@ def pair_of_files(
     reference.own, shipped.own = Overrides(), own
     control.report("opening files", 1, 3)
     dataset = named_for(
-        load_data(data, channels=form.channels, size=form.height, unlabelled=True),
+        load_data(data, channels=form.channels, size=form.size, resize=resize, unlabelled=True),
         form.classes,
         labels,
         names=reference.class_names,
+        offset=labels_offset,
     )
     splits = Splits(dataset, trains=False)
     control.report("opening files", 2, 3)
     answers = AnswerCache()
     found = _gradients(reference, shipped, splits, answers, where)
     spec = PairSpec(
-        ModelSpec(
-            reference.path.name, None, form.channels, form.height, dataset.classes, None, None
-        ),
+        ModelSpec(reference.path.name, None, form.channels, form.size, dataset.classes, None, None),
         Given(reference.path.name, shipped.path.name, found.kind),
         shipped.engine,
         data,
         dataset.identity,
         {"shadow": splits.calibration.rows},
+        dataset.resize,
     )
     pair = Pair(
         spec,
@@ -134,11 +144,11 @@ def deployed_as(pair: Pair, file: Path | str, overrides: Overrides | None = None
     model = pair.spec.model
     shipped = open_file(file, overrides, size=model.size)
     form = shipped.format
-    if form.height and (form.channels, form.height) != (model.channels, model.size):
+    taken = (form.channels, *form.size)
+    if form.size and taken != model.shape:
         raise InputError(
-            f"expected a file that takes images {model.channels} x {model.size} x {model.size} as "
-            f"this pair, got {form.channels} x {form.height} x {form.width} for "
-            f"{shipped.path.name!r}"
+            f"expected a file that takes images {_by(model.shape)} as this pair, got {_by(taken)} "
+            f"for {shipped.path.name!r}"
         )
     if form.classes != len(model.classes):
         raise InputError(
@@ -150,17 +160,21 @@ def deployed_as(pair: Pair, file: Path | str, overrides: Overrides | None = None
 
 def _check_alike(reference: FileRuntime, shipped: FileRuntime) -> None:
     one, other = reference.format, shipped.format
-    if other.height and (one.channels, one.height) != (other.channels, other.height):
+    shapes = [(form.channels, *form.size) for form in (one, other)]
+    if other.size and shapes[0] != shapes[1]:
         raise InputError(
-            f"expected two files that take the same images, got {one.channels} x {one.height} x "
-            f"{one.width} for {reference.path.name!r} and {other.channels} x {other.height} x "
-            f"{other.width} for {shipped.path.name!r}"
+            f"expected two files that take the same images, got {_by(shapes[0])} for "
+            f"{reference.path.name!r} and {_by(shapes[1])} for {shipped.path.name!r}"
         )
     if one.classes != other.classes:
         raise InputError(
             f"expected two files with the same classes, got {one.classes} for "
             f"{reference.path.name!r} and {other.classes} for {shipped.path.name!r}"
         )
+
+
+def _by(shape: tuple[int, ...]) -> str:
+    return " x ".join(map(str, shape))
 
 
 @dataclass(frozen=True)

@@ -20,9 +20,12 @@ from compd.models.inputs import checked_batch, to_input
 from compd.models.plain import numbers_of
 from compd.pair.identity import content_hash
 from compd.pair.spec import ModelSpec, PairSpec
-from compd.runtimes import FloatRuntime, Runtime
+from compd.runtimes import Census, FloatRuntime, Runtime
 from compd.runtimes.batching import Batching, batching_of, probe_images, split
+from compd.runtimes.census import counted
+from compd.runtimes.layers import operators_of
 from compd.runtimes.outputs import OUTPUTS, Output, output_of
+from compd.sizes import Size
 from compd.wording import setting
 
 __all__ = ["CallableRuntime", "Logits", "Model", "ModuleRuntime", "Parts", "parts_of_modules"]
@@ -97,10 +100,10 @@ def parts_of_modules(
                 module.learn(probe_images(*images.shape[1:]))
     models = [first, ships] if stands is None else [first, ships, FloatRuntime(stands, device)]
     names = _classes(classes, models, images)
-    channels, size = (0, 0) if images is None else (images.shape[1], images.shape[2])
+    channels, *sides = (0, 0, 0) if images is None else images.shape[1:]
     name = _name_of(own) if own is not None else first.name
     spec = PairSpec(
-        ModelSpec(name, None, channels, size, names, _tuple(mean), _tuple(std)),
+        ModelSpec(name, None, channels, Size(*sides), names, _tuple(mean), _tuple(std)),
         Given(name, ships.name, "none" if shadow is None or own is None else "own"),
         ships.engine,
         "",
@@ -214,6 +217,11 @@ class ModuleRuntime(FloatRuntime):
     def name(self) -> str:
         """The class of the module."""
         return self._calls.name
+
+    @property
+    def census(self) -> Census:
+        """Its layers with weights, or all operators of a graph of torch.fx."""
+        return counted(operators_of(self.module.net))
 
     @property
     def batching(self) -> Batching:
@@ -373,9 +381,9 @@ def _images_of(example: Tensor) -> Tensor:
     if not isinstance(example, Tensor) or example.ndim != 4 or not len(example):
         came = tuple(example.shape) if isinstance(example, Tensor) else type(example).__name__
         raise SettingError(f"expected an example of images (N, C, H, W), got {came}")
-    if example.shape[1] not in (1, 3) or example.shape[2] != example.shape[3]:
+    if example.shape[1] not in (1, 3):
         raise InputError(
-            f"expected square images of 1 or 3 channels, got an example {tuple(example.shape)}"
+            f"expected images of 1 or 3 channels, got an example {tuple(example.shape)}"
         )
     if example.dtype == torch.uint8:
         return example.cpu()

@@ -7,7 +7,7 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
-from compd.data import UNKNOWN, Dataset, Split, Splits, load_data
+from compd.data import UNKNOWN, Dataset, Split, Splits, load_data, named_for
 from compd.errors import SettingError
 from compd.images import check_batch
 from compd.pair.pair import Pair
@@ -40,9 +40,11 @@ def as_split(images: Images, pair: Pair, labels: Tensor | None = None) -> Split:
             images,
             channels=model.channels or 3,
             size=model.size or None,
+            resize=pair.spec.resize or None,
             unlabelled=not pair.rebuilds,
         )
     if isinstance(images, Dataset):
+        images = named_for(images, len(pair.classes), names=pair.classes)
         images = Splits(images, trains=pair.rebuilds)
     if isinstance(images, Splits):
         return images.seeds

@@ -88,7 +88,7 @@ def prepare_original(
     key = config_hash(
         {
             "kind": "original",
-            "spec": asdict(spec),
+            "spec": spec.to_json(),
             "training": asdict(config),
             "data": dataset.identity,
             "made_with": [__version__, torch_version(), device.type],
@@ -131,9 +131,9 @@ def default_training(splits: Splits, device: torch.device) -> TrainConfig:
         epochs=100 if gpu else 45,
         batch=128,
         lr=0.1,
-        pad=dataset.size // 8,
+        pad=min(dataset.size) // 8,
         mirror=dataset.mirror,
-        cutout=dataset.size // (2 if gpu else 4),
+        cutout=min(dataset.size) // (2 if gpu else 4),
         bfloat16=computes_bfloat16(device.type),
     )
 

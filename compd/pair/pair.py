@@ -173,8 +173,7 @@ class Pair:
         """Images a model call, as it was set, or else as many as pay: large ones are few."""
         if self._batch is not None:
             return self._batch
-        most, model = 64 if self.device.type == "cpu" else 512, self.spec.model
-        return fitting(most, (model.channels, model.size, model.size))
+        return fitting(64 if self.device.type == "cpu" else 512, self.spec.model.shape)
 
     @batch.setter
     def batch(self, number: int | None) -> None:
@@ -275,11 +274,11 @@ class Pair:
     def check_input(self, images: Tensor, name: str) -> None:
         """Raise unless images have the channels and size this pair was made for."""
         model = self.spec.model
-        if model.size and tuple(images.shape[1:]) != (model.channels, model.size, model.size):
+        if model.size and tuple(images.shape[1:]) != model.shape:
+            expected = ", ".join(map(str, model.shape))
             raise InputError(
-                f"expected {name} of shape (N, {model.channels}, {model.size}, {model.size}) for "
-                f"this pair, got {tuple(images.shape)}; scale them (of a data set: "
-                f"{setting('size', model.size)})"
+                f"expected {name} of shape (N, {expected}) for this pair, got "
+                f"{tuple(images.shape)}; scale them (of a data set: {setting('size', model.size)})"
             )
 
     def save(self, directory: Path) -> None:
@@ -340,9 +339,7 @@ class Pair:
         model = spec.model
         _check_weights(spec, directory)
         original = model.build()
-        shadow = empty_shadow(
-            spec.compress, original, torch.zeros(1, model.channels, model.size, model.size)
-        )
+        shadow = empty_shadow(spec.compress, original, torch.zeros(1, *model.shape))
         for (name, file), module in zip(_FILES.items(), (original, shadow), strict=True):
             load_tensors_(module, inside(directory, file))
             if model_hash(module) != hashes.get(name):

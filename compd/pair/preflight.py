@@ -17,7 +17,9 @@ from compd.pair.evaluation import SHADOW_ROWS, Evaluation, evaluate
 from compd.pair.images import Images
 from compd.pair.pair import Pair
 from compd.pair.readings import Reading, better_readings, information, other_order
+from compd.pair.warnings import LEAST, few, near_chance, stretched, unused_labels
 from compd.runtimes import FileRuntime, Overrides, Runtime
+from compd.runtimes.converted import model_of
 from compd.system.machine import cpu_flags
 from compd.wording import Worded, setting
 
@@ -26,7 +28,6 @@ __all__ = ["FileFacts", "Preflight", "check"]
 _WRONG = 0.3  # natural disagreement of a pair that is none
 _MANY = 0.1  # of one that is worth a look
 _SLACK = 0.01  # by which advice may fall short of what it promises: numbers are printed short
-_LEAST = 20  # images from which on a share is worth the name
 
 
 @dataclass(frozen=True)
@@ -39,11 +40,12 @@ class FileFacts:
     sha256: str
     input: str  # how it takes images
     census: Mapping[str, Mapping[str, int]]  # type -> operator -> how many
+    compressed: tuple[str, ...] | None = None  # what is; None if the runtime does not tell
     batching: str = "any"  # "depends": answers depend on the batch; "one": takes one image a call
 
     @property
     def int8_share(self) -> float | None:
-        """Share of operators that compute in integers; None if the runtime does not tell."""
+        """Share of operators that compute in integers, 0..1; None if the runtime does not tell."""
         total = sum(sum(found.values()) for found in self.census.values())
         whole = sum(sum(found.values()) for kind, found in self.census.items() if "int" in kind)
         return whole / total if total else None
@@ -121,7 +123,7 @@ def check(
 def _judged(pair: Pair, seen: Evaluation, allow_float: bool) -> tuple[list[str], list[str]]:
     """Faults and warnings; what comes after a fault is left out, since that may explain it."""
     labels = seen.split.labels if seen.split.labelled else None
-    apart, enough = seen.natural_disagreement, len(seen) >= _LEAST
+    apart, enough = seen.natural_disagreement, len(seen) >= LEAST
     renamed = None if labels is None else _renamed(labels, seen.answers)
     faults: list[str] = []
     warnings: list[str] = []
@@ -146,7 +148,9 @@ def _judged(pair: Pair, seen: Evaluation, allow_float: bool) -> tuple[list[str],
             f"{seen.accuracy(seen.original):.0%}, and {renamed:.0%} with the labels renamed; see "
             f"{setting('labels')}, or the names of the class folders"
         )
-    warnings += _few(pair, seen)
+    warnings += [*few(pair, seen), *stretched(seen), *unused_labels(pair, seen)]
+    if not faults and not explained:
+        warnings += near_chance(pair, seen)
     if not faults and apart >= _MANY:
         warnings.append(f"the pair differs on {apart:.1%} of clean images; the search leaves these")
     return faults, warnings + _saturation(pair.deployed)
@@ -184,19 +188,6 @@ def _one_answer(seen: Evaluation) -> str:
         f"the original gives the same answer to all of {len(seen)} images; are these images that "
         "it knows, and read as it was trained on them?"
     )
-
-
-def _few(pair: Pair, seen: Evaluation) -> list[str]:
-    """That there are few images, or few classes among their answers."""
-    if len(seen) < _LEAST:
-        return [f"{len(seen)} images say little; {_LEAST} or more are looked at closely"]
-    known = len(torch.unique(seen.answers))
-    if 1 < known < min(len(pair.classes), len(seen)) / 4:
-        return [
-            f"the original answers {known} of its {len(pair.classes)} classes; are these images of "
-            "what it knows?"
-        ]
-    return []
 
 
 def _faults_of(pair: Pair, seen: Evaluation, role: str, runtime: FileRuntime) -> list[str]:
@@ -243,7 +234,7 @@ def _unlike(runtime: FileRuntime, logits: Tensor) -> tuple[str, tuple[str, ...]]
         return "", ()
     if bool(((logits.sum(1) - 1).abs() < 0.02).all()):
         return "logits", ("probs",)
-    if runtime.said_by("output") is not None or len(logits) < _LEAST:
+    if runtime.said_by("output") is not None or len(logits) < LEAST:
         return "", ()
     return "to be told what comes", ("sigmoid", "logits")
 
@@ -269,7 +260,7 @@ def _misread(pair: Pair, seen: Evaluation, renamed: float) -> list[_Hint]:
     """
     hints: list[_Hint] = []
     images, labels = seen.split.images, seen.split.labels if seen.split.labelled else None
-    if len(images) < _LEAST:
+    if len(images) < LEAST:
         return hints
     reference, deployed = pair.reference.file, pair.deployed.file
     if reference is not None:
@@ -348,27 +339,35 @@ def _hint(
 def _uncompressed(pair: Pair, allow_float: bool) -> list[str]:
     if pair.deployed.same_as(pair.reference):
         return ["expected two models, got the same one as original and deployed"]
-    facts = _facts("deployed", pair.deployed)
-    whole = facts.int8_share
-    if whole == 0 and _facts("original", pair.reference).int8_share:
-        return [
-            f"expected the float file as the original and the int8 file as the deployed one, got "
-            f"{facts.name!r}, which is float, as deployed; are they swapped?"
-        ]
-    if allow_float or whole is None or whole > 0:
+    found = _compressed(pair.deployed)
+    if found or found is None:
         return []
-    kinds = facts.census.keys() - {"float32", "float64"}
-    if kinds:  # float16, bfloat16, hybrid: compressed all the same
+    name = pair.deployed.name
+    if _compressed(pair.reference):
+        return [
+            f"expected the float file as the original and the compressed file as the deployed one, "
+            f"got {name!r}, which is float, as deployed; are they swapped?"
+        ]
+    if allow_float:
         return []
     return [
-        f"expected a compressed file as deployed, got {facts.name!r}, whose operators are all "
-        f"float32; pass {setting('allow_float', True)} if that is meant (pruned, for example)"
+        f"expected a compressed file as deployed, got {name!r}, whose weights and operators are "
+        f"all float32; pass {setting('allow_float', True)} if that is meant (pruned, for example)"
     ]
+
+
+def _compressed(runtime: Runtime) -> tuple[str, ...] | None:
+    """What of a model is compressed, by its own words or by the types that it computes in."""
+    if runtime.file is None or (runtime.compressed is None and not runtime.census):
+        return None
+    if runtime.compressed is not None:
+        return runtime.compressed
+    return tuple(sorted(runtime.census.keys() - {"float32", "float64"}))
 
 
 def _renamed(labels: Tensor, answers: Tensor) -> float | None:
     """The original's accuracy with the labels renamed, if that is far better."""
-    if len(labels) < _LEAST:
+    if len(labels) < LEAST:
         return None
     right = float((answers == labels).double().mean())
     return other_order(labels, answers, least=right + _WRONG)
@@ -378,10 +377,9 @@ def _saturation(deployed: Runtime) -> list[str]:
     """Whether the sums of an int8 file come out otherwise on other CPUs."""
     if deployed.file is None or deployed.file.path.suffix.lower() != ".onnx":
         return []
-    from compd.onnx import read_onnx
     from compd.onnx.saturation import risks
 
-    layers = risks(read_onnx(deployed.file.path))
+    layers = risks(model_of(deployed.file))
     risky = sum(layer.risky > 0 for layer in layers)
     if not risky:
         return []
@@ -408,5 +406,6 @@ def _facts(role: str, runtime: Runtime) -> FileFacts:
         runtime.content_hash,
         runtime.takes,
         runtime.census,
+        runtime.compressed,
         str(runtime.batching),
     )

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 from compd.compress import Compression
 from compd.control import QUIET, Control
-from compd.data import Splits, load_data
+from compd.data import Resize, Splits, load_data
 from compd.errors import InputError
 from compd.files.storage import check_cache
 from compd.pair.build import build_pair
@@ -18,6 +18,7 @@ from compd.pair.original import default_training
 from compd.pair.pair import Pair
 from compd.runtimes import Overrides
 from compd.runtimes.files import check_file
+from compd.sizes import AnySize
 from compd.system.devices import choose_device
 from compd.training import TrainConfig
 
@@ -49,10 +50,11 @@ class PairFolder:
     path: Path
     data: str | None = None  # None for its own
     engine: str | None = None  # int8 engine; None for its own
-    size: int | None = None  # scale images to this size
+    size: AnySize | None = None  # scale images to this size
     device: str = "auto"
     trust: bool = False  # whether a model that is code may be run
     deployed: DeployedFile | None = None
+    resize: Resize | None = None  # how images are scaled; None: as those that it was made with
 
     def load(self) -> Pair:
         """The pair, without its data, which need not be there."""
@@ -67,7 +69,10 @@ class PairFolder:
         check_cache()
         pair = self.load()
         model, name = pair.spec.model, self.data or pair.spec.data
-        splits = Splits(load_data(name, channels=model.channels, size=self.size))
+        resize, size = self.resize or pair.spec.resize or None, self.size
+        if resize is not None:
+            size = size or model.size
+        splits = Splits(load_data(name, channels=model.channels, size=size, resize=resize))
         if len(splits.dataset.classes) != len(model.classes):
             raise InputError(
                 f"expected data with the pair's {len(model.classes)} classes, got "
@@ -85,7 +90,7 @@ class PairRecipe:
     data: str | None = None
     width: int | None = None
     channels: int = 3
-    size: int | None = None
+    size: AnySize | None = None
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
     epochs: int | None = None  # of training the original
@@ -94,6 +99,7 @@ class PairRecipe:
     device: str = "auto"
     trust: bool = False  # whether a model that a corpus names may be code
     deployed: DeployedFile | None = None
+    resize: Resize | None = None  # how images are scaled; None stretches them
 
     @property
     def data_name(self) -> str:
@@ -107,7 +113,9 @@ class PairRecipe:
 
     def splits(self) -> Splits:
         """The data."""
-        return Splits(load_data(self.data_name, channels=self.channels, size=self.size))
+        return Splits(
+            load_data(self.data_name, channels=self.channels, size=self.size, resize=self.resize)
+        )
 
     def training(self, splits: Splits) -> TrainConfig:
         """The schedule of an original that has to be trained."""
@@ -147,8 +155,10 @@ class PairFiles:
     labels: Path | None = None
     overrides: Overrides = field(default_factory=Overrides)  # of both
     deployed_overrides: Overrides = field(default_factory=Overrides)  # of the deployed one alone
-    size: int | None = None
+    size: AnySize | None = None
     device: str = "auto"
+    resize: Resize | None = None  # how images are scaled; None stretches them
+    labels_offset: int | None = None  # which of the model's classes is the data's first one
 
     def open(self, control: Control = QUIET) -> tuple[Pair, Splits]:
         """The pair and its images."""
@@ -158,9 +168,11 @@ class PairFiles:
             self.deployed,
             data=self.data,
             labels=self.labels,
+            labels_offset=self.labels_offset,
             overrides=self.overrides,
             deployed_overrides=self.deployed_overrides,
             size=self.size,
+            resize=self.resize,
             device=self.device,
             control=control,
         )

@@ -12,11 +12,13 @@ from typing import Any
 from torch import nn
 
 from compd.compress import Compression, Given, config_from_json, config_to_json, kind_of
+from compd.data import Resize
 from compd.errors import InputError, brief
 from compd.files.reading import inside, read_whole
 from compd.models import Classifier, WeightsFile, build_zoo_model, check_model, load_factory
 from compd.models.factory import example_images, traceable
 from compd.models.plain import plain
+from compd.sizes import Size
 from compd.text import printable
 from compd.wording import command
 
@@ -34,14 +36,14 @@ class ModelSpec:
     model: str  # a zoo name or pkg.module:factory
     width: int | None
     channels: int
-    size: int
+    size: Size
     classes: tuple[str, ...]
     mean: tuple[float, ...] | None  # None: a factory's model that normalises by itself
     std: tuple[float, ...] | None
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> ModelSpec:
-        """Read what ``dataclasses.asdict`` gave.
+        """The inverse of :meth:`to_json`.
 
         Raises:
             TypeError, KeyError, ValueError, OverflowError: if it is anything else.
@@ -54,13 +56,18 @@ class ModelSpec:
                 raise ValueError(f"{name}={values}")
             return values
 
-        def integer(name: str) -> int:
-            value = data[name]
+        def whole(name: str, value: Any) -> int:
             if type(value) is not int or not 1 <= value <= 1 << 12:  # a bool is an int, too
                 raise ValueError(f"{name}={value!r}")
             return value
 
-        channels, size = integer("channels"), integer("size")
+        def integer(name: str) -> int:
+            return whole(name, data[name])
+
+        said = data["size"]
+        sides = said if isinstance(said, list | tuple) and len(said) == 2 else (said, said)
+
+        channels = integer("channels")
         width = None if data["width"] is None else integer("width")
         if channels not in (1, 3):
             raise ValueError(f"channels={channels!r}")
@@ -70,11 +77,20 @@ class ModelSpec:
             model=str(data["model"]),
             width=width,
             channels=channels,
-            size=size,
+            size=Size(*(whole("size", side) for side in sides)),
             classes=tuple(printable(str(name)) for name in data["classes"]),
             mean=numbers("mean"),
             std=numbers("std"),
         )
+
+    def to_json(self) -> dict[str, Any]:
+        """As a JSON object; a square's size is one number."""
+        return {**asdict(self), "size": self.size.to_json()}
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(C, H, W) of an image; zeros where it is not known."""
+        return self.channels, *self.size
 
     @property
     def is_code(self) -> bool:
@@ -134,6 +150,7 @@ class PairSpec:
     data: str  # as the user named it
     data_identity: str
     rows: Mapping[str, str] = field(default_factory=dict)  # that training and calibration used
+    resize: str = ""  # how the data's images were scaled; empty where nobody said it
 
     @property
     def label(self) -> str:
@@ -149,9 +166,10 @@ class PairSpec:
     def made_of(self) -> dict[str, Any]:
         """What a corpus says of its pair, as a JSON object: enough to build it again."""
         return {
-            "model": asdict(self.model),
+            "model": self.model.to_json(),
             "compress": config_to_json(self.compress),
             "engine": self.engine,
+            **({"resize": self.resize} if self.resize else {}),
         }
 
     def to_json(self) -> dict[str, Any]:
@@ -178,6 +196,7 @@ class PairSpec:
             data=printable(str(data["data"])),
             data_identity=printable(str(data["data_identity"])),
             rows={printable(key): printable(str(value)) for key, value in data["rows"].items()},
+            resize=str(Resize.parse(data["resize"])) if "resize" in data else "",
         )
 
 

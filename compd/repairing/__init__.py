@@ -1,6 +1,7 @@
 """Repair: fine-tune the compressed model where it deviates, and measure what is left."""
 
 from compd.repairing.methods import METHODS, Distil, Paper, Walk, method
+from compd.repairing.origin import check_corpus
 from compd.repairing.result import RepairResult
 from compd.repairing.run import Plan, plan, repair
 from compd.repairing.settings import RepairSettings
@@ -13,6 +14,7 @@ __all__ = [
     "RepairResult",
     "RepairSettings",
     "Walk",
+    "check_corpus",
     "method",
     "plan",
     "repair",

@@ -12,13 +12,14 @@ from compd.compress import RECIPE, starts
 from compd.control import QUIET, Control
 from compd.corpus import Corpus
 from compd.data import Splits, load_data
-from compd.errors import InputError, UnavailableError
+from compd.errors import UnavailableError
 from compd.files.storage import cache_dir, check_cache, config_hash, disk_errors
 from compd.logits import divergence
 from compd.models.inputs import predict
 from compd.pair import Pair, check_pair_target
 from compd.pair.cache import torch_version
 from compd.repairing.methods import Bench
+from compd.repairing.origin import check_pair
 from compd.repairing.result import RepairResult
 from compd.repairing.rounds import Rounds, step_seconds, steps_within
 from compd.repairing.selection import best_of
@@ -182,21 +183,14 @@ def repair(
 def _checked(
     pair: Pair, corpus: Corpus, splits: Splits | None, settings: RepairSettings
 ) -> tuple[Splits, TrainingSet, RepairSettings]:
-    if not pair.has_shadow:
-        raise InputError(
-            "expected a pair with a shadow to train, got one without; a deployed model alone "
-            "cannot be repaired: make a pair of its original with: compd compress"
-        )
-    if not pair.rebuilds:
-        raise InputError(
-            "expected a pair whose deployed model compd makes of its shadow, got "
-            f"{pair.deployed.name!r}; repair the pair without {setting('deployed')}, and "
-            "export it again"
-        )
+    check_pair(pair)
     check_cache()
     if splits is None:
         model = pair.spec.model
-        splits = Splits(load_data(pair.spec.data, channels=model.channels, size=model.size))
+        resize = pair.spec.resize or None
+        splits = Splits(
+            load_data(pair.spec.data, channels=model.channels, size=model.size, resize=resize)
+        )
     pair.check_input(splits.heldout.images, "held-out images")
     training_set = training_set_of(corpus, pair, splits, settings)
     if splits.dataset.identity != pair.spec.data_identity:
@@ -235,7 +229,7 @@ def _bench(
         images=splits.train.images,
         stored=training_set.images,
         device=pair.device,
-        pad=dataset.size // 16 * (1 + dataset.mirror),
+        pad=min(dataset.size) // 16 * (1 + dataset.mirror),
         mirror=dataset.mirror,
         eps=settings.eps or training_set.bound,
     )

@@ -166,10 +166,12 @@ def _draw_answer(
 
 
 def enlarged(image: Tensor, side: int) -> Image.Image:
-    """A uint8 (C, H, W) image as an RGB picture of side x side pixels."""
+    """A uint8 (C, H, W) image as an RGB picture whose longer side has so many pixels."""
     array = image.numpy().transpose(1, 2, 0)
+    longer = max(array.shape[:2])
+    high, wide = (max(1, round(side * n / longer)) for n in array.shape[:2])
     picture = Image.fromarray(np.ascontiguousarray(array[..., 0] if array.shape[2] == 1 else array))
-    return picture.convert("RGB").resize((side, side), Image.Resampling.NEAREST)
+    return picture.convert("RGB").resize((wide, high), Image.Resampling.NEAREST)
 
 
 def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:

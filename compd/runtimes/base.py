@@ -55,8 +55,19 @@ class Runtime(Protocol):
 
     @property
     def census(self) -> Census:
-        """Its operators, by the type that they compute in; empty if it does not tell."""
+        """The operators that run, by the type that they compute in; empty if it does not tell.
+
+        What only moves or converts numbers is left out.
+        """
         return {}
+
+    @property
+    def compressed(self) -> tuple[str, ...] | None:
+        """What of it is compressed: element types of weights, operators that quantise.
+
+        Empty if nothing is; None if it does not tell.
+        """
+        return None
 
     @property
     def steady(self) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, fx, nn
@@ -15,10 +16,14 @@ from compd.runtimes.files import FileRuntime
 from compd.runtimes.formats import InputFormat
 from compd.runtimes.torch_runtimes import FloatRuntime
 
+if TYPE_CHECKING:
+    import onnx
+
 __all__ = [
     "ConvertedFile",
     "Saturation",
     "converted_file",
+    "model_of",
     "quantised_here",
     "saturating",
     "saturation_by_layer",
@@ -44,10 +49,10 @@ def converted_file(runtime: FileRuntime, *, saturate: bool = False) -> Converted
             f"expected an ONNX file to convert, got {runtime.path.name!r}; there are no gradients "
             "through it"
         )
-    from compd.onnx import read_onnx, to_module
+    from compd.onnx import to_module
     from compd.onnx.saturation import saturating as saturated
 
-    form, model = runtime.format, read_onnx(runtime.path)
+    form, model = runtime.format, model_of(runtime)
     graph = to_module(saturated(model) if saturate else model, shape=form.shape[1:])
     module = ConvertedFile(graph, form).eval()
     images = probe_images(form.channels, form.height, form.width)
@@ -56,6 +61,17 @@ def converted_file(runtime: FileRuntime, *, saturate: bool = False) -> Converted
     if found is not Batching.ANY:
         module.alone, module.steady_from = True, 1
     return module
+
+
+def model_of(runtime: FileRuntime) -> onnx.ModelProto:
+    """The graph of an ONNX file, as far as the output needs it that is asked for."""
+    from compd.onnx import read_onnx
+    from compd.onnx.parts import keep_output_
+
+    model = read_onnx(runtime.path)
+    if runtime.overrides.output_name is not None:
+        keep_output_(model, runtime.overrides.output_name)
+    return model
 
 
 def quantised_here(module: ConvertedFile, images: Tensor) -> ConvertedFile:
@@ -81,10 +97,9 @@ def saturating(runtime: FileRuntime) -> FloatRuntime:
     Raises:
         CompdError: if the file is no ONNX file, or none of its layers can saturate.
     """
-    from compd.onnx import read_onnx
     from compd.onnx.saturation import risks
 
-    if not any(risk.risky for risk in risks(read_onnx(runtime.path))):
+    if not any(risk.risky for risk in risks(model_of(runtime))):
         raise ModelError(
             f"expected int8 layers whose sums can saturate, got none in {runtime.path.name!r}: "
             "its weights have 7 bits, or it is not QDQ"
@@ -154,12 +169,11 @@ def saturation_by_layer(runtime: FileRuntime, images: Tensor) -> tuple[Saturatio
     Raises:
         CompdError: as :func:`saturating`.
     """
-    from compd.onnx import read_onnx
     from compd.onnx.saturation import observed, risks
 
     module = converted_file(runtime, saturate=True)
     seen = observed(module.graph, module.to_input(to_input(images)))
     return tuple(
         Saturation(risk.node, risk.kind, risk.risky / max(1, risk.pairs), changed, worst)
-        for risk, (changed, worst) in zip(risks(read_onnx(runtime.path)), seen, strict=True)
+        for risk, (changed, worst) in zip(risks(model_of(runtime)), seen, strict=True)
     )

@@ -22,6 +22,7 @@ from compd.runtimes.base import Census, Runtime
 from compd.runtimes.batching import Batching, batching_of, probe_images
 from compd.runtimes.formats import InputFormat, Overrides
 from compd.runtimes.outputs import Output, output_of
+from compd.sizes import AnySize, Size
 from compd.wording import setting
 
 __all__ = [
@@ -49,7 +50,7 @@ class Opened:
     call: Callable[[NDArray[Any]], NDArray[Any]]  # the file's input -> its output, a batch each
     content_hash: str
     facts: Mapping[str, Any]  # what else can change an answer: version, threads, optimisation
-    census: Census
+    census: Census | Callable[[], Census]  # a function where it takes time to learn
     class_names: tuple[str, ...] = ()  # if the file has them
     said: Overrides = field(default_factory=Overrides)  # what the file itself says of its input
     # Whether the runtime can be told to leave the graph as it is.
@@ -57,6 +58,7 @@ class Opened:
     # How it treats several images in one call, where that is known; else it is tried.
     batching: Batching | None = None
     answers: Tensor | None = None  # to some images, of what cannot be asked about others
+    compressed: tuple[str, ...] | None = None  # as of a Runtime
 
 
 class FileRuntime(Runtime):
@@ -74,7 +76,7 @@ class FileRuntime(Runtime):
         path: Path,
         overrides: Overrides,
         *,
-        size: int | None = None,
+        size: Size | None = None,
         optimise: bool = True,
     ) -> None:
         check_file(path, overrides)
@@ -110,13 +112,21 @@ class FileRuntime(Runtime):
     def facts(self) -> Mapping[str, Any]:
         """Versions, optimisation, and how images are read."""
         read = json.dumps(self.format.to_json(), sort_keys=True)
-        alone = {"asked": "image by image"} if self._batching is Batching.DEPENDS else {}
-        return {**self._opened.facts, "optimised": self._optimised, "input": read, **alone}
+        more = {"asked": "image by image"} if self._batching is Batching.DEPENDS else {}
+        if self.overrides.output_name is not None:
+            more["output_name"] = self.overrides.output_name
+        return {**self._opened.facts, "optimised": self._optimised, "input": read, **more}
 
     @property
     def census(self) -> Census:
-        """Its operators, by the type that they compute in."""
-        return self._opened.census
+        """The operators that run, by the type that they compute in."""
+        found = self._opened.census
+        return found() if callable(found) else found
+
+    @property
+    def compressed(self) -> tuple[str, ...] | None:
+        """Element types of weights, and operators, that make it a compressed file."""
+        return self._opened.compressed
 
     @property
     def batching(self) -> Batching:
@@ -169,10 +179,15 @@ class FileRuntime(Runtime):
     def read_as(self, overrides: Overrides) -> FileRuntime:
         """The same file, with what is said here of its input instead of what was said before.
 
-        It is not opened again: that takes seconds for some.
+        It is not opened again, which takes seconds for some, unless another output is asked for.
         """
+        said = overrides.over(self.overrides)
+        if said.output_name != self.overrides.output_name:
+            again = FileRuntime(self.path, said, size=self._size, optimise=self._optimised)
+            again.own = self.own
+            return again
         other = copy.copy(self)
-        other.overrides = overrides.over(self.overrides)
+        other.overrides = said
         other.format = self.format.read_as(overrides)
         if overrides.output is not None:
             other.format = other.format.answering(other._output_of(self._tried()[1]))
@@ -253,7 +268,7 @@ class Opener:
     # (path, what is said of its input, size where it leaves that open, whether the runtime may
     # optimise) -> what is known of it; or the module that has it as ``open_model``, which is
     # imported, with its runtime, when it is used
-    open: Callable[[Path, Overrides, int | None, bool], Opened] | str
+    open: Callable[[Path, Overrides, Size | None, bool], Opened] | str
     runs_code: bool = False  # whether the runtime may run code that is in a file while it loads it
 
 
@@ -277,7 +292,7 @@ OPENERS: Plugins[Opener] = Plugins(
 
 
 def open_file(
-    path: Path | str, overrides: Overrides | None = None, *, size: int | None = None
+    path: Path | str, overrides: Overrides | None = None, *, size: AnySize | None = None
 ) -> FileRuntime:
     """Open a model's file in the runtime that it is made for, told by its suffix.
 
@@ -291,7 +306,9 @@ def open_file(
         CompdError: if it is missing, broken, unsafe, not trusted or no image classifier, or if its
             runtime is not installed.
     """
-    return FileRuntime(Path(path), overrides or Overrides(), size=size)
+    return FileRuntime(
+        Path(path), overrides or Overrides(), size=None if size is None else Size.of(size)
+    )
 
 
 def check_file(path: Path, overrides: Overrides) -> None:
@@ -371,7 +388,7 @@ def _opener(path: Path) -> Opener:
     return OPENERS[suffix]
 
 
-def _opened(path: Path, overrides: Overrides, size: int | None, optimise: bool) -> Opened:
+def _opened(path: Path, overrides: Overrides, size: Size | None, optimise: bool) -> Opened:
     open_model = _opener(path).open
     if isinstance(open_model, str):
         open_model = import_module(open_model).open_model

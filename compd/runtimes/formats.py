@@ -16,6 +16,7 @@ from torch import Tensor
 
 from compd.errors import SettingError, unknown
 from compd.runtimes.outputs import OUTPUTS, Output
+from compd.sizes import Size
 from compd.wording import setting
 
 __all__ = [
@@ -69,6 +70,7 @@ class Overrides:
     bgr: bool | None = None
     output: str | None = None
     trust: bool | None = None  # the file may run code while it is opened
+    output_name: str | None = None  # which output has the scores, of a file with several
 
     def __post_init__(self) -> None:
         if self.layout is not None and self.layout not in LAYOUTS:
@@ -166,6 +168,11 @@ class InputFormat:
         return self.batch or 1, one[0], one[1], one[2]
 
     @property
+    def size(self) -> Size:
+        """Height and width; zeros where any will do."""
+        return Size(self.height, self.width)
+
+    @property
     def normalisation(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
         """Mean and standard deviation, one number a channel, in the file's order."""
         both = []
@@ -250,7 +257,7 @@ def format_of(
     dtype: str,
     overrides: Overrides,
     *,
-    size: int | None,
+    size: Size | None,
     name: str,
     output: str,
     qparams: QParams | None = None,
@@ -297,7 +304,7 @@ def _range_with(overrides: Overrides, found: tuple[float, float]) -> tuple[float
 
 
 def image_shape(
-    shape: tuple[int | None, ...], layout: str | None, size: int | None, name: str
+    shape: tuple[int | None, ...], layout: str | None, size: Size | None, name: str
 ) -> tuple[str, int, int, int]:
     """Tell layout, channels, height and width from the shape of an input.
 
@@ -327,7 +334,8 @@ def image_shape(
         (shape[1], shape[2], shape[3]) if layout == "NCHW" else (shape[3], shape[1], shape[2])
     )
     channels = 3 if channels is None else channels
-    height, width = height or size, width or size
+    height = height or (size.height if size else None)
+    width = width or (size.width if size else None)
     if height is None or width is None:
         raise SettingError(
             f"expected {setting('size')}, since {name!r} takes images of any size, got shape "
@@ -337,11 +345,6 @@ def image_shape(
         raise SettingError(
             f"expected images with 1 or 3 channels in {name!r}, got shape {_text(shape)} read as "
             f"{layout}; is {setting('layout')} right?"
-        )
-    if height != width:
-        raise SettingError(
-            f"expected square images in {name!r}, got shape {_text(shape)} read as {layout}; compd "
-            "handles no others"
         )
     return layout, channels, height, width
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,17 +12,20 @@ import torch
 from numpy.typing import NDArray
 
 from compd.errors import ModelError, brief, require_extra
-from compd.runtimes.base import Census
+from compd.runtimes.census import counted
 from compd.runtimes.files import Opened, sha256_of, with_classes
 from compd.runtimes.formats import Overrides, QParams, format_of
+from compd.runtimes.outputs import choose_output
+from compd.sizes import Size
 
 __all__ = ["open_model"]
 
 _IDENTIFIER = b"TFL3"
+_FEW = ("int8", "uint8", "int16", "uint16")  # types of tensors that have a scale
 _KINDS = {"SOFTMAX": "probs", "LOGISTIC": "sigmoid"}  # of outputs, by the last operator
 
 
-def open_model(path: Path, overrides: Overrides, size: int | None, optimise: bool) -> Opened:
+def open_model(path: Path, overrides: Overrides, size: Size | None, optimise: bool) -> Opened:
     """Open a .tflite file; without optimisation, without the XNNPACK delegate."""
     litert = require_extra("ai_edge_litert.interpreter", "litert")
     with path.open("rb") as file:
@@ -43,16 +46,16 @@ def open_model(path: Path, overrides: Overrides, size: int | None, optimise: boo
             f"expected a file that LiteRT can run, got {str(path)!r} ({brief(error)})"
         ) from error
     inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()
-    if len(inputs) != 1 or len(outputs) != 1:
+    if len(inputs) != 1:
         raise ModelError(
-            f"expected one input and one output in {str(path)!r}, got {len(inputs)} and "
-            f"{len(outputs)}; compd tests image classifiers"
+            f"expected one input in {str(path)!r}, got {len(inputs)}; compd tests image classifiers"
         )
-    into, out = inputs[0], outputs[0]
+    names = [[output["name"]] for output in outputs]
+    into, out = inputs[0], outputs[choose_output(names, overrides.output_name, path.name)]
     signature = into.get("shape_signature", into["shape"])
     shape = tuple(None if n < 0 else int(n) for n in signature)
     batches = _Batches(interpreter, into["index"], out["index"])
-    kind = _KINDS.get(_last_operator(interpreter), "logits")
+    kind = _KINDS.get(_last_operator(interpreter, out["index"]), "logits")
     if overrides.layout is None:
         overrides = replace(overrides, layout=_usual(shape))
     # A file that fixes its batch can be resized and runs, and what it answers is wrong.
@@ -72,7 +75,8 @@ def open_model(path: Path, overrides: Overrides, size: int | None, optimise: boo
         call=batches,
         content_hash=sha256_of(path),
         facts={"ai_edge_litert": _version(), "delegate": "XNNPACK" if optimise else "none"},
-        census=_census(interpreter),
+        census=counted(_operators_by_type(interpreter)),
+        compressed=_compressed(interpreter),
     )
 
 
@@ -105,30 +109,50 @@ def _qparams_of(tensor: Any) -> QParams | None:
     return QParams(float(scale), int(zero_point)) if scale else None
 
 
-def _last_operator(interpreter: Any) -> str:
-    operators = [op["op_name"] for op in interpreter._get_ops_details()]
-    while operators and operators[-1] in ("DEQUANTIZE", "QUANTIZE", "RESHAPE", "DELEGATE"):
-        operators.pop()
-    return operators[-1] if operators else ""
+def _last_operator(interpreter: Any, tensor: int) -> str:
+    """The operator that makes a tensor, past those that only move or convert it."""
+    makers = {
+        int(made): operator
+        for operator in interpreter._get_ops_details()
+        if operator["op_name"] != "DELEGATE"
+        for made in operator["outputs"]
+    }
+    while tensor in makers:
+        maker = makers.pop(tensor)
+        if maker["op_name"] not in ("DEQUANTIZE", "QUANTIZE", "RESHAPE"):
+            return str(maker["op_name"])
+        tensor = int(maker["inputs"][0])
+    return ""
 
 
-def _census(interpreter: Any) -> Census:
-    """Operators by the type of what they compute on.
+def _compressed(interpreter: Any) -> tuple[str, ...]:
+    """Types of quantised and half-precision tensors, and operators that quantise."""
+    found = {name for name in _names(interpreter) if "QUANT" in name}
+    for tensor in interpreter.get_tensor_details():
+        kind = np.dtype(tensor["dtype"]).name
+        scales = tensor["quantization_parameters"]["scales"]
+        if "float16" in kind or (kind in _FEW and len(scales)):
+            found.add(kind)
+    return tuple(sorted(found))
+
+
+def _names(interpreter: Any) -> list[str]:
+    return [operator["op_name"] for operator in interpreter._get_ops_details()]
+
+
+def _operators_by_type(interpreter: Any) -> Iterator[tuple[str, str]]:
+    """Operators and the type of what they compute on.
 
     ``hybrid`` are those with float activations and int8 weights.
     """
     types = {t["index"]: np.dtype(t["dtype"]).name for t in interpreter.get_tensor_details()}
-    counts: dict[str, Counter[str]] = {}
     for operator in interpreter._get_ops_details():
-        if operator["op_name"] == "DELEGATE":  # what it stands for is listed, too
-            continue
         seen = [types.get(i, "") for i in operator["inputs"].tolist()]
         made = [types.get(i, "") for i in operator["outputs"].tolist()]
         kind = made[0] if made else ""
         if kind == "float32" and "int8" in seen[1:] and operator["op_name"] != "DEQUANTIZE":
             kind = "hybrid"
-        counts.setdefault(kind, Counter())[operator["op_name"]] += 1
-    return {kind: dict(found) for kind, found in counts.items()}
+        yield kind, operator["op_name"]  # what a delegate stands for is listed, too
 
 
 def _version() -> str:

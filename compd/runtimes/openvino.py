@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,18 +11,22 @@ import torch
 from numpy.typing import NDArray
 
 from compd.errors import ModelError, brief, require_extra
-from compd.runtimes.base import Census
+from compd.runtimes.census import counted
 from compd.runtimes.files import Opened, sha256_of, with_classes
 from compd.runtimes.formats import Overrides, format_of
+from compd.runtimes.outputs import choose_output
+from compd.sizes import Size
 
 __all__ = ["open_model"]
 
-_TYPES = {"f32": "float32", "f16": "float16", "u8": "uint8", "i8": "int8"}
+_TYPES = {"f32": "float32", "f16": "float16", "bf16": "bfloat16", "u8": "uint8", "i8": "int8"}
+_HALVES = ("f16", "bf16")
+_WHOLE = frozenset({"f32", "f64", "i32", "i64", "u32", "u64", "boolean", "string", "dynamic"})
 _KINDS = {"Softmax": "probs", "Sigmoid": "sigmoid"}  # of outputs, by the last operator
 _PASSIVE = ("Result", "Convert", "Reshape", "FakeQuantize")
 
 
-def open_model(path: Path, overrides: Overrides, size: int | None, optimise: bool) -> Opened:
+def open_model(path: Path, overrides: Overrides, size: Size | None, optimise: bool) -> Opened:
     """Open an IR; without optimisation, quantised operators are computed in float32."""
     ov = require_extra("openvino", "openvino")
     weights = path.with_suffix(".bin")
@@ -33,10 +37,10 @@ def open_model(path: Path, overrides: Overrides, size: int | None, optimise: boo
     core = ov.Core()
     try:
         model = core.read_model(str(path))
-        if len(model.inputs) != 1 or len(model.outputs) != 1:
+        if len(model.inputs) != 1:
             raise ModelError(
-                f"expected one input and one output in {str(path)!r}, got {len(model.inputs)} and "
-                f"{len(model.outputs)}; compd tests image classifiers"
+                f"expected one input in {str(path)!r}, got {len(model.inputs)}; compd tests image "
+                "classifiers"
             )
         # an ONNX file may run with the batch that it names, and so may what is made of it
         settings: dict[str, Any] = {
@@ -51,15 +55,17 @@ def open_model(path: Path, overrides: Overrides, size: int | None, optimise: boo
             f"expected a model that OpenVINO {ov.__version__} can run, got {str(path)!r} "
             f"({brief(error)})"
         ) from error
+    names = [sorted(output.get_names()) for output in model.outputs]
+    scores = choose_output(names, overrides.output_name, path.name)
     sizes = model.input(0).get_partial_shape()
     shape = tuple(int(n.get_length()) if n.is_static else None for n in sizes)
     dtype = _TYPES.get(model.input(0).get_element_type().get_type_name(), "?")
 
     def call(x: NDArray[Any]) -> NDArray[Any]:
-        return np.asarray(compiled(x)[0])
+        return np.asarray(compiled(x)[scores])
 
     form = format_of(
-        shape, dtype, overrides, size=size, name=path.name, output=_kind_of_output(model)
+        shape, dtype, overrides, size=size, name=path.name, output=_kind_of_output(model, scores)
     )
     return Opened(
         engine="openvino-cpu",
@@ -67,26 +73,44 @@ def open_model(path: Path, overrides: Overrides, size: int | None, optimise: boo
         call=call,
         content_hash=sha256_of(path, weights),
         facts={"openvino": ov.__version__},
-        census=_census(compiled),
+        census=counted(_operators_by_type(compiled)),
+        compressed=_compressed(model),
     )
 
 
-def _kind_of_output(model: Any) -> str:
-    node = model.output(0).get_node()
+def _kind_of_output(model: Any, at: int) -> str:
+    node = model.output(at).get_node()
     while node.get_type_name() in _PASSIVE:
         node = node.input(0).get_source_output().get_node()
     return _KINDS.get(node.get_type_name(), "logits")
 
 
-def _census(compiled: Any) -> Census:
-    """Operators of the compiled model by the precision that they run in."""
-    counts: dict[str, Counter[str]] = {}
+def _compressed(model: Any) -> tuple[str, ...]:
+    """Types of weights of few bits, and operators that quantise."""
+    found = set()
+    for node in model.get_ops():
+        name = node.get_type_name()
+        kind = node.get_output_element_type(0).get_type_name() if node.get_output_size() else ""
+        if name == "Constant" and kind not in _WHOLE:
+            found.add(_TYPES.get(kind, kind))
+        elif "Quantize" in name:
+            found.add(name)
+    return tuple(sorted(found))
+
+
+def _operators_by_type(compiled: Any) -> Iterator[tuple[str, str]]:
+    """Operators of the compiled model, and the precision that they run in.
+
+    The runtime names the type of what comes in, weights too; halves that a float32 kernel takes are
+    computed in float32.
+    """
     for node in compiled.get_runtime_model().get_ordered_ops():
         facts = node.get_rt_info()
-        kind = str(facts["layerType"].astype(str)) if "layerType" in facts else node.get_type_name()
-        if kind in ("Input", "Output", "Constant", "Const", "Parameter", "Result"):
-            continue
-        precision = facts["runtimePrecision"].astype(str) if "runtimePrecision" in facts else "?"
-        name = _TYPES.get(precision, precision)
-        counts.setdefault(name, Counter())[kind] += 1
-    return {kind: dict(found) for kind, found in counts.items()}
+
+        def said(name: str, facts: Any = facts) -> str:
+            return str(facts[name].astype(str)) if name in facts else ""
+
+        precision = said("runtimePrecision") or "?"
+        if precision in _HALVES and said("primitiveType").endswith("_f32"):
+            precision = "f32"
+        yield _TYPES.get(precision, precision), said("layerType") or node.get_type_name()

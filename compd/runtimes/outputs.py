@@ -7,6 +7,7 @@ clear is asked for.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -15,7 +16,7 @@ from torch import Tensor
 from compd.errors import ModelError, SettingError
 from compd.wording import setting
 
-__all__ = ["LEAST", "OUTPUTS", "Output", "output_of"]
+__all__ = ["LEAST", "OUTPUTS", "Output", "choose_output", "output_of"]
 
 OUTPUTS = ("logits", "probs", "sigmoid", "binary")
 LEAST = 1e-12  # probability that a printed 0 counts as
@@ -71,6 +72,37 @@ class Output:
             exact = values.double().clamp(LEAST, 1 - LEAST)
             values = (exact.log() - (-exact).log1p()).float()
         return torch.cat([torch.zeros_like(values), values], 1) if self.single else values
+
+
+def choose_output(names: Sequence[Sequence[str]], said: str | None, name: str) -> int:
+    """Which of a file's outputs has its scores.
+
+    Args:
+        names: of each output, which may have several.
+        said: the name that the user passes; None where there is one output alone.
+        name: of the file, for messages.
+
+    Raises:
+        CompdError: if there is no output of that name, or nobody says which.
+    """
+    for at, own in enumerate(names):
+        if said in own:
+            return at
+    listed = ", ".join(own[0] if own else "one without a name" for own in names) or "none"
+    if said is not None:
+        raise SettingError(
+            f"expected the name of an output of {name!r} ({listed}), got "
+            f"{setting('output_name', said)}"
+        )
+    if len(names) == 1:
+        return 0
+    first = names[0][0] if names and names[0] else "NAME"
+    alone = setting("deployed_input", f"'output-name={first}'")
+    raise ModelError(
+        f"expected one output in {name!r}, or to be told which has the scores, got {len(names)}: "
+        f"{listed}; pass {setting('output_name', first)}, or another of these ({alone} for the "
+        "deployed file alone)"
+    )
 
 
 def output_of(values: Tensor, *, said: str | None, told: str | None, name: str) -> Output:

@@ -21,6 +21,7 @@ from compd.runtimes.batching import Batching
 from compd.runtimes.files import Opened, sha256_of
 from compd.runtimes.formats import InputFormat, Overrides
 from compd.runtimes.outputs import OUTPUTS
+from compd.sizes import Size
 from compd.text import printable
 
 __all__ = ["open_model", "read_table"]
@@ -34,7 +35,7 @@ _MOST_FACTS = 64  # of the first line
 _ROW = 100  # numbers that a line takes the memory of, beside its own
 
 
-def open_model(path: Path, overrides: Overrides, size: int | None, optimise: bool) -> Opened:
+def open_model(path: Path, overrides: Overrides, size: Size | None, optimise: bool) -> Opened:
     """Read a table of recorded outputs."""
     del optimise
     table, header = read_table(path)
@@ -55,8 +56,8 @@ def open_model(path: Path, overrides: Overrides, size: int | None, optimise: boo
         engine=f"recorded-{header['device']}" if "device" in header else "recorded",
         format=InputFormat(
             channels=3,
-            height=size or 0,
-            width=size or 0,
+            height=size.height if size else 0,
+            width=size.width if size else 0,
             classes=max(2, classes),
             dtype="uint8",
             range=(0.0, 255.0),

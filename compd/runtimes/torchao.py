@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +13,11 @@ from torch import Tensor, fx
 from torch.utils import _pytree as pytree
 
 from compd.errors import CompdError, ModelError, brief, require_extra
-from compd.runtimes.base import Census
+from compd.runtimes.census import counted, moves
 from compd.runtimes.files import Opened, sha256_of, with_classes
 from compd.runtimes.formats import Overrides, format_of
 from compd.runtimes.metadata import class_names_of, overrides_of
+from compd.sizes import Size
 from compd.system.quiet import quiet
 
 __all__ = ["open_model"]
@@ -25,36 +26,9 @@ _METADATA = "compd.json"
 _BATCH = 32  # images a call where the file leaves it open: the kernels are made for one number
 # Of outputs, by the last operator.
 _KINDS = {"softmax": "probs", "_softmax": "probs", "sigmoid": "sigmoid"}
-# What moves numbers and computes none.
-_PASSIVE = frozenset(
-    {
-        "clone",
-        "constant_pad_nd",
-        "contiguous",
-        "dequantize_per_channel",
-        "dequantize_per_tensor",
-        "dropout",
-        "expand",
-        "flatten",
-        "pad",
-        "permute",
-        "quantize_per_channel",
-        "quantize_per_tensor",
-        "reshape",
-        "select",
-        "slice",
-        "split",
-        "split_with_sizes",
-        "squeeze",
-        "t",
-        "transpose",
-        "unsqueeze",
-        "view",
-    }
-)
 
 
-def open_model(path: Path, overrides: Overrides, size: int | None, optimise: bool) -> Opened:
+def open_model(path: Path, overrides: Overrides, size: Size | None, optimise: bool) -> Opened:
     """Open a .pt2 file; without optimisation, quantised operators are computed in float32."""
     with path.open("rb") as file:
         if file.read(2) != b"PK":
@@ -88,7 +62,8 @@ def open_model(path: Path, overrides: Overrides, size: int | None, optimise: boo
         call=call,
         content_hash=sha256_of(path),
         facts={"torchao": version},
-        census=_census(graph),
+        census=counted(_operators_by_type(graph)),
+        compressed=_compressed(program),
         class_names=class_names_of(metadata),
         said=said,
     )
@@ -151,31 +126,59 @@ def _cannot(do: str, path: Path, error: Exception) -> CompdError:
 
 def _kind_of_output(program: torch.export.ExportedProgram) -> str:
     operators = [_operator(node)[1] for node in program.graph.nodes]
-    computing = [name for name in operators if name and name not in _PASSIVE]
+    computing = [name for name in operators if name and not moves(name)]
     return _KINDS.get(computing[-1] if computing else "", "logits")
 
 
-def _census(graph: fx.GraphModule) -> Census:
-    """Operators by the type that they compute in; layout and conversions do not count."""
-    counts: dict[str, Counter[str]] = {}
+def _compressed(program: torch.export.ExportedProgram) -> tuple[str, ...]:
+    """Types of weights of few bits, and operators that quantise."""
+    values = (*program.state_dict.values(), *program.constants.values())
+    kinds = [x.dtype for value in values if isinstance(value, Tensor) for x in _parts(value)]
+    names = {_operator(node)[1] for node in program.graph.nodes}
+    return tuple(
+        sorted(
+            {
+                *(name for name in names if "quantize" in name),
+                *(_name_of(kind) for kind in kinds if kind.itemsize <= 2 and kind != torch.bool),
+            }
+        )
+    )
+
+
+def _parts(tensor: Tensor) -> Iterator[Tensor]:
+    """The tensors that a tensor is made of: integers and scales, if it stands for others."""
+    if not hasattr(tensor, "__tensor_flatten__"):
+        yield tensor
+        return
+    for name in tensor.__tensor_flatten__()[0]:
+        yield from _parts(getattr(tensor, name))
+
+
+def _operators_by_type(graph: fx.GraphModule) -> Iterator[tuple[str, str]]:
+    """Operators, and the type that they compute in."""
     for node in graph.graph.nodes:
         family, name = _operator(node)
-        if not name or name in _PASSIVE:
+        if not name:
             continue
         if family == "onednn" and name.startswith("q"):
             kind = "int8"
         else:
-            made = pytree.tree_leaves(node.meta.get("val"))
-            kind = _name_of(made[0].dtype) if made and isinstance(made[0], Tensor) else "?"
-        counts.setdefault(kind, Counter())[name] += 1
-    return {kind: dict(found) for kind, found in counts.items()}
+            known = [_type_of(one) for one in (node, *node.all_input_nodes)]
+            kind = next((name for name in known if name), "float32")
+        yield kind, name
+
+
+def _type_of(node: fx.Node) -> str:
+    """The type of what a node computes; empty where lowering has not noted it."""
+    made = pytree.tree_leaves(node.meta.get("val"))
+    return _name_of(made[0].dtype) if made and isinstance(made[0], Tensor) else ""
 
 
 def _operator(node: fx.Node) -> tuple[str, str]:
     """``aten`` and ``relu`` of a call of ``torch.ops.aten.relu_.default``; empty if it is none."""
-    if not isinstance(node.target, torch._ops.OpOverload):
+    if not isinstance(node.target, torch._ops.OpOverload | torch._ops.OpOverloadPacket):
         return "", ""
-    family, name, _ = str(node.target).split(".")
+    family, name = str(node.target).split(".")[:2]
     return family, name.rstrip("_")
 
 

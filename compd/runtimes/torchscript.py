@@ -21,6 +21,7 @@ from compd.runtimes.base import Census
 from compd.runtimes.batching import Batching
 from compd.runtimes.files import Opened, sha256_of, with_classes
 from compd.runtimes.formats import InputFormat, Overrides, format_of
+from compd.sizes import Size
 from compd.system.quiet import quiet
 from compd.wording import setting
 
@@ -30,7 +31,7 @@ __all__ = ["open_model"]
 _KINDS = {"softmax": "probs", "sigmoid": "sigmoid"}
 
 
-def open_model(path: Path, overrides: Overrides, size: int | None, optimise: bool) -> Opened:
+def open_model(path: Path, overrides: Overrides, size: Size | None, optimise: bool) -> Opened:
     """Open a TorchScript file; int8 layers run on the engine that PyTorch has by default."""
     _check_kind(path)
     with quiet():
@@ -92,7 +93,7 @@ def _load(path: Path) -> Any:
 
 
 def _format(
-    path: Path, overrides: Overrides, size: int | None, nodes: list[Any], call: Any
+    path: Path, overrides: Overrides, size: Size | None, nodes: list[Any], call: Any
 ) -> InputFormat:
     """How it takes images: it does not say how many channels, so that it is asked."""
     layout = overrides.layout or "NCHW"

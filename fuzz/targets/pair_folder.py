@@ -12,6 +12,7 @@ from compd.models import build_zoo_model
 from compd.models.tensors import tensors_to_bytes
 from compd.pair import Pair
 from compd.pair.spec import ModelSpec, PairSpec
+from compd.sizes import Size
 from targets.contract import Broken, fresh_folder, only_compd_errors
 from targets.json_shapes import WORDS as JSON_WORDS
 from targets.json_shapes import mutate_json as mutate
@@ -52,7 +53,7 @@ WORDS = (
     b"resnet20",
     b"os:abort",
 )
-_MODEL = ModelSpec("lenet5", 1, 1, 16, ("cat", "dog"), (0.5,), (0.25,))
+_MODEL = ModelSpec("lenet5", 1, 1, Size(16, 16), ("cat", "dog"), (0.5,), (0.25,))
 
 
 def seeds() -> Iterator[bytes]:

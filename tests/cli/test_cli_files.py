@@ -51,10 +51,21 @@ def test_check(run: Run, tmp_path: Path) -> None:
     done = run("check", *files(), "--json", str(file))
     assert done.code == 0, done.err
     assert "whole.int8.onnx" in done.out
+    assert done.out.count("compressed: ") == 1
+    assert "QuantizeLinear, int8, uint8" in done.out
     assert json.loads(file.read_text())["faults"] == []
     bad = run("check", *files(), "--output", "probs")
     assert bad.code == 2
     assert "--output logits" in bad.err
+
+
+def test_an_output_by_name(run: Run) -> None:
+    done = run("check", *files(), "--output-name", "logits")
+    assert done.code == 0, done.err
+    for option in (["--output-name", "x"], ["--deployed-input", "output-name=x"]):
+        bad = run("check", *files(), *option)
+        assert bad.code == 2
+        assert "(logits), got --output-name x" in bad.err
 
 
 def test_a_refused_pair_leaves_no_corpus(run: Run, tmp_path: Path) -> None:

@@ -11,10 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tiny_files import onnx_files, photos
 
 from compd.corpus import Corpus
+from compd.errors import InputError
 from compd.pair import Pair
-from compd.repairing import RepairResult
+from compd.pair.from_files import pair_of_files
+from compd.repairing import RepairResult, repair
 
 Run = Callable[..., Any]
 QUICK = ("--threads", 1, "--rounds", 1, "--steps", 6, "--seeds", 6)
@@ -92,6 +95,36 @@ def test_another_pairs_corpus(run: Run, cached: Any, found: Path, tmp_path: Path
     assert ran.code == 2
     assert ran.err.strip().count("\n") == 0 or "compd:" in ran.err.splitlines()[-1]
     assert "--force" in ran.err
+
+
+def test_the_corpus_of_two_files(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is opened or trained for it, whatever else is named."""
+    original, deployed = onnx_files()
+    corpus = tmp_path / "corpus"
+    files = ("--original", original, "--deployed", deployed, "--data", photos())
+    searched = run("fuzz", *files, "--seeds", 20, "--corpus", corpus, "--threads", 1)
+    assert searched.code == 0, searched.err
+    monkeypatch.setattr("compd.pair.requests.build_pair", None)
+    for named in ((), ("--model", "lenet5"), ("--pair", tmp_path / "none")):
+        ran = run("repair", "--corpus", corpus, "--out", tmp_path / "fixed", *named, *QUICK)
+        assert ran.code == 2
+        said = ran.err.splitlines()[-1]
+        for part in (original.name, deployed.name, "cannot be trained", "repair --pair", "export"):
+            assert part in said
+    pair, splits = pair_of_files(original, deployed, data=str(photos()))
+    with pytest.raises(InputError, match="cannot be trained"):
+        repair(pair, Corpus(corpus), out=tmp_path / "fixed", splits=splits)
+    assert not (tmp_path / "fixed").exists()
+
+
+def test_without_a_pair_it_is_the_corpuss_own(
+    run: Run, found: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("compd.pair.requests.build_pair", None)  # of the default model
+    ran = run("repair", "--corpus", found, "--out", tmp_path / "fixed", *QUICK)
+    assert ran.code == 2
+    assert "the pair" in ran.err.splitlines()[-1]
+    assert "--pair DIR" in ran.err.splitlines()[-1]
 
 
 @pytest.mark.parametrize(

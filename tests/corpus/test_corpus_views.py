@@ -7,12 +7,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
 from torch import Tensor
 
 from compd.corpus import Corpus, CorpusStats, Record, RowsUsed, rows_used, stats
 from compd.images import pixel_hash
-from compd.report import contact_sheet
+from compd.report import contact_sheet, enlarged
 from compd.search.findings import Answer
 from compd.search.judge import Verdict
 
@@ -87,6 +89,21 @@ def test_a_contact_sheet_shows_the_seed_and_the_deviation(make_entry: MakeEntry)
     colours = {colour for _, colour in sheet.getcolors(sheet.width * sheet.height) or []}
     for picture in (image, seed):
         assert {tuple(pixel) for pixel in picture.flatten(1).T.tolist()} <= colours
+
+
+@pytest.mark.parametrize(("height", "width"), [(96, 192), (40, 10), (2, 300)])
+def test_pictures_keep_their_shape(make_entry: MakeEntry, height: int, width: int) -> None:
+    image = torch.zeros(3, height, width, dtype=torch.uint8)
+    image[0] = 255
+    picture = enlarged(image, 192)
+    assert max(picture.size) == 192
+    assert abs(picture.width * height - picture.height * width) <= max(height, width)
+    record, _, _ = make_entry(0)
+    sheet = np.asarray(contact_sheet([(record, image, image)]))
+    red = (sheet == (255, 0, 0)).all(2)
+    columns = red.any(0).nonzero()[0]
+    assert red.any(1).sum() == picture.height
+    assert len(columns) == 2 * picture.width  # the seed and the deviation
 
 
 def test_a_contact_sheet_draws_what_did_not_change(make_entry: MakeEntry) -> None:

@@ -12,7 +12,7 @@ def test_the_embedded_digits() -> None:
     data = load_data("digits")
     assert data.name == "digits"
     assert data.classes == tuple("0123456789")
-    assert (data.channels, data.size, data.mirror) == (3, 32, False)
+    assert (data.channels, data.size, data.mirror) == (3, (32, 32), False)
     assert data.test is None
     part = data.train
     assert part.images.shape == (1797, 3, 32, 32)

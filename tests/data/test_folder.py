@@ -17,7 +17,7 @@ def test_one_subfolder_per_class(tmp_path: Path, make_folder: Any) -> None:
     data = load_data(str(make_folder(tmp_path / "pets", each=6)))
     assert data.name == "pets"
     assert data.classes == ("cat", "dog")
-    assert (data.channels, data.size, data.mirror) == (3, 8, True)
+    assert (data.channels, data.size, data.mirror) == (3, (8, 8), True)
     assert data.test is None
     part = data.train
     assert part.shuffled  # files come sorted by class
@@ -67,7 +67,7 @@ def test_images_of_many_sizes_are_scaled_when_asked(tmp_path: Path, make_folder:
     make_folder(tmp_path, ["cat"], height=8, width=12)
     make_folder(tmp_path, ["dog"], height=20)
     data = load_data(str(tmp_path), size=16, channels=1)
-    assert data.size == 16
+    assert data.size == (16, 16)
     assert data.train.images.shape == (12, 1, 16, 16)
 
 
@@ -81,12 +81,18 @@ def test_images_of_many_sizes_are_refused_otherwise(
         _ = data.train
 
 
-def test_images_that_are_not_square_are_refused(
-    tmp_path: Path, make_folder: Any, refuses: Any
-) -> None:
+def test_images_that_are_not_square(tmp_path: Path, make_folder: Any, refuses: Any) -> None:
     make_folder(tmp_path, height=8, width=12)
-    with refuses("12x8", "square", "--size"):
-        load_data(str(tmp_path))
+    data = load_data(str(tmp_path))
+    assert data.size == (8, 12)
+    assert data.train.images.shape == (12, 3, 8, 12)
+    assert data.identity != load_data(str(tmp_path), size=8).identity
+    for size in ((16, 10), "16x10"):
+        assert load_data(str(tmp_path), size=size).train.images.shape == (12, 3, 16, 10)
+    with refuses("224 or 96x192", "size='16x'"):
+        load_data(str(tmp_path), size="16x")
+    with refuses("8..1024", "16x2000"):
+        load_data(str(tmp_path), size=(16, 2000))
 
 
 def test_an_empty_folder(tmp_path: Path, refuses: Any) -> None:

@@ -8,6 +8,7 @@ import torch
 
 from compd.data import load_data
 from compd.data.hub import from_hub
+from compd.sizes import Size
 
 datasets = pytest.importorskip("datasets", reason="needs the extra compd[hf]")
 
@@ -31,7 +32,10 @@ def test_parquet_reads_like_with_the_parquet_reader(tmp_path: Path, make_parquet
     make_parquet(tmp_path / "numbers" / "train.parquet", seed=1)
     make_parquet(tmp_path / "numbers" / "test.parquet", seed=2)
     folder = str(tmp_path / "numbers")
-    here, hub = load_data(folder, channels=1, size=16), from_hub(folder, channels=1, size=16)
+    here, hub = (
+        load_data(folder, channels=1, size=16),
+        from_hub(folder, channels=1, size=Size(16, 16)),
+    )
     assert hub.classes == here.classes == ("0", "1", "2")
     assert torch.equal(hub.train.images, here.train.images)
     assert hub.test is not None
@@ -43,7 +47,7 @@ def test_parquet_reads_like_with_the_parquet_reader(tmp_path: Path, make_parquet
 def test_the_identity_follows_the_settings(tmp_path: Path, make_folder: Any) -> None:
     folder = str(make_folder(tmp_path / "pets"))
     assert from_hub(folder).identity == from_hub(folder).identity
-    assert from_hub(folder).identity != from_hub(folder, size=16).identity
+    assert from_hub(folder).identity != from_hub(folder, size=Size(16, 16)).identity
     assert from_hub(folder, size=from_hub(folder).size).identity == from_hub(folder).identity
 
 

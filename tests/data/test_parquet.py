@@ -20,7 +20,7 @@ def test_one_file_in_the_order_of_its_rows(
     data = load_data(str(tmp_path / "numbers"))
     assert data.name == "numbers"
     assert data.classes == ("0", "1", "2")
-    assert (data.channels, data.size, data.mirror) == (3, 8, True)
+    assert (data.channels, data.size, data.mirror) == (3, (8, 8), True)
     assert data.test is None
     assert torch.equal(data.train.images, make_images(12))
     assert data.train.labels.tolist() == [0, 1, 2] * 4

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from compd.data import Dataset, Part, Splits, part_of
+from compd.sizes import Size
 
 NAMES = ("train", "calibration", "selection", "seeds", "heldout")
 
@@ -28,7 +29,7 @@ def dataset(train: Part, test: Part | None = None) -> Dataset:
     loaders = {"train": lambda: train}
     if test is not None:
         loaders["test"] = lambda: test
-    return Dataset("numbers", "id", ("a", "b", "c"), 1, 2, False, loaders)
+    return Dataset("numbers", "id", ("a", "b", "c"), 1, Size(2, 2), False, loaders)
 
 
 def rows_of(splits: Splits) -> dict[str, list[str]]:
@@ -98,7 +99,7 @@ def test_seeds_from_a_test_part_never_load_the_training_images() -> None:
 
     test = numbered(10, 0)
     loaders = {"train": never, "test": lambda: test}
-    data = Dataset("lazy", "id", ("a", "b", "c"), 1, 2, False, loaders)
+    data = Dataset("lazy", "id", ("a", "b", "c"), 1, Size(2, 2), False, loaders)
     splits = Splits(data)
     assert len(splits.seeds) == len(splits.heldout) == 5
 

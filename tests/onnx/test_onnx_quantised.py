@@ -321,3 +321,103 @@ def test_zero_points_from_constant_nodes() -> None:
         {"x": (BATCH, 6)},
     )
     agree(model, {"x": noise(2, 6, scale=5)}, atol=0, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("bits", "zeros"),
+    [(bits, zeros) for bits in (2, 4, 8) for zeros in ("none", "packed")]
+    + [(2, "real"), (4, "real")],
+)
+@pytest.mark.parametrize("depth", [32, 40])
+def test_weights_of_few_bits_in_bytes(bits: int, zeros: str, depth: int) -> None:
+    rows, size = 6, 16
+    blocks = -(-depth // size)
+    draw = np.random.default_rng(bits)
+    constants = {
+        "w": draw.integers(0, 256, (rows, blocks, size * bits // 8)).astype(np.uint8),
+        "s": (draw.random(rows * blocks) * 0.1).astype(np.float32),
+    }
+    if zeros == "packed":
+        width = -(-blocks * bits // 8)
+        constants["z"] = draw.integers(0, 256, rows * width).astype(np.uint8)
+    elif zeros == "real":
+        constants["z"] = draw.integers(0, 4, rows * blocks).astype(np.float32)
+    constants["b"] = noise(rows)
+    given = f"x w s {'-' if zeros == 'none' else 'z'} - b"
+    attributes = {"K": depth, "N": rows, "bits": bits, "block_size": size}
+    model = graph(
+        [node("com.microsoft.MatMulNBits", given, **attributes)],
+        {"x": (BATCH, depth)},
+        constants=constants,
+    )
+    module = agree(model, {"x": noise(3, depth)}, atol=1e-4, rtol=1e-4)
+    kinds = [one.op for one in module.graph.nodes]
+    assert kinds.count("call_function") <= 2  # the weight is unpacked once, not in each call
+    assert bool((gradient(module, torch.from_numpy(noise(3, depth))) != 0).any())
+
+
+def test_activations_of_eight_bits_beside_weights_of_four() -> None:
+    draw = np.random.default_rng(0)
+    constants = {
+        "w": draw.integers(0, 256, (6, 2, 16)).astype(np.uint8),
+        "s": (draw.random(12) * 0.1).astype(np.float32),
+    }
+    given = {"K": 64, "N": 6, "bits": 4, "block_size": 32, "accuracy_level": 4}
+    model = graph(
+        [node("com.microsoft.MatMulNBits", "x w s", **given)],
+        {"x": (BATCH, 64)},
+        constants=constants,
+    )
+    agree(model, {"x": noise(3, 64)}, atol=2e-3, rtol=1e-3)
+
+
+@pytest.mark.parametrize("columns", [False, True])
+def test_dynamic_matmul(columns: bool) -> None:
+    constants = {
+        "w": grid(8, 5, most=120),
+        "s": np.full(5 if columns else 1, 0.02, np.float32)[() if columns else 0],
+        "z": np.full(5, 60, np.uint8) if columns else np.array(60, np.uint8),
+        "b": noise(5),
+    }
+    model = graph(
+        [node("com.microsoft.DynamicQuantizeMatMul", "x w s z b")],
+        {"x": (BATCH, 8)},
+        constants={name: np.asarray(value) for name, value in constants.items()},
+    )
+    module = agree(model, {"x": noise(3, 8)}, atol=1e-4, rtol=1e-4)
+    assert bool((gradient(module, torch.from_numpy(noise(3, 8))) != 0).any())
+
+
+def test_matmul_to_float() -> None:
+    constants = {
+        "w": grid(8, 5, kind=np.int8, most=63),
+        "as": np.array(0.02, np.float32),
+        "bs": noise(5) ** 2,
+        "az": np.array(7, np.uint8),
+        "bias": noise(5),
+    }
+    model = graph(
+        [node("com.microsoft.MatMulIntegerToFloat", "x w as bs az - bias")],
+        {"x": (BATCH, 8)},
+        constants=constants,
+        types={"x": TensorProto.UINT8},
+    )
+    agree(model, {"x": grid(3, 8)}, atol=1e-4, rtol=1e-4)
+
+
+def test_attention_of_integers() -> None:
+    constants = {
+        "w": grid(8, 24, kind=np.int8, most=63),
+        "b": noise(24),
+        "xs": np.array(0.02, np.float32),
+        "ws": np.array(0.01, np.float32),
+        "xz": np.array(100, np.uint8),
+        "wz": np.array(0, np.int8),
+    }
+    model = graph(
+        [node("com.microsoft.QAttention", "x w b xs ws - xz wz", num_heads=2)],
+        {"x": (BATCH, 5, 8)},
+        constants=constants,
+        types={"x": TensorProto.UINT8},
+    )
+    agree(model, {"x": grid(3, 5, 8)}, atol=1e-4, rtol=1e-4)

@@ -214,3 +214,65 @@ def test_four_bit_and_half_weights(path: Path) -> None:
     del model.graph.initializer[4]  # what to_module would have to hold
     path.write_bytes(model.SerializeToString())
     read_onnx(path)
+
+
+def shuffled(model: onnx.ModelProto) -> onnx.ModelProto:
+    nodes = list(model.graph.node)[::-1]
+    turned = onnx.ModelProto.FromString(model.SerializeToString())
+    del turned.graph.node[:]
+    turned.graph.node.extend(nodes)
+    return turned
+
+
+def test_nodes_in_another_order(path: Path) -> None:
+    model = graph(
+        [
+            node("Relu", "x", "a"),
+            node("Mul", "a w", "b"),
+            node("Sub", "b a", "c"),
+            node("Add", "c x", "y"),
+        ],
+        {"x": (BATCH, 8)},
+        constants={"w": noise(8)},
+    )
+    path.write_bytes(shuffled(model).SerializeToString())
+    assert read_onnx(path) == model
+    agree(read_onnx(path), {"x": noise(2, 8)})
+
+
+def test_what_a_branch_takes_from_around_it_comes_before(path: Path) -> None:
+    """And within a branch, and in a function, nodes are sorted too."""
+    info = helper.make_tensor_value_info("r", TensorProto.FLOAT, None)
+    branches = [
+        helper.make_graph([node("Neg", "q", "r"), node(kind, "a", "q")], kind, [], [info])
+        for kind in ("Relu", "Abs")
+    ]
+    choose = helper.make_node(
+        "If", ["flag"], ["y"], then_branch=branches[0], else_branch=branches[1]
+    )
+    model = graph(
+        [choose, node("Exp", "x", "a")], {"x": (BATCH, 8)}, constants={"flag": np.array(True)}
+    )
+    model.functions.append(
+        helper.make_function(
+            "own", "F", ["i"], ["o"],
+            [node("Abs", "h", "o"), node("Neg", "i", "h")],
+            [helper.make_opsetid("", 17)],
+        )
+    )  # fmt: skip
+    path.write_bytes(model.SerializeToString())
+    read = read_onnx(path)
+    assert [one.op_type for one in read.graph.node] == ["Exp", "If"]
+    inside = read.graph.node[1].attribute[0].g
+    assert [one.output[0] for one in inside.node] == ["q", "r"]
+    assert [one.op_type for one in read.functions[0].node] == ["Neg", "Abs"]
+
+
+def test_nodes_in_a_circle(path: Path, refuses: Any) -> None:
+    model = graph(
+        [node("Add", "x b", "a", name="one"), node("Relu", "a", "b", name="two"), node("Abs", "a")],
+        {"x": (BATCH, 8)},
+    )
+    path.write_bytes(model.SerializeToString())
+    with refuses("circle", "'one' (Add)", str(path)):
+        read_onnx(path)

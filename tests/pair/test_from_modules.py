@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -210,7 +211,7 @@ def test_objectives_say_what_counts() -> None:
         ({"example": None}, SettingError, "example=None, classes=None"),
         ({"example": IMAGES[0]}, SettingError, "images (N, C, H, W)"),
         ({"example": IMAGES[:1] / 127.5 - 1}, InputError, "floats in 0..1"),
-        ({"example": IMAGES[:1, :, :8]}, InputError, "square images"),
+        ({"example": IMAGES[:1, :2]}, InputError, "1 or 3 channels"),
         ({"classes": ("a", "b")}, ModelError, "2 names"),
         ({"classes": ("a", "a", "b")}, SettingError, "different class names"),
         ({"mean": (0.5,)}, SettingError, "mean and std together"),
@@ -336,3 +337,16 @@ def test_a_module_in_another_state_is_run_as_it_is(state: str) -> None:
         dtype = next(original.parameters()).dtype
         said = original((IMAGES / 255).to(dtype)).float()
     torch.testing.assert_close(pair.reference.run(IMAGES), said, atol=1e-2, rtol=0)
+
+
+def test_a_census_of_modules() -> None:
+    net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 6 * 6, 3)).eval()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        dynamic = torch.ao.quantization.quantize_dynamic(net, {nn.Linear})
+    example = torch.zeros(2, 3, 8, 8, dtype=torch.uint8)
+    pair = compd.Pair.from_modules(net, dynamic, example=example)
+    assert pair.deployed.census == {"float32": {"Conv2d": 1}, "int8": {"Linear": 1}}
+    assert compd.Pair.from_modules(net, net, example=example).deployed.census == {
+        "float32": {"Conv2d": 1, "Linear": 1}
+    }

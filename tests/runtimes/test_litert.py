@@ -63,6 +63,23 @@ def test_census(kind: str, computes: str) -> None:
     assert ("int8" in census) == (kind == "int8")
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_compressed(kind: str) -> None:
+    parts = {
+        "float": (),
+        "hybrid": ("int8",),
+        "float16": ("DEQUANTIZE", "float16"),
+        "int8": ("int8",),
+    }
+    assert open_file(ASSETS / f"{kind}.tflite", PIXELS).compressed == parts[kind]
+
+
+def test_a_float16_file_is_a_compressed_one(folder: Path) -> None:
+    files = (ASSETS / "float.tflite", ASSETS / "float16.tflite")
+    pair, splits = pair_of_files(*files, data=str(folder), overrides=PIXELS)
+    assert check(pair, splits.seeds).faults == ()
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     for i, image in enumerate(colours(24)[0]):
@@ -186,3 +203,32 @@ def test_a_file_is_what_it_was_after_a_wrong_layout(photographs: tuple[int, Path
             runtime.read_as(Overrides(layout="NCHW")).run(images)
         assert torch.equal(runtime.run(images), before)
         assert torch.equal(runtime.run(images[:1]), before[:1])
+
+
+def reshaped(kind: str, out: Path, height: int, width: int) -> Path:
+    """A file whose network takes another size; it averages over what comes."""
+    schema = pytest.importorskip("ai_edge_litert.schema_py_generated")
+    flatbuffers = pytest.importorskip("flatbuffers")
+    data = (ASSETS / f"{kind}.tflite").read_bytes()
+    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(data))
+    graph = model.subgraphs[0]
+    graph.tensors[graph.inputs[0]].shape = [1, height, width, 3]
+    graph.tensors[graph.inputs[0]].shapeSignature = [-1, height, width, 3]
+    builder = flatbuffers.Builder(len(data))
+    builder.Finish(model.Pack(builder), b"TFL3")
+    out.write_bytes(bytes(builder.Output()))
+    return out
+
+
+def test_images_that_are_not_square(tmp_path: Path) -> None:
+    files = [reshaped(kind, tmp_path / f"{kind}.tflite", 8, 16) for kind in ("float", "int8")]
+    images = colours(40)[0].repeat(1, 1, 1, 2)
+    for i, image in enumerate(images):
+        Image.fromarray(image.permute(1, 2, 0).numpy()).save(tmp_path / f"{i:02}.png")
+    pair, splits = pair_of_files(*files, data=str(tmp_path), overrides=PIXELS)
+    assert splits.dataset.size == (8, 16)
+    square = open_file(ASSETS / "float.tflite", PIXELS).run(colours(40)[0]).argmax(1)
+    assert float((pair.reference.run(images).argmax(1) == square).double().mean()) > 0.8
+    found = list(fuzz(pair, splits, strategy=Blackbox(queries=300), limit=3))
+    assert found
+    assert all(finding.image.shape == (3, 8, 16) for finding in found)

@@ -50,6 +50,19 @@ def test_census(models: tuple[Path, Path]) -> None:
     assert "float32" in original
     assert not {"int8", "uint8"} & original.keys()
     assert {"int8", "uint8"} & deployed.keys()
+    counted = {name for found in deployed.values() for name in found}
+    assert not counted & {"Reorder", "Reshape", "FakeQuantize", "Const"}
+
+
+def test_what_is_compressed(models: tuple[Path, Path], tmp_path: Path) -> None:
+    assert open_file(models[0]).compressed == ()
+    parts = open_file(models[1]).compressed
+    assert parts is not None
+    assert {"FakeQuantize", "int8"} <= set(parts)
+    half = tmp_path / "half.xml"
+    openvino.save_model(openvino.convert_model(str(onnx_files()[0])), half, compress_to_fp16=True)
+    assert open_file(half).compressed == ("float16",)
+    assert open_file(half).census == open_file(models[0]).census  # in float32
 
 
 def test_gradients_of_an_onnx_original(models: tuple[Path, Path]) -> None:

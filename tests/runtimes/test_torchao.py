@@ -73,6 +73,9 @@ def test_census() -> None:
     assert not census["float32"].keys() & {"conv2d", "convolution", "linear", "addmm", "relu"}
     assert plain().census.keys() == {"float32"}
     assert plain().census["float32"]["conv2d"] == 2
+    parts = lowered().compressed
+    assert parts is not None
+    assert {"int8", "quantize_per_tensor"} <= set(parts)
 
 
 def test_what_the_file_says() -> None:
@@ -137,8 +140,21 @@ def test_a_float_file_of_any_batch(tmp_path: Path) -> None:
     assert (runtime.format.output, runtime.format.batch) == ("probs", 32)
     assert runtime.class_names == ()
     assert "int8" not in runtime.census
+    assert runtime.compressed == ()
     want = tiny_pair().reference.run(IMAGES).log_softmax(1)
     torch.testing.assert_close(runtime.run(IMAGES), want, atol=1e-3, rtol=1e-3)
+
+
+@pytest.mark.filterwarnings("ignore:No complete tensor found:UserWarning")
+def test_weights_alone_in_integers(tmp_path: Path) -> None:
+    quantization = pytest.importorskip("torchao.quantization")
+    net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * SIZE**2, 3))
+    quantization.quantize_(net, quantization.Int8WeightOnlyConfig())
+    path = saved(tmp_path / "a.pt2", net, torch.zeros(4, 3, SIZE, SIZE))
+    runtime = open_file(path, TRUSTED)
+    assert "int8" in (runtime.compressed or ())
+    assert runtime.census.keys() == {"float32"}
+    assert any("linear" in name or "mm" in name for name in runtime.census["float32"])
 
 
 def test_refused_unless_trusted(refuses: Refuses) -> None:

@@ -12,6 +12,7 @@ from tiny import tiny_original, tiny_pair, tiny_spec, tiny_splits
 
 from compd.compress import Prune
 from compd.corpus import Corpus
+from compd.data import Split
 from compd.images import distances, png_round_trip
 from compd.pair import Pair
 from compd.testing import Candidate, corpus_images, perturbed, seeds, shifted
@@ -219,3 +220,22 @@ def test_examples_do_not_depend_on_what_was_drawn_before():
         return seen
 
     assert drawn() == drawn()
+
+
+WIDE = torch.arange(2 * 3 * 6 * 14, dtype=torch.int64).remainder(251).to(torch.uint8)
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 6, 14), (2, 3, 14, 6), (6, 1, 6, 14)])
+def test_images_that_are_not_square(shape):
+    images = WIDE.reshape(shape)
+    labels = torch.zeros(len(images), dtype=torch.int64)
+    rows = Split("wide", "seeds", "all", 0, images, labels, torch.arange(len(images)), False)
+
+    @QUICK
+    @given(perturbed(seeds(rows), eps=20), shifted(seeds(rows)))
+    def draw(one, other):
+        on_the_lattice(one)
+        on_the_lattice(other)
+        assert one.image.shape == other.image.shape == shape[1:]
+
+    draw()

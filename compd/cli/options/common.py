@@ -22,6 +22,7 @@ __all__ = [
     "Channels",
     "CompressKind",
     "CorpusDir",
+    "Crop",
     "Data",
     "Deployed",
     "DeployedInput",
@@ -32,6 +33,7 @@ __all__ = [
     "FineTuneLr",
     "JsonFile",
     "Labels",
+    "LabelsOffset",
     "Layout",
     "Mean",
     "Model",
@@ -39,6 +41,7 @@ __all__ = [
     "Output",
     "PairDir",
     "Range",
+    "Resize",
     "SearchEps",
     "SearchGoal",
     "SearchNorm",
@@ -75,7 +78,25 @@ Data = Annotated[
 ]
 Width = Annotated[int | None, typer.Option("--width", help="Base channels of a zoo model.")]
 Channels = Annotated[int, typer.Option("--channels", help="3 for RGB, 1 for grey.")]
-Size = Annotated[int | None, typer.Option("--size", help="Scale images to this size.")]
+Size = Annotated[
+    str | None,
+    typer.Option("--size", help="Scale images to this size: 224, or 96x192 (height x width)."),
+]
+Resize = Annotated[
+    str | None,
+    typer.Option(
+        "--resize",
+        help="How images of another aspect ratio are scaled: stretch, crop (the centre) or pad "
+        "(black). Default: stretch.",
+    ),
+]
+Crop = Annotated[
+    str | None,
+    typer.Option(
+        "--crop",
+        help="224/256: scale to 256/224 of the size, and take its centre; says --resize crop.",
+    ),
+]
 Mean = Annotated[
     str | None, typer.Option("--mean", help="Normalisation in front, such as 0.49,0.48,0.45.")
 ]
@@ -144,6 +165,14 @@ Deployed = Annotated[
 Labels = Annotated[
     Path | None, typer.Option("--labels", help="Text file: one class name a line, in order.")
 ]
+LabelsOffset = Annotated[
+    int | None,
+    typer.Option(
+        "--labels-offset",
+        help="The model's class that is the data's first: 1 where one for the background is before "
+        "it.",
+    ),
+]
 Layout = Annotated[
     str | None, typer.Option("--layout", help="NCHW or NHWC, where a file does not tell.")
 ]
@@ -153,6 +182,9 @@ Range = Annotated[
 Bgr = Annotated[bool, typer.Option("--bgr", help="The files take blue first.")]
 Output = Annotated[
     str | None, typer.Option("--output", help="logits or probs, where a file does not tell.")
+]
+OutputName = Annotated[
+    str | None, typer.Option("--output-name", help="Which output has the scores, of several.")
 ]
 DeployedInput = Annotated[
     str | None,

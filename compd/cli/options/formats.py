@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 __all__ = ["overrides_of", "words_of"]
 
-_WORDS = ("layout", "range", "mean", "std", "bgr", "output")
+_WORDS = ("layout", "range", "mean", "std", "bgr", "output", "output-name")
 
 
 def overrides_of(said: Mapping[str, str | None], *, trust: bool = False) -> Overrides:
@@ -35,6 +35,7 @@ def overrides_of(said: Mapping[str, str | None], *, trust: bool = False) -> Over
         None if bgr is None else bgr != "no",
         said.get("output"),
         True if trust else None,
+        said.get("output_name"),
     )
 
 
@@ -49,7 +50,7 @@ def words_of(text: str | None) -> dict[str, str | None]:
         key, _, value = word.partition("=")
         if key not in _WORDS:
             raise unknown("word of --deployed-input", key, _WORDS)
-        said[key] = value
+        said[key.replace("-", "_")] = value
     return said
 
 

@@ -22,14 +22,17 @@ FILE_OPTIONS = (
     "original",
     "deployed",
     "labels",
+    "labels_offset",
     "layout",
     "range",
     "bgr",
     "output",
+    "output_name",
     "deployed_input",
 )
-_FOLDER = {"pair", "data", "engine", "channels", "size", "device", "trust"}
-_FILES = {"data", "size", "mean", "std", "device", "trust", *FILE_OPTIONS}
+_DATA = {"data", "size", "resize", "crop"}
+_FOLDER = {"pair", "engine", "channels", "device", "trust", *_DATA}
+_FILES = {"mean", "std", "device", "trust", *_DATA, *FILE_OPTIONS}
 # settings of compressions whose options are named otherwise
 _OPTION_OF = {"epochs": "fine_tune_epochs", "lr": "fine_tune_lr"}
 
@@ -47,6 +50,8 @@ class PairOptions:
     width: o.Width = None
     channels: o.Channels = 3
     size: o.Size = None
+    resize: o.Resize = None
+    crop: o.Crop = None
     mean: o.Mean = None
     std: o.Std = None
     epochs: o.Epochs = None
@@ -59,10 +64,12 @@ class PairOptions:
     original: o.Original = None
     deployed: o.Deployed = None
     labels: o.Labels = None
+    labels_offset: o.LabelsOffset = None
     layout: o.Layout = None
     range: o.Range = None
     bgr: o.Bgr = False
     output: o.Output = None
+    output_name: o.OutputName = None
     deployed_input: o.DeployedInput = None
     trust: o.Trust = False
 
@@ -86,6 +93,10 @@ class PairOptions:
             words.append(f"--channels {self.channels}")
         if self.size is not None:
             words.append(f"--size {self.size}")
+        if self.resize is not None:
+            words.append(f"--resize {self.resize}")
+        if self.crop is not None:
+            words.append(f"--crop {self.crop}")
         return " ".join(words)
 
     def request(self) -> PairRequest:
@@ -94,8 +105,12 @@ class PairOptions:
         Raises:
             SettingError: if options do not go together.
         """
+        from compd.data import Resize
         from compd.pair.requests import PairFiles, PairFolder, PairRecipe
+        from compd.sizes import Size
 
+        resize = Resize.of(self.resize, self.crop)
+        size = None if self.size is None else Size.of(self.size)
         if self.original is not None:
             self._reject_beside("original", _FILES)
             if self.deployed is None or self.data is None:
@@ -111,14 +126,23 @@ class PairOptions:
                 self.labels,
                 self.overrides(),
                 overrides_of(words_of(self.deployed_input)),
-                self.size,
+                size,
                 self.device,
+                resize,
+                self.labels_offset,
             )
         file = self._deployed_file()
         if self.pair is not None:
             self._reject_beside("pair", _FOLDER | (set() if file is None else {*FILE_OPTIONS}))
             return PairFolder(
-                self.pair, self.data, self.engine, self.size, self.device, self.trust, file
+                self.pair,
+                self.data,
+                self.engine,
+                size,
+                self.device,
+                self.trust,
+                file,
+                resize,
             )
         return PairRecipe(
             self.model,
@@ -126,7 +150,7 @@ class PairOptions:
             self.data,
             self.width,
             self.channels,
-            self.size,
+            size,
             o.floats(self.mean, "mean"),
             o.floats(self.std, "std"),
             self.epochs,
@@ -135,11 +159,13 @@ class PairOptions:
             self.device,
             self.trust,
             file,
+            resize,
         )
 
     def overrides(self) -> Overrides:
         """What is said of how both files take images."""
-        said = {name: getattr(self, name) for name in ("layout", "range", "mean", "std", "output")}
+        names = ("layout", "range", "mean", "std", "output", "output_name")
+        said = {name: getattr(self, name) for name in names}
         return overrides_of({**said, "bgr": "yes" if self.bgr else None}, trust=self.trust)
 
     def _deployed_file(self) -> DeployedFile | None:
@@ -155,7 +181,7 @@ class PairOptions:
                         f"{setting('deployed')} alone), got {setting(name)} without"
                     )
             return None
-        said = {name: getattr(self, name) for name in ("layout", "range", "output")}
+        said = {name: getattr(self, name) for name in ("layout", "range", "output", "output_name")}
         # mean and std are those of the pair's original, then
         both = overrides_of({**said, "bgr": "yes" if self.bgr else None}, trust=self.trust)
         own = overrides_of(words_of(self.deployed_input))

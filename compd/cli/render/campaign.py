@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from compd.cli.console import Console
-from compd.cli.render.tables import natural, percent, percent_of, print_facts, warn_if_untrained
+from compd.cli.render.tables import natural, percent, percent_of, print_facts
 from compd.report import CampaignReport
 
 __all__ = ["print_campaign"]
@@ -19,9 +19,8 @@ def _pair(report: CampaignReport) -> str:
     return f"{report.model}{wide} on {report.data}, {report.compress}, {report.engine}"
 
 
-def print_campaign(report: CampaignReport, classes: int, next_steps: Sequence[str]) -> None:
-    """Print what a campaign on so many classes found, and what to type next."""
-    warn_if_untrained(report.original_accuracy, classes)
+def print_campaign(report: CampaignReport, next_steps: Sequence[str]) -> None:
+    """Print what a campaign found, and what to type next."""
     clean = report.clean_images
     rate = report.seeds_effective / max(1, report.seeds)
     severity = (

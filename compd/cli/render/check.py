@@ -33,6 +33,8 @@ def print_check(checked: Preflight, notes: Sequence[str] = ()) -> None:
             rows.append(("", _BATCHING[file.batching]))
         if file.census:
             rows.append(("", _census(file)))
+        if file.compressed:
+            rows.append(("", f"compressed: {', '.join(file.compressed)}"))
     images = f"{checked.images} (rows {checked.rows}), classes answered: {checked.classes_answered}"
     rows.append(("clean images", images))
     if checked.original_accuracy is not None:

@@ -70,6 +70,9 @@ def _facts(result: GateResult) -> list[tuple[str, str]]:
             why = {"time": "the time was up"}.get(found.stopped, found.stopped)
             rows.append(("search stopped", why))
         rows += [("note", note) for note in found.notes]
+    if result.compared is not None:
+        rows.append(("next to its record", result.compared.describe()))
+    rows += [("note", note) for note in result.notes]
     if result.clean is not None:
         clean = result.clean
         bound = f"below {clean.disagree_bound:.2%} with 95 % confidence"
@@ -101,6 +104,11 @@ def _next_steps(result: GateResult) -> list[str]:
         steps.append(
             f"compd baseline accept {name} --reason '…' --corpus {result.corpus}{other}{pair}, or "
             "mend the model"
+        )
+    if result.compared is not None and not result.compared.holds:
+        steps.append(
+            f"compd baseline accept --all --reason '…' --corpus {result.corpus}{pair}, if you want "
+            "this pair as it is"
         )
     if result.of(Status.STALE) or result.unknown:
         steps.append(f"compd baseline prune --corpus {result.corpus}{pair}")

@@ -16,7 +16,6 @@ __all__ = [
     "percent_of",
     "print_facts",
     "print_table",
-    "warn_if_untrained",
 ]
 
 
@@ -41,18 +40,6 @@ def natural(share: float, ties: int, images: int) -> str:
         all_of = "all" if ties == count else f"{ties}"
         said += f", {all_of} of the {count} exact ties (no findings)"
     return said
-
-
-def warn_if_untrained(accuracy: float | None, classes: int) -> None:
-    """Say so if the original does no better than guessing: what is found then means nothing."""
-    if accuracy is not None and accuracy < 1.5 / classes:
-        Console(stderr=True).print(
-            f"compd: warning: the original is right on {percent(accuracy)} of the test rows, which "
-            f"is about chance with {classes} classes; give it --weights, or: compd train",
-            markup=False,
-            highlight=False,
-            soft_wrap=True,
-        )
 
 
 def print_facts(title: str, rows: Sequence[tuple[str, str]]) -> None:

@@ -12,7 +12,13 @@ from compd.gating.result import GateResult
 __all__ = ["junit"]
 
 _LIMITS = ("max-natural-disagreement", "max-accuracy-drop", "max-class-accuracy-drop")
-_SKIPPED = (Status.UNCONFIRMED, Status.FLAKY, Status.MILD, Status.ACCEPTED)
+_SKIPPED = (
+    Status.UNCONFIRMED,
+    Status.FLAKY,
+    Status.MILD,
+    Status.RECORDED,
+    Status.ACCEPTED,
+)
 
 
 def junit(result: GateResult) -> bytes:
@@ -23,6 +29,7 @@ def junit(result: GateResult) -> bytes:
     policy is a case of its own.
     """
     limits = [n for n in _LIMITS if getattr(result.policy, n.replace("-", "_")) is not None]
+    limits += ["search-record"] if result.compared is not None else []
     new = len(result.of(Status.NEW))
     failed = (new if result.too_many else 0) + len(result.failures)
     counts = {

@@ -79,6 +79,8 @@ def _head(result: GateResult) -> str:
     if result.searched is not None:
         found = result.searched.summary
         lines.append(f"Searched from {found.seeds} seeds; {found.seeds_effective} deviated.")
+    if result.compared is not None:
+        lines.append(f"Next to its record: {_cell(result.compared.describe())}.")
     if result.clean is not None:
         clean = result.clean
         lines.append(
@@ -117,9 +119,10 @@ def _picture(
 def _side_by_side(seed: Tensor, image: Tensor) -> bytes:
     small = [enlarged(seed, _SIDE), enlarged(image, _SIDE)]
     small.append(amplified(small[1], small[0], factor_of(image, seed)))
-    row = Image.new("RGB", (3 * _SIDE, _SIDE))
+    width, height = small[0].size
+    row = Image.new("RGB", (3 * width, height))
     for k, picture in enumerate(small):
-        row.paste(picture, (k * _SIDE, 0))
+        row.paste(picture, (k * width, 0))
     buffer = io.BytesIO()
     row.save(buffer, "PNG", optimize=True)
     return buffer.getvalue()

@@ -16,6 +16,7 @@ from compd.compress import Family
 from compd.runtimes import InputFormat, Opened, Opener, Overrides
 from compd.runtimes.files import sha256_of
 from compd.search.strategies import Proposal, Search, Strategy, Task
+from compd.sizes import Size
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ def _empty(config: Rounded, original: nn.Module, example: Tensor) -> nn.Module:
 ROUNDED = Family(Rounded, _make, _empty, engine=lambda config: f"rounded-w{config.bits}")
 
 
-def open_mine(path: Path, overrides: Overrides, size: int | None, optimise: bool) -> Opened:
+def open_mine(path: Path, overrides: Overrides, size: Size | None, optimise: bool) -> Opened:
     """Open a linear classifier: ``weight`` (K, C * H * W) and ``shape`` (C, H, W) in an .npz."""
     del overrides, size, optimise
     with np.load(path) as content:
