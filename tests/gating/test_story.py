@@ -50,6 +50,7 @@ def test_fuzz_accept_change_gate_repair_prune(tmp_path: Path) -> None:
 
     shell(f"compd compress {MODEL} --out pair", 0)
     shell(f"compd compress {MODEL.replace('ptq', 'qat')} --out again", 0)
+    (tmp_path / "pyproject.toml").write_text("[tool.compd.gate]\nseeds = 20\n")
     seeds = 2
     while True:  # two deviations, whatever this machine's training came to
         shell(f"compd fuzz --pair pair --corpus deviations --seeds {seeds} --threads 1", 0)
