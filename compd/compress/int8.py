@@ -33,7 +33,6 @@ from torch.ao.quantization.observer import (
 from torch.ao.quantization.quantize_fx import convert_fx, fuse_fx, prepare_qat_fx
 
 from compd.compress.base import unfrozen_
-from compd.compress.census import census
 from compd.compress.fake_layers import fake_layers_, map_layers, real_layers_
 from compd.compress.graph import (
     drop_unused_,
@@ -46,9 +45,11 @@ from compd.compress.neighbours import NeighbourObserver
 from compd.compress.pixels import exact_input_, take_images_
 from compd.compress.quantiser import Quantiser, recipe, set_grid_
 from compd.errors import ModelError, brief, unknown
+from compd.models.census import counted
 from compd.models.factory import trace
 from compd.models.inputs import to_input
 from compd.models.layers import make_layers_
+from compd.models.operators import operators_of
 
 __all__ = [
     "ENGINES",
@@ -225,7 +226,7 @@ def convert(shadow: nn.Module, engine: str) -> fx.GraphModule:
     real_layers_(frozen)
     with quantized_engine(engine), _quiet(), _quantisable("model", engine):
         made = convert_fx(frozen)
-    if "int8" not in census(made):
+    if "int8" not in counted(operators_of(made)):
         raise ModelError(
             "expected layers with int8 kernels (convolutions, linear layers), got a model in which "
             "all stays in float32; call such layers as nn modules or nn.functional"

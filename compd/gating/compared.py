@@ -22,6 +22,7 @@ from compd.gating.policy import Policy
 from compd.gating.record import SearchRecord, Seed, rows_of
 from compd.gating.search import how_of, settings_like
 from compd.search import SearchSettings
+from compd.wording import command
 
 __all__ = ["Compared", "Like", "Rise", "against_record", "comparable", "margin_of"]
 
@@ -173,7 +174,7 @@ def comparable(
         policy: the number of seeds and the time are its own; what else it says has to be as in the
             record.
     """
-    again = "accept again to compare: compd baseline accept --all"
+    again = f"accept again to compare: {command('baseline accept')}"
     if record is None:
         return None, (f"no record of the accepted pair's search; {again}",)
     settings = settings_like(record.how, policy)

@@ -15,15 +15,15 @@ from torch import Tensor, fx, nn
 from compd.compress import Given
 from compd.errors import CompdError, InputError, ModelError, SettingError, brief, unknown
 from compd.models import Normalise
+from compd.models.census import counted
 from compd.models.copies import copied
 from compd.models.inputs import checked_batch, to_input
+from compd.models.operators import operators_of
 from compd.models.plain import numbers_of
 from compd.pair.identity import content_hash
 from compd.pair.spec import ModelSpec, PairSpec
 from compd.runtimes import Census, FloatRuntime, Runtime
 from compd.runtimes.batching import Batching, batching_of, probe_images, split
-from compd.runtimes.census import counted
-from compd.runtimes.layers import operators_of
 from compd.runtimes.outputs import OUTPUTS, Output, output_of
 from compd.sizes import Size
 from compd.wording import setting

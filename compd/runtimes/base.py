@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from torch import Tensor
 
+from compd.models.census import Census
 from compd.runtimes.batching import Batching
 
 if TYPE_CHECKING:
     from compd.runtimes.files import FileRuntime
 
 __all__ = ["Census", "Runtime"]
-
-Census = Mapping[str, Mapping[str, int]]  # type that operators compute in -> operator -> how many
 
 
 class Runtime(Protocol):

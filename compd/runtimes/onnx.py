@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from compd.errors import ModelError, brief, require_extra
+from compd.models.census import counted
 from compd.onnx import describe, read_onnx
 from compd.onnx.census import operators_by_type
 from compd.onnx.compressed import compressed_parts
@@ -18,7 +19,6 @@ from compd.onnx.ends import Grid, ends_of
 from compd.onnx.external import all_tensors
 from compd.runtimes.base import Census
 from compd.runtimes.batching import Batching
-from compd.runtimes.census import counted
 from compd.runtimes.files import Opened, sha256_of, with_classes
 from compd.runtimes.formats import Overrides, QParams, format_of
 from compd.runtimes.metadata import class_names_of, overrides_of

@@ -7,11 +7,12 @@ from functools import cached_property
 import torch
 from torch import Tensor, nn
 
-from compd.compress.census import census
 from compd.compress.int8 import convert, quantized_engine
+from compd.models.census import Census, counted
 from compd.models.factory import model_hash
 from compd.models.inputs import steady, to_input
-from compd.runtimes.base import Census, Runtime
+from compd.models.operators import operators_of
+from compd.runtimes.base import Runtime
 from compd.runtimes.batching import Batching, dynamic_layers, split
 
 __all__ = ["FloatRuntime", "Int8Runtime"]
@@ -93,7 +94,7 @@ class Int8Runtime(Runtime):
     @cached_property
     def census(self) -> Census:
         """Its operators, by the type that they compute in."""
-        return census(self._module)
+        return counted(operators_of(self._module))
 
     def run(self, images: Tensor) -> Tensor:
         """uint8 (N, C, H, W) -> float32 logits (N, K)."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import zipfile
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,11 +12,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
-from compd.compress.census import PASSIVE
 from compd.compress.int8 import quantized_engine
 from compd.errors import ModelError, brief
+from compd.models.census import counted, moves
 from compd.models.plain import numbers_of
-from compd.runtimes.base import Census
 from compd.runtimes.batching import Batching
 from compd.runtimes.files import Opened, sha256_of, with_classes
 from compd.runtimes.formats import InputFormat, Overrides, format_of
@@ -57,7 +55,7 @@ def open_model(path: Path, overrides: Overrides, size: Size | None, optimise: bo
         call=call,
         content_hash=sha256_of(path),
         facts={"torch": torch.__version__},
-        census=_census(nodes),
+        census=counted(_operators(nodes)),
         batching=Batching.DEPENDS if any("_dynamic" in node.kind() for node in nodes) else None,
     )
 
@@ -120,13 +118,12 @@ def _nodes(module: Any) -> Iterator[Any]:
 
 
 def _kind_of_output(nodes: list[Any]) -> str:
-    computing = [name for _, name in map(_operator, nodes) if name and name not in PASSIVE]
+    computing = [name for _, name in map(_operator, nodes) if name and not moves(name)]
     return _KINDS.get(computing[-1] if computing else "", "logits")
 
 
-def _census(nodes: list[Any]) -> Census:
-    """Operators by the type that they compute in; layout and conversions do not count."""
-    counts: dict[str, Counter[str]] = {"int8": Counter(), "float32": Counter()}
+def _operators(nodes: list[Any]) -> Iterator[tuple[str, str]]:
+    """The type that each operator computes in, and its name."""
     integers: set[str] = set()  # values that are quantised
     for node in nodes:
         family, name = _operator(node)
@@ -136,9 +133,8 @@ def _census(nodes: list[Any]) -> Census:
         if name.startswith("quantize_per") or (name != "dequantize" and (whole or follows)):
             # what is quantised in an operator and comes out as floats: those of dynamic ranges
             integers |= {value.debugName() for value in node.outputs() if "_dynamic" not in name}
-        if name and name not in PASSIVE and family in ("aten", "quantized"):
-            counts["int8" if whole or follows else "float32"][name] += 1
-    return {kind: dict(found) for kind, found in counts.items() if found}
+        if name and family in ("aten", "quantized"):
+            yield "int8" if whole or follows else "float32", name
 
 
 def _operator(node: Any) -> tuple[str, str]:

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
-from compd.runtimes.base import Census
+__all__ = ["Census", "counted", "moves"]
 
-__all__ = ["counted", "moves"]
+Census = Mapping[str, Mapping[str, int]]  # type that operators compute in -> operator -> how many
 
 # Names of all runtimes in one form: lower case, without underscores.
 _MOVES = frozenset(
     {
+        "alias",
+        "arange",
         "asserttensormetadata",
+        "bordered",
         "broadcast",
         "broadcastto",
         "cast",
         "castlike",
         "cat",
+        "chunk",
         "clone",
         "concat",
         "concatenation",
@@ -34,12 +38,14 @@ _MOVES = frozenset(
         "dequantizelinear",
         "dequantizeperchannel",
         "dequantizepertensor",
+        "detach",
         "dropout",
         "dynamicquantizelinear",
         "expand",
         "expanddims",
         "fakequantize",
         "flatten",
+        "full",
         "gather",
         "gatherelements",
         "gathernd",
@@ -49,6 +55,7 @@ _MOVES = frozenset(
         "input",
         "mirrorpad",
         "onehot",
+        "ones",
         "output",
         "pack",
         "pad",
@@ -60,10 +67,12 @@ _MOVES = frozenset(
         "quantizelinear",
         "quantizeperchannel",
         "quantizepertensor",
+        "quantizepertensordynamic",
         "range",
         "reorder",
         "reorderinput",
         "reorderoutput",
+        "repeat",
         "reshape",
         "result",
         "scatterelements",
@@ -78,15 +87,19 @@ _MOVES = frozenset(
         "splitv",
         "splitwithsizes",
         "squeeze",
+        "stack",
         "stridedslice",
+        "symsize",
         "t",
         "tile",
         "to",
         "tocopy",
         "transpose",
+        "unflatten",
         "unpack",
         "unsqueeze",
         "view",
+        "zeros",
     }
 )
 

@@ -33,20 +33,25 @@ def operators_of(module: nn.Module) -> Iterator[tuple[str, str]]:
 
 
 def _of_graph(graph: fx.GraphModule) -> Iterator[tuple[str, str]]:
-    """Integers flow from each quantisation to the next dequantisation."""
-    whole: set[fx.Node] = set()
+    """Integers flow from each quantisation to the next dequantisation; sizes are no numbers."""
+    whole: set[fx.Node] = set()  # nodes whose results are quantised
+    sizes: set[fx.Node] = set()  # nodes whose results are numbers of rows, columns, ...
     for node in graph.graph.nodes:
         if node.op not in ("call_function", "call_method", "call_module"):
             continue
         layer = graph.get_submodule(str(node.target)) if node.op == "call_module" else None
         name = _name_of(node) if layer is None else type(layer).__name__
+        inputs = node.all_input_nodes
+        if name in ("size", "getattr") or (inputs and all(one in sizes for one in inputs)):
+            sizes.add(node)
+            continue
         if "dequantize" in name.lower():
             continue
         integers = (
-            "quantize" in name.lower()
+            ("quantize" in name.lower() and "fake" not in name.lower())
             or str(node.target).startswith("quantized.")
             or (layer is not None and _has_kernels(layer))
-            or any(given in whole for given in node.all_input_nodes)
+            or any(given in whole for given in inputs)
         )
         if integers:
             whole.add(node)
@@ -55,7 +60,7 @@ def _of_graph(graph: fx.GraphModule) -> Iterator[tuple[str, str]]:
 
 def _has_kernels(layer: nn.Module) -> bool:
     module = type(layer).__module__
-    return module.startswith("torch.ao.nn.") and _PACKED in module
+    return module.startswith("torch.ao.nn.") and _PACKED in module and ".reference." not in module
 
 
 def _type_of(weight: Tensor) -> str:
@@ -69,5 +74,5 @@ def _name_of(node: fx.Node) -> str:
     if isinstance(target, str):
         return target
     if isinstance(target, torch._ops.OpOverload | torch._ops.OpOverloadPacket):
-        return str(target).split(".")[1]
+        return str(target).split(".")[1].rstrip("_")
     return getattr(target, "__name__", str(target))
