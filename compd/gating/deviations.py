@@ -9,6 +9,7 @@ from typing import Any
 
 from compd.corpus import Record, fingerprint_changes
 from compd.gating.baseline import Accepted
+from compd.gating.compared import Compared
 from compd.gating.policy import Policy
 from compd.search import Stability
 
@@ -98,6 +99,7 @@ def status_of(
     elsewhere: Mapping[str, tuple[str, str]],
     invalid: bool = False,
     retrained: float | None = None,
+    comparison: Compared | None = None,
 ) -> tuple[Status, str]:
     """Decide on one deviation.
 
@@ -110,6 +112,7 @@ def status_of(
         invalid: whether the original itself no longer gives the seed's label.
         retrained: by how much a deviation of another model than the accepted one may be more
             severe; None: it is the same one, or there is no record of it.
+        comparison: of a deviation of the search: the search next to its record, if there is one.
 
     Returns:
         The status, and one line that says why.
@@ -138,7 +141,16 @@ def status_of(
             return Status.ACCEPTED, other + accepted.reason
     if record.severity < policy.min_severity:
         return Status.MILD, f"severity {record.severity:.3f} is below {policy.min_severity:g}"
-    return Status.NEW, why
+    return (Status.NEW, why) if comparison is None else _by_record(record, comparison)
+
+
+def _by_record(record: Record, comparison: Compared) -> tuple[Status, str]:
+    """What becomes of a deviation that nobody accepted where there is a record of its seed."""
+    for one in comparison.worse:
+        if one.seed.sha256 == record.seed_sha256:
+            before = f"{one.seed.severity:.2f}" if one.seed.severity else "no deviation"
+            return Status.NEW, f"its seed was on record with {before}"
+    return Status.RECORDED, "its seed is no worse than on record"
 
 
 def _worse(record: Record, accepted: Accepted, policy: Policy, retrained: float | None) -> str:

@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import Any
 
 from compd.control import QUIET, Control
-from compd.corpus import Corpus, Record
+from compd.corpus import Corpus
 from compd.data import Splits
 from compd.errors import InputError, SettingError, Stopped
 from compd.gating.baseline import Baseline
@@ -149,24 +149,20 @@ def _found(
     for record, finding in searched.found:
         if record.verdict is not Verdict.EFFECTIVE or record.sha256 in corpus:
             continue
-        status, why = status_of(record, known.line(record), policy, deviates=True, elsewhere={})
-        if status is Status.NEW and comparison is not None:
-            status, why = _by_record(record, comparison)
+        status, why = status_of(
+            record,
+            known.line(record),
+            policy,
+            deviates=True,
+            elsewhere={},
+            comparison=comparison,
+        )
         done.append(Deviation(record, status, why, "search", None))
         if status in (Status.NEW, Status.FLAKY):
             kept.append((record, finding.image, finding.seed_image))
     if store is not None and kept:
         store.add(kept)
     return done
-
-
-def _by_record(record: Record, comparison: Compared) -> tuple[Status, str]:
-    """What becomes of a deviation of the search where there is a record of its seed."""
-    for one in comparison.worse:
-        if one.seed.sha256 == record.seed_sha256:
-            before = f"{one.seed.severity:.2f}" if one.seed.severity else "no deviation"
-            return Status.NEW, f"its seed was on record with {before}"
-    return Status.RECORDED, "its seed is no worse than on record"
 
 
 def _others(corpus: Corpus, now: Mapping[str, Any]) -> int:

@@ -2,33 +2,34 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, TypeAlias
 
-import numpy as np
 import torch
-from torch import Tensor, fx, nn
+from torch import Tensor, nn
 
 from compd.compress import Given
-from compd.errors import CompdError, InputError, ModelError, SettingError, brief, unknown
+from compd.errors import InputError, ModelError, SettingError, brief, unknown
 from compd.models import Normalise
-from compd.models.census import counted
 from compd.models.copies import copied
-from compd.models.inputs import checked_batch, to_input
-from compd.models.operators import operators_of
-from compd.models.plain import numbers_of
-from compd.pair.identity import content_hash
+from compd.models.inputs import checked_batch
+from compd.pair.objects import (
+    CallableRuntime,
+    Logits,
+    ModuleRuntime,
+    device_of,
+    name_of,
+    numbers_from,
+)
 from compd.pair.spec import ModelSpec, PairSpec
-from compd.runtimes import Census, FloatRuntime, Runtime
-from compd.runtimes.batching import Batching, batching_of, probe_images, split
-from compd.runtimes.outputs import OUTPUTS, Output, output_of
+from compd.runtimes import FloatRuntime, Runtime
+from compd.runtimes.batching import probe_images
+from compd.runtimes.outputs import OUTPUTS
 from compd.sizes import Size
 from compd.wording import setting
 
-__all__ = ["CallableRuntime", "Logits", "Model", "ModuleRuntime", "Parts", "parts_of_modules"]
+__all__ = ["Model", "Parts", "parts_of_modules"]
 
 
 Model: TypeAlias = nn.Module | Callable[[Tensor], Any]
@@ -80,7 +81,7 @@ def parts_of_modules(
     if output is not None and output not in OUTPUTS:
         raise unknown("output", output, OUTPUTS)
     front = _Front(mean, std, output)
-    device = _device_of(original) if isinstance(original, nn.Module) else torch.device("cpu")
+    device = device_of(original) if isinstance(original, nn.Module) else torch.device("cpu")
     own = front.before(original, "original") if isinstance(original, nn.Module) else None
     first: Runtime
     if own is not None:
@@ -89,7 +90,7 @@ def parts_of_modules(
         first = CallableRuntime(original, output=output)
     ships: Runtime
     if isinstance(deployed, nn.Module):
-        where = _device_of(deployed)
+        where = device_of(deployed)
         ships = ModuleRuntime(front.before(deployed, "deployed").to(where), where, batch)
     else:
         ships = CallableRuntime(deployed, batch, output)
@@ -101,7 +102,7 @@ def parts_of_modules(
     models = [first, ships] if stands is None else [first, ships, FloatRuntime(stands, device)]
     names = _classes(classes, models, images)
     channels, *sides = (0, 0, 0) if images is None else images.shape[1:]
-    name = _name_of(own) if own is not None else first.name
+    name = name_of(own) if own is not None else first.name
     spec = PairSpec(
         ModelSpec(name, None, channels, Size(*sides), names, _tuple(mean), _tuple(std)),
         Given(name, ships.name, "none" if shadow is None or own is None else "own"),
@@ -122,57 +123,6 @@ def parts_of_modules(
         device,
         tuple(notes),
     )
-
-
-class Logits(nn.Module):
-    """A network whose answer may be an object with ``logits``, as those of transformers have.
-
-    Args:
-        net: takes float pixels, normalised if there is a normalisation in front.
-        front: normalises; None takes pixels in 0..1 as they are.
-    """
-
-    def __init__(
-        self, net: nn.Module, front: nn.Module | None = None, said: str | None = None
-    ) -> None:
-        super().__init__()
-        self.front, self.net, self._said = front, net, said
-        kinds = (one.dtype for one in net.parameters() if one.is_floating_point())
-        dtype = next(kinds, torch.float32)
-        self._dtype = None if dtype is torch.float32 else dtype  # that it computes in
-        self.output = Output("sigmoid" if said in ("sigmoid", "binary") else said or "logits")
-
-    @property
-    def head(self) -> str | None:
-        """What makes probabilities of its logits; None where nobody says it."""
-        return "softmax" if self._said == "logits" else self.output.head
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Float pixels (N, C, H, W) in 0..1 to logits (N, K)."""
-        return self.output.logits(self.numbers(x), _name_of(self))
-
-    def numbers(self, x: Tensor) -> Tensor:
-        """What the network itself answers: (N, K)."""
-        x = x if self.front is None else self.front(x)
-        found: Any = numbers_of(self.net(x if self._dtype is None else x.to(self._dtype)))
-        found = found if self._dtype is None else found.float()
-        one = isinstance(found, Tensor) and found.ndim == 1  # number an image
-        return found[:, None] if one else found  # type: ignore[no-any-return]
-
-    def learn(self, images: Tensor) -> None:
-        """Tell what the numbers are by those of some images, uint8 (N, C, H, W).
-
-        Raises:
-            CompdError: if that is not clear, or the network does not run.
-        """
-        device, name = _device_of(self), _name_of(self)
-
-        def run(part: Tensor) -> Tensor:
-            with torch.inference_mode():
-                return self.numbers(to_input(part, device))
-
-        values = torch.cat([_numbers(run, one[None], name, least=1) for one in images])
-        self.output = output_of(values, said=self._said, told=_last_operator(self.net), name=name)
 
 
 @dataclass(frozen=True)
@@ -196,184 +146,6 @@ class _Front:
             ) from error
         front = None if self.mean is None or self.std is None else Normalise(self.mean, self.std)
         return Logits(own, front, self.output).eval()
-
-
-class ModuleRuntime(FloatRuntime):
-    """A module as it ships, of any kind of numbers.
-
-    Args:
-        module: float pixels in 0..1 to logits.
-        device: where it runs.
-        batch: images a call at most; None for any number.
-    """
-
-    def __init__(self, module: Logits, device: torch.device, batch: int | None) -> None:
-        super().__init__(module.requires_grad_(False), device, f"torch-{device.type}")
-        self.module = module
-        self._run = module  # as it is: batches are not filled up
-        self._calls = _Calls(super().run, batch, _name_of(module), self._batching)
-
-    @property
-    def name(self) -> str:
-        """The class of the module."""
-        return self._calls.name
-
-    @property
-    def census(self) -> Census:
-        """Its layers with weights, or all operators of a graph of torch.fx."""
-        return counted(operators_of(self.module.net))
-
-    @property
-    def batching(self) -> Batching:
-        """Told by its layers, else tried with the first images that it is asked about."""
-        return self._calls.batching
-
-    @property
-    def steady(self) -> bool:
-        """Whether it is asked image by image; else nobody knows."""
-        return self.batching is not Batching.ANY
-
-    def run(self, images: Tensor) -> Tensor:
-        """uint8 (N, C, H, W) -> float32 logits (N, K) on the CPU."""
-        return self._calls(images)
-
-
-class CallableRuntime(Runtime):
-    """Anything that answers images with numbers.
-
-    Args:
-        call: uint8 (N, C, H, W) -> (N, K), a tensor or an array.
-        batch: images a call at most; None for any number.
-        output: what it answers with, one of ``OUTPUTS``; None where its answers tell.
-    """
-
-    def __init__(
-        self, call: Callable[[Tensor], Any], batch: int | None = None, output: str | None = None
-    ) -> None:
-        self._call, self._said = call, output
-        self._calls = _Calls(call, batch, self.name, Batching.ANY, self._learn)
-        self._output: Output | None = None
-
-    @property
-    def engine(self) -> str:
-        """Python code of the user's."""
-        return "python-callable"
-
-    @property
-    def name(self) -> str:
-        """The callable's own name."""
-        function = self._function
-        return f"{function.__module__}.{function.__qualname__}"
-
-    @property
-    def takes(self) -> str:
-        """Images as they are."""
-        return "uint8 pixels, NCHW, RGB"
-
-    @cached_property
-    def content_hash(self) -> str:
-        """SHA-256 (hex) of the name, the code, and of what it holds as far as that can be told."""
-        return content_hash((self.name, self._call))
-
-    def same_as(self, other: Runtime) -> bool:
-        """Only if it is the same object: what a session holds is not in its hash."""
-        return isinstance(other, CallableRuntime) and self._call == other._call
-
-    @property
-    def batching(self) -> Batching:
-        """Tried with images of the size that it is asked about first."""
-        return self._calls.batching
-
-    @property
-    def head(self) -> str | None:
-        """What makes probabilities of its logits; None where nobody says it."""
-        known = None if self._output is None else self._output.head
-        return "softmax" if self._said == "logits" else known
-
-    @property
-    def steady(self) -> bool:
-        """Whether it is asked image by image; else nobody knows."""
-        return self.batching is not Batching.ANY
-
-    def run(self, images: Tensor) -> Tensor:
-        """uint8 (N, C, H, W) -> float32 logits (N, K) on the CPU."""
-        values = self._calls(images)
-        if self._output is None:  # it answers no images but these
-            self._learn(values)
-        return values if self._output is None else self._output.logits(values, self.name)
-
-    def _learn(self, values: Tensor) -> None:
-        self._output = output_of(values, said=self._said, told=None, name=self.name)
-
-    @property
-    def _function(self) -> Any:
-        """What carries the name: the function, or the class of an object that is called."""
-        inner = inspect.unwrap(self._call)
-        inner = getattr(inner, "func", inner)  # functools.partial
-        return inner if hasattr(inner, "__qualname__") else type(inner)
-
-
-class _Calls:
-    """Calls of a user's code: how many images each, and whether numbers (N, K) come back.
-
-    Args:
-        call: uint8 (N, C, H, W) -> (N, K), a tensor or an array.
-        most: images a call; None for any number.
-        name: for messages.
-        batching: how it treats several images; ``ANY`` is tried.
-        learn: told what it says of a few images before all else; None: nobody is.
-    """
-
-    def __init__(
-        self,
-        call: Callable[[Tensor], Any],
-        most: int | None,
-        name: str,
-        batching: Batching = Batching.ANY,
-        learn: Callable[[Tensor], None] | None = None,
-    ) -> None:
-        self._call, self._most, self.name, self.batching = call, most, name, batching
-        self._learn = learn
-        self._tried = learn is None and (batching is not Batching.ANY or most == 1)
-
-    def __call__(self, images: Tensor) -> Tensor:
-        if not len(images):
-            return torch.empty(0, 0)
-        if not self._tried:
-            self._tried = True
-            probes = probe_images(*images.shape[1:])
-            try:
-                self.batching, values = batching_of(self._asked, probes, most=self._most)
-            except CompdError:
-                values = None  # what it cannot answer is told of the images themselves
-            if values is not None and self._learn is not None:
-                self._learn(values)
-        return torch.cat([self._asked(part) for part in split(images, self.batching, self._most)])
-
-    def _asked(self, part: Tensor) -> Tensor:
-        return _numbers(self._call, part, self.name, least=1)
-
-
-def _numbers(call: Callable[[Tensor], Any], images: Tensor, name: str, *, least: int = 2) -> Tensor:
-    """Call, and see to it that numbers (N, K) come back: float32, on the CPU."""
-    try:
-        answer = call(images)
-    except CompdError:
-        raise
-    except Exception as error:  # of whatever is called
-        raise ModelError(
-            f"expected {name} to take uint8 images {tuple(images.shape)}, but it raised "
-            f"{type(error).__name__}: {brief(error)}"
-        ) from error
-    logits = torch.as_tensor(np.asarray(answer) if not isinstance(answer, Tensor) else answer)
-    logits = logits.dequantize() if logits.is_quantized else logits
-    logits = logits[:, None] if logits.ndim == 1 and least == 1 else logits
-    if logits.ndim != 2 or len(logits) != len(images) or logits.shape[1] < least:
-        raise ModelError(
-            f"expected {name} to return numbers (N, K) with K >= {least} for {len(images)} images, "
-            f"got shape {tuple(logits.shape)}"
-        )
-    return logits.detach().float().cpu()
 
 
 def _images_of(example: Tensor) -> Tensor:
@@ -405,7 +177,7 @@ def _classes(
     """Names of the classes; with an example, all models are asked, and have to agree on it."""
     names = None if classes is None else tuple(str(name) for name in classes)
     if images is not None:
-        counts = [_numbers(one.run, images[:2], one.name).shape[1] for one in models]
+        counts = [numbers_from(one.run, images[:2], one.name).shape[1] for one in models]
         if len({*counts, len(names or range(counts[0]))}) > 1:
             roles = zip(counts, ("the original", "the deployed model", "the shadow"), strict=False)
             got = ", ".join(f"{count} of {role}" for count, role in roles)
@@ -415,32 +187,6 @@ def _classes(
     if names is None or len(names) < 2 or len(set(names)) < len(names):
         raise SettingError("two different class names or more", classes=names)
     return names
-
-
-def _last_operator(net: nn.Module) -> str | None:
-    """``probs`` or ``sigmoid`` if a network ends in a softmax or a sigmoid, as far as it tells."""
-    try:
-        nodes = list(fx.symbolic_trace(net).graph.nodes)
-    except Exception:  # of whatever the network does
-        return None
-    last = nodes[-1].all_input_nodes[0] if nodes[-1].all_input_nodes else None
-    if last is None:
-        return None
-    what = net.get_submodule(last.target) if last.op == "call_module" else last.target
-    name = what if isinstance(what, str) else getattr(what, "__name__", type(what).__name__)
-    return {"softmax": "probs", "Softmax": "probs", "sigmoid": "sigmoid", "Sigmoid": "sigmoid"}.get(
-        name
-    )
-
-
-def _device_of(module: nn.Module) -> torch.device:
-    for tensor in (*module.parameters(), *module.buffers()):
-        return tensor.device
-    return torch.device("cpu")
-
-
-def _name_of(module: nn.Module) -> str:
-    return type(module.net if isinstance(module, Logits) else module).__name__
 
 
 def _tuple(values: Sequence[float] | None) -> tuple[float, ...] | None:
