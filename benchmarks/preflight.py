@@ -41,7 +41,7 @@ class Batches(CalibrationDataReader):
     def __init__(self, x: torch.Tensor) -> None:
         self.parts = iter(x.split(32))
 
-    def get_next(self) -> dict[str, np.ndarray] | None:  # noqa: D102
+    def get_next(self) -> dict[str, np.ndarray] | None:
         part = next(self.parts, None)
         return None if part is None else {"x": part.numpy()}
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Set
 from typing import TYPE_CHECKING
 
 from compd.onnx.compressed import computes_in_integers
 from compd.onnx.elements import FLOATS, INT16, RANGES, UINT16, element_name
 from compd.onnx.types import element_types
+from compd.onnx.walk import graphs_of
 
 if TYPE_CHECKING:
     import onnx
@@ -18,15 +19,27 @@ __all__ = ["operators_by_type"]
 def operators_by_type(model: onnx.ModelProto) -> Iterator[tuple[str, str]]:
     """The type that each node computes in, and its operator: ``("int8", "QLinearConv")``.
 
-    Nodes on constants alone, shapes and comparisons are left out. Of a file as it was exported,
+    Nodes on constants alone, shapes and comparisons are left out; of a branch or a loop, what is
+    inside counts. Of a file as it was exported,
     this says what is written there; of what a runtime made of it, what runs.
 
     Args:
         model: its own weights are not needed.
     """
-    types = element_types(model)
-    constants = {tensor.name for tensor in model.graph.initializer}
-    for node in model.graph.node:
+    yield from _of_graph(model.graph, {}, frozenset())
+
+
+def _of_graph(
+    graph: onnx.GraphProto, around: Mapping[str, int], known: Set[str]
+) -> Iterator[tuple[str, str]]:
+    types = element_types(graph, around)
+    constants = {*known, *(tensor.name for tensor in graph.initializer)}
+    for node in graph.node:
+        inner = list(graphs_of(node))
+        for branch in inner:
+            yield from _of_graph(branch, types, constants)
+        if inner:
+            continue
         if all(name in constants for name in node.input if name):
             constants.update(node.output)
             continue

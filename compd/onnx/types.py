@@ -8,6 +8,7 @@ with fewer strides than dimensions).
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from compd.onnx.elements import BOOL, INT32, INT64, UINT8
@@ -54,13 +55,21 @@ _QGEMM_ZERO_POINT = 8  # without it, floats
 _UNKNOWN = frozenset({"If", "Loop", "Scan", "SequenceAt"})
 
 
-def element_types(model: onnx.ModelProto) -> dict[str, int]:
-    """Element types by the name of the value, as far as they can be told."""
-    types = {tensor.name: int(tensor.data_type) for tensor in model.graph.initializer}
-    for info in (*model.graph.input, *model.graph.value_info, *model.graph.output):
+def element_types(
+    graph: onnx.GraphProto, around: Mapping[str, int] = MappingProxyType({})
+) -> dict[str, int]:
+    """Element types by the name of the value, as far as they can be told.
+
+    Args:
+        graph: a model's, or a branch or body of one of its nodes.
+        around: what is known of the values around such a branch.
+    """
+    types = dict(around)
+    types.update((tensor.name, int(tensor.data_type)) for tensor in graph.initializer)
+    for info in (*graph.input, *graph.value_info, *graph.output):
         if info.type.tensor_type.elem_type:
             types.setdefault(info.name, info.type.tensor_type.elem_type)
-    for node in model.graph.node:
+    for node in graph.node:
         kind = _of_result(node, types)
         if kind and node.output:
             types.setdefault(node.output[0], kind)

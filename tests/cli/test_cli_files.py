@@ -132,6 +132,8 @@ def test_recorded_outputs(run: Run, tmp_path: Path) -> None:
         (["--original", "x.onnx"], "--deployed FILE"),
         (["--layout", "NHWC"], "--layout without"),
         (["--deployed", "nowhere.tflite"], "nowhere.tflite"),
+        (["--deployed", "x.onnx", "--labels", "names.txt"], "leave it out"),
+        (["--deployed", "x.onnx", "--labels-offset", "1"], "leave it out"),
     ],
 )
 def test_mistakes(run: Run, arguments: list[str], part: str) -> None:

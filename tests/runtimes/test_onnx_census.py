@@ -214,3 +214,36 @@ def test_the_runtimes_graph_is_left_nowhere(
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "none"))
     with refuses("expected to write", "TMPDIR"):
         _ = plain.census
+
+
+def test_what_runs_inside_a_branch_counts(tmp_path: Path) -> None:
+    floats = helper.make_graph(
+        [node("Relu", "x", "r"), node("Flatten", "r", "f")],
+        "floats",
+        [],
+        [helper.make_tensor_value_info("f", TensorProto.FLOAT, None)],
+    )
+    integers = helper.make_graph(
+        [
+            node("DynamicQuantizeLinear", "flat", "q s z"),
+            node("MatMulInteger", "q w z", "i"),
+            node("Cast", "i", "c", to=TensorProto.FLOAT),
+        ],
+        "integers",
+        [],
+        [helper.make_tensor_value_info("c", TensorProto.FLOAT, None)],
+    )
+    model = graph(
+        [
+            node("ReduceMax", "x", "most", keepdims=0),
+            node("Greater", "most half", "bright"),
+            node("Flatten", "x", "flat"),
+            node("If", "bright", "y", then_branch=floats, else_branch=integers),
+        ],
+        X,
+        constants={"half": np.array(0.5, np.float32), "w": np.ones((108, 108), np.int8)},
+    )
+    census = opened(tmp_path, model).census
+    assert census["int8"]["MatMulInteger"] == 1
+    assert census["float32"]["Relu"] == 1
+    assert not any("If" in operators for operators in census.values())

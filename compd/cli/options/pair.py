@@ -181,6 +181,13 @@ class PairOptions:
                         f"{setting('deployed')} alone), got {setting(name)} without"
                     )
             return None
+        for name in ("labels", "labels_offset"):
+            if getattr(self, name) is not None:
+                raise SettingError(
+                    f"expected {setting(name)} with {setting('original')} and "
+                    f"{setting('deployed')}, got it with {setting('deployed')} alone, whose "
+                    "classes are those of the pair; leave it out"
+                )
         said = {name: getattr(self, name) for name in ("layout", "range", "output", "output_name")}
         # mean and std are those of the pair's original, then
         both = overrides_of({**said, "bgr": "yes" if self.bgr else None}, trust=self.trust)
