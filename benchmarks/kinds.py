@@ -3,11 +3,11 @@
     python benchmarks/kinds.py --out DIR [--only WORD] [--seeds N]
 
 Each network learns coloured digits for some seconds and is compressed by a toolchain, not by compd
-(``kinds_made.py``); the last row needs the photographs and files of ``--photos``. Then the commands
-are run as anybody would: files by ``compd check``, ``compd fuzz`` and ``compd corpus verify``,
-modules by the same verbs in Python. At last each stored PNG goes to both runtimes, one at a time,
-opened by code that imports nothing of compd (``kinds_confirm.py``); so do all images that were not
-trained on, to compare accuracies and natural disagreement.
+(``kinds_made.py``). Then it goes the way of anybody's model: files through ``compd check``,
+``compd fuzz`` and ``compd corpus verify``, modules through the same verbs in Python. At last each
+stored PNG goes to both runtimes, one at a time, opened by code that imports nothing of compd
+(``kinds_confirm.py``); so do all images that were not trained on, to compare accuracies and natural
+disagreement, which have to be equal.
 
 Rows of LiteRT need the extra ``litert-export``, and say so without it.
 """

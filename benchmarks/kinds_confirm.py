@@ -63,9 +63,18 @@ def tflite(path: Path, output: str | None) -> Ask:
     (given,), (gives,) = interpreter.get_input_details(), interpreter.get_output_details()
 
     def ask(image: np.ndarray) -> np.ndarray:
-        interpreter.set_tensor(given["index"], planes(image))
+        x, kind = planes(image), given["dtype"]
+        if kind is not np.float32:
+            scale, zero = given["quantization"]
+            ends = np.iinfo(kind)
+            x = np.clip(np.round(x / np.float32(scale)) + zero, ends.min, ends.max).astype(kind)
+        interpreter.set_tensor(given["index"], x)
         interpreter.invoke()
-        return interpreter.get_tensor(gives["index"])[0].copy()
+        y = interpreter.get_tensor(gives["index"])[0]
+        if gives["dtype"] is np.float32:
+            return y.copy()
+        scale, zero = gives["quantization"]
+        return (y.astype(np.float32) - zero) * np.float32(scale)
 
     return ask
 

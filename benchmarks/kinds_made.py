@@ -75,21 +75,25 @@ class Reader:
 
 
 def static(
-    net: Callable[[], nn.Module] | nn.Module,
+    net: Callable[[], nn.Module],
     *,
+    fitted: bool = False,
     sizes: tuple[int, int, int] = RGB,
     outputs: tuple[str, ...] = ("y",),
     options: dict[str, Any] | None = None,
     final: str = "softmax",
     **how: Any,
 ) -> Callable[[Path], Made]:
-    """ONNX Runtime's static quantiser, after its own preparation."""
+    """ONNX Runtime's static quantiser, after its own preparation.
+
+    ``fitted`` says that ``net()`` is a trained network, and not one to train.
+    """
 
     def make(folder: Path) -> Made:
         from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
         from onnxruntime.quantization.shape_inference import quant_pre_process
 
-        made = net if isinstance(net, nn.Module) else nets.trained(net)
+        made = net() if fitted else nets.trained(net)
         original = onnx_file(made, folder / "float.onnx", sizes, outputs)
         ready, deployed = folder / "prepared.onnx", folder / "int8.onnx"
         quant_pre_process(str(original), str(ready))
@@ -143,7 +147,7 @@ def weights_alone(folder: Path) -> Made:
     import nncf
     import onnx
 
-    original = onnx_file(nets.trained(nets.mixer), folder / "float.onnx")
+    original = onnx_file(nets.trained(nets.perceptrons), folder / "float.onnx")
     small = nncf.compress_weights(onnx.load(original), mode=nncf.CompressWeightsMode.INT8_SYM)
     onnx.save(small, folder / "weights.onnx")
     return Made(original, folder / "weights.onnx")
@@ -241,7 +245,8 @@ def litert(net: Callable[[], nn.Module], recipe: str) -> Callable[[Path], Made]:
             rows = [{into: one.numpy()} for one in nets.batches(100, 1)]
             statistics = tool.calibrate({name: rows})
         tool.quantize(statistics).export_model(str(deployed))
-        return Made(original, deployed)
+        exact = onnx_file(nets.trained(net), folder / "float.onnx")
+        return Made(exact, deployed)
 
     return make
 
@@ -427,32 +432,42 @@ KINDS = (
     Kind("GRU", f"{ORT}, u8s8", QDQ, static(nets.gru, **U8S8)),
     Kind("ConvTranspose, PReLU", f"{ORT}, u8s8", QDQ, static(nets.upsampling, **U8S8)),
     Kind(
-        "LeNet, softmax in the file", f"{ORT}, u8s8", QDQ, static(softmaxed, final="none", **U8S8)
+        "LeNet, softmax in the file",
+        f"{ORT}, u8s8",
+        QDQ,
+        static(softmaxed, fitted=True, final="none", **U8S8),
     ),
     Kind(
         "LeNet, sigmoid of each class",
         f"{ORT}, u8s8",
         QDQ,
-        static(sigmoids, final="none", options={"output": "sigmoid"}, **U8S8),
+        static(sigmoids, fitted=True, final="none", options={"output": "sigmoid"}, **U8S8),
     ),
     Kind(
         "LeNet, one probability",
         f"{ORT}, u8s8",
         QDQ,
-        static(binary, final="binary", options={"output": "binary"}, **U8S8),
+        static(binary, fitted=True, final="binary", options={"output": "binary"}, **U8S8),
     ),
     Kind(
         "two outputs",
         f"{ORT}, u8s8",
         QDQ,
-        static(two_heads, outputs=("features", "y"), options={"output_name": "y"}, **U8S8),
+        static(
+            two_heads, fitted=True, outputs=("features", "y"), options={"output_name": "y"}, **U8S8
+        ),
     ),
-    Kind("LeNet on 12×24, grey", f"{ORT}, u8s8", QDQ, static(wide_and_grey, sizes=WIDE, **U8S8)),
+    Kind(
+        "LeNet on 12×24, grey",
+        f"{ORT}, u8s8",
+        QDQ,
+        static(wide_and_grey, fitted=True, sizes=WIDE, **U8S8),
+    ),
     Kind("LeNet", "ONNX Runtime dynamic", "ONNX ConvInteger", dynamic(nets.lenet)),
     Kind("transformer", "ONNX Runtime dynamic", "ONNX MatMulInteger", dynamic(nets.transformer)),
     Kind("LSTM", "ONNX Runtime dynamic", "ONNX DynamicQuantizeLSTM", dynamic(nets.lstm)),
     Kind("MLP-Mixer", "ONNX Runtime, 4-bit weights", "ONNX MatMulNBits", four_bits),
-    Kind("MLP-Mixer", "NNCF, int8 weights", "ONNX", weights_alone),
+    Kind("perceptrons", "NNCF, int8 weights", "ONNX", weights_alone),
     Kind("ResNet", "convert_float_to_float16", "ONNX float16", halved),
     Kind("MobileNet", "NNCF", "OpenVINO", openvino(nets.mobilenet, nncf_static())),
     Kind(

@@ -294,6 +294,12 @@ def mixer() -> nn.Module:
     return Patches(32, block)
 
 
+def perceptrons() -> nn.Module:
+    return nn.Sequential(
+        nn.Flatten(), nn.Linear(3 * SIZE * SIZE, 96), perceptron(96), nn.Linear(96, 10)
+    )
+
+
 def lstm() -> nn.Module:
     return Recurrent(nn.LSTM)
 
