@@ -14,6 +14,7 @@ from compd.data.parquet import IMAGE_COLUMNS
 from compd.data.resize import Resize, marked
 from compd.errors import InputError, brief, require_extra
 from compd.sizes import Size
+from compd.system.quiet import unlogged
 
 __all__ = ["from_hub"]
 
@@ -28,7 +29,8 @@ def from_hub(
     """
     datasets = require_extra("datasets", "hf")
     try:
-        loaded = datasets.load_dataset(name)
+        with unlogged():
+            loaded = datasets.load_dataset(name)
     except Exception as error:  # the package raises many kinds, network ones among them
         raise InputError(
             f"expected a file, a folder or a Hugging Face dataset, got data={name!r} "

@@ -65,7 +65,7 @@ def _check_kind(path: Path) -> None:
     if not zipfile.is_zipfile(path):
         raise ModelError(
             f"expected a TorchScript file (torch.jit.save), got {str(path)!r}, which is no archive "
-            "of PyTorch"
+            "of PyTorch, or cut short; copy it again, or save it with torch.jit.save"
         )
     with zipfile.ZipFile(path) as archive:
         names = [name.partition("/")[2] for name in archive.namelist()]
