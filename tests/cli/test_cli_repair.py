@@ -195,9 +195,9 @@ def test_killed_at_any_moment_it_ends_the_same(
         "--rounds",
         "1",
         "--steps",
-        "60",
+        "20",
         "--seeds",
-        "4",
+        "2",
     ]
     whole = [*command, "--out", str(tmp_path / "whole")]
     assert subprocess.run(whole, capture_output=True).returncode == 0
