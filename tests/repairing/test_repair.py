@@ -255,14 +255,29 @@ def test_what_it_starts_from_is_chosen_once(
     assert model_hash(Pair.load(rest.pair).shadow) == model_hash(Pair.load(whole.pair).shadow)
 
 
+TWO_ROUNDS = {**QUICK, "rounds": 2, "target": None}
+
+
+@pytest.fixture(scope="module")
+def whole(
+    searched: Callable[[Any], Path], tmp_path_factory: pytest.TempPathFactory
+) -> RepairResult:
+    """A repair of two rounds that nobody interrupted, on one thread."""
+    coarse = Ptq(weight_bits=4)
+    out, threads = tmp_path_factory.mktemp("whole") / "out", torch.get_num_threads()
+    torch.set_num_threads(1)
+    result = repair(tiny_pair(coarse), Corpus(searched(coarse)), out=out, **TWO_ROUNDS)
+    torch.set_num_threads(threads)
+    return result
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("moment", ["early", "late", "between"])
 def test_an_interrupted_repair_ends_as_one_that_was_not(
-    make_corpus: MakeCorpus, tmp_path: Path, one_thread: None, moment: str
+    make_corpus: MakeCorpus, whole: RepairResult, tmp_path: Path, one_thread: None, moment: str
 ) -> None:
     pair, corpus = make_corpus()
-    how = {**QUICK, "rounds": 2, "target": None}
-    whole = repair(pair, corpus, out=tmp_path / "whole", **how)
+    how = TWO_ROUNDS
     stages = {
         "early": ["repairing, round 1"],
         "late": ["repairing, round 2"],

@@ -90,7 +90,7 @@ def test_draws_depend_on_the_seed_image_and_not_on_its_batch(config):
         {
             identity(f)
             for f in findings_of(
-                tiny_pair(COARSE, batch=batch), strategy=config, eps=6, limit=20, keep="valid"
+                tiny_pair(COARSE, batch=batch), strategy=config, eps=6, limit=10, keep="valid"
             )
         }
         for batch in (1, 7, 64, 7)
