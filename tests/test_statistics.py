@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -34,7 +35,10 @@ def test_none_of_500_is_below_six_in_a_thousand() -> None:
 @given(st.integers(1, 5000).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
 def test_the_bound_is_above_the_share(numbers: tuple[int, int]) -> None:
     count, of = numbers
-    assert count / of <= upper_bound(count, of) <= 1
+    bound = upper_bound(count, of)
+    assert count / of <= bound <= 1
+    interval = scipy.stats.binomtest(count, of).proportion_ci(0.90, method="exact")
+    assert bound == pytest.approx(interval.high, rel=1e-9)
 
 
 def test_mcnemar_is_exact() -> None:
@@ -47,3 +51,5 @@ def test_mcnemar_is_exact() -> None:
 def test_mcnemar_is_symmetric(a: int, b: int) -> None:
     assert mcnemar(a, b) == pytest.approx(mcnemar(b, a))
     assert 0 <= mcnemar(a, b) <= 1
+    if a + b:
+        assert mcnemar(a, b) == pytest.approx(scipy.stats.binomtest(a, a + b).pvalue, rel=1e-9)

@@ -31,6 +31,7 @@ from torch.ao.quantization.observer import (
     MovingAveragePerChannelMinMaxObserver,
 )
 from torch.ao.quantization.quantize_fx import convert_fx, fuse_fx, prepare_qat_fx
+from torch.fx import config as fx_config
 
 from compd.compress.base import unfrozen_
 from compd.compress.fake_layers import fake_layers_, map_layers, real_layers_
@@ -137,7 +138,7 @@ def new_shadow(
     )
     map_layers(mapping, activation, weight_bits=weight_bits, activation_bits=activation_bits)
     traced = unshare_(make_layers_(trace(copy.deepcopy(original).cpu().eval(), name)))
-    with _quiet(), _quantisable(name):
+    with _quiet(), _quantisable(name), _without_stack_traces():
         if activation_bits == 8:
             take_images_(traced)
         folded = fuse_fx(traced)
@@ -246,6 +247,18 @@ def _quantisable(name: str, engine: str = "") -> Iterator[None]:
             f"{type(error).__name__}: {brief(error)}; try another engine, "
             "or replace that layer"
         ) from error
+
+
+@contextmanager
+def _without_stack_traces() -> Iterator[None]:
+    """Keep FX from noting where nodes come from: the first note takes a second of imports."""
+    config: Any = fx_config
+    before = getattr(config, "do_not_emit_stack_traces", False)  # without it (torch 2.11), no gain
+    config.do_not_emit_stack_traces = True
+    try:
+        yield
+    finally:
+        config.do_not_emit_stack_traces = before
 
 
 @contextmanager

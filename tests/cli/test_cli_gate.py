@@ -50,7 +50,13 @@ def effective(folder: Path) -> list[str]:
     return [r.sha256 for r in Corpus(folder) if r.verdict is Verdict.EFFECTIVE]
 
 
+def search_from_few_seeds() -> None:
+    """The search that is recorded with what is accepted."""
+    Path("pyproject.toml").write_text("[tool.compd.gate]\nseeds = 4\n")
+
+
 def test_from_failing_to_accepted(mine, run, tmp_path: Path) -> None:
+    search_from_few_seeds()
     gate = ["gate", "--pair", mine.pair, "--corpus", "corpus", "--only-replay", *T]
     hashes = effective(tmp_path / "corpus")
     failed = run(
@@ -98,7 +104,8 @@ def test_prune_removes_what_the_corpus_does_not_have(mine, run) -> None:
 
 def test_what_the_search_finds_can_be_replayed_and_accepted(mine, run, tmp_path: Path) -> None:
     Corpus(tmp_path / "empty", create=True)
-    gate = ["gate", "--pair", mine.pair, "--corpus", "empty", "--seeds", "4", "--out", "new", *T]
+    search_from_few_seeds()
+    gate = ["gate", "--pair", mine.pair, "--corpus", "empty", "--out", "new", *T]
     assert run(*gate).code == 1
     found = Corpus(tmp_path / "new")
     record = next(iter(found))
@@ -131,6 +138,7 @@ def test_a_pair_runs_on_its_own_engine(mine, run, tmp_path: Path) -> None:
 
 
 def test_accepting_on_a_pair_passes_over_what_does_not_deviate(mine, run, tmp_path: Path) -> None:
+    search_from_few_seeds()
     accept = ["baseline", "accept", "--all", "--reason", "x", "--corpus", "corpus"]
     agreeing = tmp_path / "same"
     same = Pair.load(mine.pair)
@@ -148,7 +156,8 @@ def test_accepting_on_a_pair_passes_over_what_does_not_deviate(mine, run, tmp_pa
 
 @pytest.mark.slow
 def test_accepting_at_once_loses_nothing(mine, tmp_path: Path) -> None:
-    hashes = effective(tmp_path / "corpus")[:4]
+    search_from_few_seeds()
+    hashes = effective(tmp_path / "corpus")[:3]
     command = [
         sys.executable,
         "-m",
@@ -157,6 +166,10 @@ def test_accepting_at_once_loses_nothing(mine, tmp_path: Path) -> None:
         "accept",
         "--corpus",
         "corpus",
+        "--pair",
+        mine.pair,
+        "--threads",
+        "1",
         "--reason",
         "x",
     ]

@@ -26,9 +26,9 @@ def deviations(world: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     from compd.cli import _run
 
     folder = tmp_path_factory.mktemp("minimise") / "found"
-    search = ["fuzz", "--pair", str(world.pair), "--seeds", "60", "--threads", "1"]
+    search = ["fuzz", "--pair", str(world.pair), "--seeds", "30", "--threads", "1"]
     assert _run([*search, "--eps", "24", "--corpus", str(folder)]) == 0
-    assert stats(Corpus(folder)).effective > 10
+    assert stats(Corpus(folder)).effective > 5
     return folder
 
 
@@ -42,7 +42,7 @@ def command(run: Run, world: Any) -> Run:
     """``command(...)``: minimise on the world's pair."""
 
     def start(*arguments: object) -> Any:
-        small = [] if "--trials" in arguments else ["--trials", 80]
+        small = [] if "--trials" in arguments else ["--trials", 40]
         return run("corpus", "minimise", "--pair", world.pair, "--threads", 1, *small, *arguments)
 
     return start
@@ -61,7 +61,7 @@ def test_minimise_reports_and_stores(
     content = json.loads(target.read_text())
     assert content["stored"] + content["alike"] == effective
     assert content["left_out"] == {}
-    assert content["effort"] == {"trials": 80, "eps": None, "random_seed": 0}
+    assert content["effort"] == {"trials": 40, "eps": None, "random_seed": 0}
     medians = content["minimised"]["pixels"]
     assert medians[1] < medians[0]
     assert f"changed pixels {medians[0]:g} → {medians[1]:g}" in ran.out
@@ -74,9 +74,9 @@ def test_minimise_reports_and_stores(
     again = command("--corpus", deviations, "--out", out, "--json", target)
     assert again.code == 0
     assert json.loads(target.read_text())["stored"] == 0
-    refused = command("--corpus", deviations, "--out", out, "--trials", 81)
+    refused = command("--corpus", deviations, "--out", out, "--trials", 41)
     assert refused.code == 2
-    assert "trials=80" in refused.err.splitlines()[-1]
+    assert "trials=40" in refused.err.splitlines()[-1]
 
 
 def test_minimise_writes_beside_the_corpus_by_default(

@@ -1,14 +1,17 @@
-"""Results of commands on standard output, in pipes, links and devices: real processes."""
+"""Results of commands on standard output (real processes), in pipes, links and devices."""
 
 import json
 import os
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+Run = Callable[..., Any]
 ROOT = Path(__file__).parents[2]
 STATS = ["corpus", "stats", "--corpus", str(ROOT / "corpora/digits-int8")]
 
@@ -32,26 +35,26 @@ def test_json_on_standard_output_is_alone_there(name: str) -> None:
     assert Path("/dev/stdout").is_symlink()
 
 
-def test_a_pipe_of_the_user(tmp_path: Path) -> None:
+def test_a_pipe_of_the_user(run: Run, tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     found: list[bytes] = []
     reader = threading.Thread(target=lambda: found.append(pipe.read_bytes()))
     reader.start()
-    done = compd(*STATS, "--json", pipe)
+    ran = run(*STATS, "--json", pipe)
     reader.join(20)
-    assert done.returncode == 0, done.stderr
+    assert ran.code == 0, ran.err
     assert json.loads(found[0])["entries"] > 0
     assert pipe.is_fifo()
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no /dev/full")
-def test_a_full_device() -> None:
+def test_a_full_device(run: Run) -> None:
     before = Path("/dev/full").stat()
-    done = compd(*STATS, "--json", "/dev/full")
-    assert done.returncode == 2
-    assert done.stderr.count(b"\n") == 1
-    assert b"no space left" in done.stderr
+    ran = run(*STATS, "--json", "/dev/full")
+    assert ran.code == 2
+    assert ran.err.count("\n") == 1
+    assert "no space left" in ran.err
     assert Path("/dev/full").stat().st_ino == before.st_ino
 
 
@@ -112,8 +115,11 @@ def test_one_that_fails_keeps_no_other_from_being_written(tmp_path: Path) -> Non
     assert b"accepted" in done.stdout  # and the verdict is there
 
 
-def test_no_folder_is_made_of_standard_output(tmp_path: Path) -> None:
-    done = compd("compress", "--model", "lenet5", "--out", "-", cwd=tmp_path)
-    assert done.returncode == 2
-    assert b"standard output" in done.stderr
+def test_no_folder_is_made_of_standard_output(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    ran = run("compress", "--model", "lenet5", "--out", "-")
+    assert ran.code == 2
+    assert "standard output" in ran.err
     assert list(tmp_path.iterdir()) == []

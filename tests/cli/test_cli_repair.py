@@ -163,7 +163,8 @@ def test_a_factorys_pair_is_repaired_if_it_is_trusted(
     )
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
-    made = run("compress", "--model", "somebodys:make", "--compress", "ptq", "--out", "pair")
+    model = ("--model", "somebodys:make", "--epochs", 2, "--compress", "ptq")
+    made = run("compress", *model, "--out", "pair")
     assert made.code == 0, made.err
     repair = ("repair", "--pair", "pair", "--corpus", found, "--force", "--out", "fixed", *QUICK)
     refused = run(*repair)
@@ -195,9 +196,9 @@ def test_killed_at_any_moment_it_ends_the_same(
         "--rounds",
         "1",
         "--steps",
-        "60",
+        "20",
         "--seeds",
-        "4",
+        "2",
     ]
     whole = [*command, "--out", str(tmp_path / "whole")]
     assert subprocess.run(whole, capture_output=True).returncode == 0

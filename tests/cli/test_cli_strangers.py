@@ -168,9 +168,11 @@ def test_hostile_pictures_are_one_line(
     assert time.monotonic() - begun < SOON
 
 
-def _change(corpus: Path, change: Callable[[dict[str, Any]], None]) -> None:
+def _change(
+    corpus: Path, change: Callable[[dict[str, Any]], None], most: int | None = None
+) -> None:
     metadata = corpus / "metadata.jsonl"
-    lines = [json.loads(line) for line in metadata.read_text().splitlines()]
+    lines = [json.loads(line) for line in metadata.read_text().splitlines()][:most]
     for line in lines:
         change(line)
     metadata.write_text("".join(json.dumps(line) + "\n" for line in lines))
@@ -211,7 +213,7 @@ def test_endless_names_neither_fill_the_screen_nor_take_long(
         line["source"].update(row="r" * 50_000, data=line["file_name"] * 500)
         line["strategy"]["name"] = line["file_name"] + "s" * 100_000
 
-    _change(corpus, rename)
+    _change(corpus, rename, most=80)
     begun = time.monotonic()
     for command in (["list"], ["stats"], ["show", "--out", tmp_path / "x.png"]):
         ran = run("corpus", *command, "--corpus", corpus)

@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+from importlib import import_module
 from typing import Any
 
 import pytest
 import torch
+from sklearn.datasets import load_digits
 
 from compd.data import Splits, load_data
+
+digits = import_module("compd.data.digits")  # the name "digits" of its package is the function
 
 
 def test_the_embedded_digits() -> None:
@@ -22,6 +26,17 @@ def test_the_embedded_digits() -> None:
     assert not part.shuffled
     assert int(part.images.min()) == 0
     assert int(part.images.max()) == 255
+
+
+def test_they_are_those_of_scikit_learn(monkeypatch: pytest.MonkeyPatch) -> None:
+    scans, labels = digits._scans()
+    bunch = load_digits()
+    assert (scans == bunch.images).all()
+    assert (labels == bunch.target).all()
+    monkeypatch.setattr(digits, "find_spec", lambda name: None)  # its file is not where it was
+    for ours, theirs in zip(digits._scans(), (scans, labels), strict=True):
+        assert (ours == theirs).all()
+        assert ours.dtype == theirs.dtype
 
 
 def test_one_channel_and_another_size() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import pytest
@@ -49,6 +50,9 @@ def _record(number: int, **changes: Any) -> Record:
     return Record(**content | changes)
 
 
+_plain = cache(_record)  # the same ones in all results of thousands
+
+
 @pytest.fixture
 def make_record() -> MakeRecord:
     """``make_record(number, **fields)``."""
@@ -61,7 +65,7 @@ def make_result() -> MakeResult:
 
     def make(count: int, status: Status = Status.NEW, **fields: Any) -> GateResult:
         deviations = tuple(
-            Deviation(_record(i), status, "not in the baseline", "corpus", i + 1)
+            Deviation(_plain(i), status, "not in the baseline", "corpus", i + 1)
             for i in range(count)
         )
         result = GateResult(

@@ -181,7 +181,7 @@ def calibrated_elsewhere(seed: int) -> Pair:
 
 
 def test_other_calibrations_pass(accepted: tuple[Pair, Corpus, Path]) -> None:
-    results = [passes(accepted, calibrated_elsewhere(seed)) for seed in range(6)]
+    results = [passes(accepted, calibrated_elsewhere(seed)) for seed in range(4)]
     assert sum(result.exit_code != 0 for result in results) == 0
     assert any(result.counts[Status.STALE] for result in results)  # they are other models
 

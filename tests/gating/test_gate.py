@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -35,15 +36,21 @@ def pair() -> Pair:
     return bent(0.2)
 
 
-@pytest.fixture
-def corpus(tmp_path: Path, pair: Pair) -> Corpus:
-    found = Corpus(tmp_path / "corpus", create=True)
+@pytest.fixture(scope="module")
+def found(pair: Pair, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What one search of the pair found, to be copied."""
+    folder = tmp_path_factory.mktemp("found") / "corpus"
     settings = SearchSettings(limit=40, eps=8, goal="severe")
     campaign = Campaign(pair, tiny_splits().seeds, settings)
-    for _ in collect(campaign, found, stability=StabilityCheck(pair)):
+    for _ in collect(campaign, Corpus(folder, create=True), stability=StabilityCheck(pair)):
         pass
-    assert len(found) > 5
-    return found
+    assert len(Corpus(folder)) > 5
+    return folder
+
+
+@pytest.fixture
+def corpus(found: Path, tmp_path: Path) -> Corpus:
+    return Corpus(shutil.copytree(found, tmp_path / "corpus"))
 
 
 def all_of(corpus: Corpus) -> Baseline:

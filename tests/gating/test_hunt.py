@@ -14,13 +14,14 @@ from compd.gating import hunt
 from compd.search import SearchSettings
 
 LEFT = {".gitignore", "next-random-seed"}  # beside a corpus when all findings are in it
-SETTINGS = [SearchSettings(limit=30, eps=12), SearchSettings(strategy="pgd", limit=30, eps=12)]
+SETTINGS = [SearchSettings(limit=16, eps=12), SearchSettings(strategy="pgd", limit=16, eps=12)]
+FEW = MinimiseSettings(30)
 
 
 def test_it_grows_a_corpus_of_smaller_changes_that_still_deviate(tmp_path: Path) -> None:
     pair, corpus = tiny_pair(), Corpus(tmp_path / "corpus", create=True)
     seeds = tiny_splits().seeds
-    first = hunt(pair, seeds, corpus, SETTINGS, rounds=2, minimising=MinimiseSettings(60))
+    first = hunt(pair, seeds, corpus, SETTINGS, rounds=2, minimising=FEW)
     assert (first.rounds, first.first_seed, first.next_seed, first.stopped) == (2, 0, 2, "rounds")
     assert first.stored == len(corpus) > 0
     assert first.smaller > 0
@@ -29,7 +30,7 @@ def test_it_grows_a_corpus_of_smaller_changes_that_still_deviate(tmp_path: Path)
     assert len(set(known)) == len(known)
     # another night goes on with other draws, and keeps what is there
     before = (corpus.directory / "metadata.jsonl").read_bytes()
-    again = hunt(pair, seeds, corpus, SETTINGS, rounds=1, minimising=MinimiseSettings(60))
+    again = hunt(pair, seeds, corpus, SETTINGS, rounds=1, minimising=FEW)
     assert (again.first_seed, again.next_seed) == (2, 3)  # whatever the rounds before stored
     assert (corpus.directory / "metadata.jsonl").read_bytes().startswith(before)
     assert {path.name for path in (tmp_path / "corpus-hunt").iterdir()} == LEFT
@@ -37,7 +38,7 @@ def test_it_grows_a_corpus_of_smaller_changes_that_still_deviate(tmp_path: Path)
 
 def test_no_entry_is_made_milder_than_the_gate_counts(tmp_path: Path) -> None:
     pair = tiny_pair()
-    settings = [SearchSettings(limit=30, eps=24, goal="severe")]
+    settings = [SearchSettings(limit=12, eps=24, goal="severe")]
     plain = Corpus(tmp_path / "plain", create=True)
     hunt(pair, tiny_splits().seeds, plain, settings, rounds=1, minimising=MinimiseSettings(1))
     limit = sorted(record.severity for record in plain)[len(plain) // 2]
@@ -69,14 +70,14 @@ def test_what_was_interrupted_is_taken_in_by_the_next(tmp_path: Path) -> None:
         corpus,
         SETTINGS,
         rounds=3,
-        minimising=MinimiseSettings(60),
+        minimising=FEW,
         control=control,
     )
     assert (done.stopped, len(corpus)) == ("interrupted", 0)
     assert done.found > 0
-    hunt(pair, tiny_splits().seeds, corpus, SETTINGS[1:], rounds=1, minimising=MinimiseSettings(60))
+    hunt(pair, tiny_splits().seeds, corpus, SETTINGS[1:], rounds=1, minimising=FEW)
     whole = Corpus(tmp_path / "whole", create=True)
-    hunt(pair, tiny_splits().seeds, whole, SETTINGS[:1], rounds=1, minimising=MinimiseSettings(60))
+    hunt(pair, tiny_splits().seeds, whole, SETTINGS[:1], rounds=1, minimising=FEW)
     assert {record.sha256 for record in whole} <= {record.sha256 for record in corpus}
     assert {path.name for path in (tmp_path / "corpus-hunt").iterdir()} == LEFT
 

@@ -13,7 +13,7 @@ import pytest
 POLICY = """
 [tool.compd.gate]
 min-severity = 0.25
-seeds = 40
+seeds = 20
 goal = "severe"
 eps = 16
 """

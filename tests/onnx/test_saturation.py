@@ -14,19 +14,21 @@ from onnx import TensorProto, helper, numpy_helper
 from compd.onnx import to_module
 from compd.onnx.saturation import observed, risks, saturating
 
-# Prints what the int8 convolution of a PyTorch engine gives; the environment chooses its kernels.
+# Prints what int8 convolutions of a PyTorch engine give; the environment chooses its kernels.
 REAL = """
 import json, sys, torch
 from torch.ao.nn.quantized import functional as qf
 torch.backends.quantized.engine = "onednn"
-case = json.load(sys.stdin)
-x = torch.tensor(case["x"])
-xq = torch.quantize_per_tensor((x - case["zero"]).float(), 1.0, case["zero"], torch.quint8)
-xq = xq.contiguous(memory_format=torch.channels_last)
-wq = torch.quantize_per_tensor(torch.tensor(case["w"]).float(), 1.0, 0, torch.qint8)
-y = qf.conv2d(xq, wq, torch.zeros(len(case["w"])), stride=case["stride"], padding=case["pad"],
-              groups=case["group"], scale=case["step"], zero_point=128)
-print(json.dumps(y.int_repr().tolist()))
+found = []
+for case in json.load(sys.stdin):
+    x = torch.tensor(case["x"])
+    xq = torch.quantize_per_tensor((x - case["zero"]).float(), 1.0, case["zero"], torch.quint8)
+    xq = xq.contiguous(memory_format=torch.channels_last)
+    wq = torch.quantize_per_tensor(torch.tensor(case["w"]).float(), 1.0, 0, torch.qint8)
+    y = qf.conv2d(xq, wq, torch.zeros(len(case["w"])), stride=case["stride"], padding=case["pad"],
+                  groups=case["group"], scale=case["step"], zero_point=128)
+    found.append(y.int_repr().tolist())
+print(json.dumps(found))
 """
 
 
@@ -61,28 +63,56 @@ def graph(
     )
 
 
-CASES = [
-    {"channels": 16, "out": 16, "kernel": 3, "pad": 1, "stride": 1, "group": 1, "zero": 0},
-    {"channels": 3, "out": 16, "kernel": 3, "pad": 1, "stride": 2, "group": 1, "zero": 100},
-    {"channels": 32, "out": 16, "kernel": 1, "pad": 0, "stride": 1, "group": 1, "zero": 7},
-    {"channels": 16, "out": 16, "kernel": 3, "pad": 1, "stride": 1, "group": 16, "zero": 0},
-]
+CASES = {
+    "dense": {"channels": 16, "out": 16, "kernel": 3, "pad": 1, "stride": 1, "group": 1, "zero": 0},
+    "odd channels": {
+        "channels": 3,
+        "out": 16,
+        "kernel": 3,
+        "pad": 1,
+        "stride": 2,
+        "group": 1,
+        "zero": 100,
+    },
+    "pointwise": {
+        "channels": 32,
+        "out": 16,
+        "kernel": 1,
+        "pad": 0,
+        "stride": 1,
+        "group": 1,
+        "zero": 7,
+    },
+    "depthwise": {
+        "channels": 16,
+        "out": 16,
+        "kernel": 3,
+        "pad": 1,
+        "stride": 1,
+        "group": 16,
+        "zero": 0,
+    },
+}
 
 
-@pytest.mark.skipif(
-    torch.backends.cpu.get_cpu_capability() not in ("AVX2", "AVX512"),
-    reason="needs an x86 CPU with AVX2",
-)
-@pytest.mark.parametrize("case", CASES, ids=["dense", "odd channels", "pointwise", "depthwise"])
-def test_as_onednn_without_vnni(case: dict[str, int]) -> None:
+def drawn(case: dict[str, int]) -> tuple[np.ndarray, np.ndarray, float]:
+    """Weights, levels (N, C, H, W), and the step of the results."""
     draw = np.random.default_rng(0)
     shape = (case["out"], case["channels"] // case["group"], case["kernel"], case["kernel"])
     w = draw.integers(-127, 128, shape).astype(np.int8)
     x = draw.integers(0, 256, (2, case["channels"], 6, 6))
     x[0] = 255  # as far as it goes
     w[0] = 127
-    step = 4000.0 * max(1, case["channels"] // case["group"] // 3)
-    given = {**case, "x": x.tolist(), "w": w.tolist(), "step": step}
+    return w, x, 4000.0 * max(1, case["channels"] // case["group"] // 3)
+
+
+@pytest.fixture(scope="module")
+def onednn() -> dict[str, torch.Tensor]:
+    """What the kernels give for each case; one process for all."""
+    given = []
+    for case in CASES.values():
+        w, x, step = drawn(case)
+        given.append({**case, "x": x.tolist(), "w": w.tolist(), "step": step})
     said = subprocess.run(
         [sys.executable, "-c", REAL],
         input=json.dumps(given),
@@ -91,7 +121,18 @@ def test_as_onednn_without_vnni(case: dict[str, int]) -> None:
         env={**os.environ, "ONEDNN_MAX_CPU_ISA": "AVX2"},
         check=True,
     )
-    real = torch.tensor(json.loads(said.stdout)).float()
+    found = [torch.tensor(one).float() for one in json.loads(said.stdout)]
+    return dict(zip(CASES, found, strict=True))
+
+
+@pytest.mark.skipif(
+    torch.backends.cpu.get_cpu_capability() not in ("AVX2", "AVX512"),
+    reason="needs an x86 CPU with AVX2",
+)
+@pytest.mark.parametrize("name", CASES)
+def test_as_onednn_without_vnni(name: str, onednn: dict[str, torch.Tensor]) -> None:
+    case, real = CASES[name], onednn[name]
+    w, x, step = drawn(case)
     geometry = {key: case[key] for key in ("zero", "stride", "pad", "group")}
     model = graph(w, **geometry, size=6)
     pixels = torch.tensor(x - case["zero"]).float()

@@ -1,15 +1,11 @@
 """Sizes told here are those that PyTorch tells."""
 
-import subprocess
-import sys
-
 import pytest
 import torch
 import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import mutually_broadcastable_shapes
-from tiny_files import onnx_files
 
 from compd.onnx.sizes import Sizes
 
@@ -79,17 +75,3 @@ def test_products(n, k, other, m, bias) -> None:
 def test_a_shape_that_does_not_fit_is_refused() -> None:
     with pytest.raises(ValueError, match="shape"), Sizes():
         torch.add(meta((2, 3)), meta((2, 4)))
-
-
-def test_a_conversion_imports_no_compiler() -> None:
-    files = [str(path) for path in onnx_files()]
-    run = (
-        "import sys; from compd.runtimes import open_file; "
-        "from compd.runtimes.converted import converted_file; "
-        "[converted_file(open_file(name)) for name in sys.argv[1:]]; "
-        "print('torch._dynamo' in sys.modules)"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", run, *files], capture_output=True, text=True, check=True
-    )
-    assert done.stdout.strip() == "False"

@@ -30,6 +30,7 @@ Refuses = Callable[..., AbstractContextManager[None]]
 
 COARSE = Ptq(weight_bits=4)
 IMAGES = tiny_splits().seeds.images[:24]
+FEW = IMAGES[:8]  # where a search has no gradients
 
 
 class Output(nn.Module):
@@ -78,7 +79,7 @@ def test_a_module_and_a_lambda() -> None:
     pair = compd.Pair.from_modules(
         ours.original, lambda images: ours.deployed.run(images).numpy(), example=IMAGES[:1]
     )
-    campaign = compd.fuzz(pair, IMAGES, eps=24)
+    campaign = compd.fuzz(pair, FEW, eps=24)
     found = list(campaign)
     assert found
     confirmed(found, ours, ours.deployed.run)
@@ -86,15 +87,12 @@ def test_a_module_and_a_lambda() -> None:
     assert any("no gradients" in note for note in pair.notes)
 
 
-def test_two_sessions_of_onnx_runtime(tmp_path: Path) -> None:
+def test_two_sessions_of_onnx_runtime() -> None:
     ort = pytest.importorskip("onnxruntime", reason="needs the extra compd[onnx]")
+    from tiny_files import onnx_files
 
-    ours = tiny_pair(Ptq())
-    for of, to in (("original", "onnx"), ("deployed", "onnx-qdq")):
-        export(ours, to, tmp_path / f"{of}.onnx", of=of, splits=tiny_splits())
-
-    def session(name: str) -> Callable[[Tensor], np.ndarray]:
-        run = ort.InferenceSession(tmp_path / f"{name}.onnx", providers=["CPUExecutionProvider"])
+    def session(path: Path) -> Callable[[Tensor], np.ndarray]:
+        run = ort.InferenceSession(path, providers=["CPUExecutionProvider"])
         (into,) = run.get_inputs()
 
         def call(images: Tensor) -> np.ndarray:
@@ -102,10 +100,10 @@ def test_two_sessions_of_onnx_runtime(tmp_path: Path) -> None:
 
         return call
 
-    original, deployed = session("original"), session("deployed")
+    original, deployed = map(session, onnx_files())
     pair = compd.Pair.from_modules(original, deployed, example=IMAGES[:1])
     assert not pair.has_shadow
-    found = list(compd.fuzz(pair, IMAGES, eps=16))
+    found = list(compd.fuzz(pair, FEW, eps=16))
     assert found
     for one in found:
         image = one.image[None]
@@ -287,7 +285,7 @@ def test_a_corpus_of_objects_is_not_asked_for_as_files(tmp_path: Path) -> None:
     ours = tiny_pair(COARSE)
     pair = compd.Pair.from_modules(ours.original, ours.deployed.run, example=IMAGES[:1])
     corpus = Corpus(tmp_path / "corpus", create=True)
-    assert sum(collect(compd.fuzz(pair, IMAGES, eps=24, limit=8), corpus))
+    assert sum(collect(compd.fuzz(pair, IMAGES, eps=24, limit=2), corpus))
     with pytest.raises(SettingError, match="objects of a Python process") as raised:
         open_pair_of(corpus, PairRecipe())
     assert "--original" not in raised.value.message.as_options()

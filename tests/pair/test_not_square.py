@@ -63,7 +63,15 @@ def test_what_a_pair_says_of_its_size() -> None:
 
 
 @pytest.mark.parametrize(
-    "strategy", ["boundary", "pgd", "diva", "compd:coverage=neuron", "blackbox", "dflare"]
+    "strategy",
+    [
+        "boundary",
+        "pgd",
+        "diva",
+        "compd:coverage=neuron",
+        "blackbox:queries=150",
+        "dflare:queries=150",
+    ],
 )
 def test_every_search(strategy: str) -> None:
     pair = pair_of_modules()

@@ -8,6 +8,7 @@ import shutil
 from collections import namedtuple
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,22 @@ QUICK: dict[str, Any] = {
 }
 
 
+Repaired = Callable[[Any], tuple[Pair, Corpus, RepairResult]]
+
+
+@pytest.fixture(scope="module")
+def repaired(searched: Callable[[Any], Path], tmp_path_factory: pytest.TempPathFactory) -> Repaired:
+    """``repaired(compression)``: a pair, its corpus, and its quick repair, once for all tests."""
+
+    @cache
+    def make(config: Any) -> tuple[Pair, Corpus, RepairResult]:
+        pair, corpus = tiny_pair(config), Corpus(searched(config))
+        out = tmp_path_factory.mktemp("repaired") / "out"
+        return pair, corpus, repair(pair, corpus, out=out, **QUICK)
+
+    return make
+
+
 def poisoned(*names: str, labels_only: bool = False) -> Splits:
     """The tiny splits with other images and labels in the named ones."""
     splits = Splits(tiny_splits().dataset)
@@ -88,9 +105,8 @@ def test_a_repair_writes_a_pair_that_deviates_less(make_corpus: MakeCorpus, tmp_
     assert result.rows["verdict"] == tiny_splits().heldout.rows
 
 
-def test_a_result_survives_json(make_corpus: MakeCorpus, tmp_path: Path) -> None:
-    pair, corpus = make_corpus()
-    result = repair(pair, corpus, out=tmp_path / "out", **QUICK)
+def test_a_result_survives_json(repaired: Repaired) -> None:
+    _, _, result = repaired(Ptq(weight_bits=4))
     assert RepairResult.from_json(json.loads(json.dumps(result.to_json()))) == result
     content = result.to_json()
     wanted = (
@@ -106,11 +122,11 @@ def test_a_result_survives_json(make_corpus: MakeCorpus, tmp_path: Path) -> None
     assert clean.natural_after.count == clean.new.count + clean.stubborn.count
 
 
-@pytest.mark.parametrize("method", [Paper(steps=12), Distil(steps=12), Walk(steps=12)])
-def test_masks_hold_exactly(make_corpus: MakeCorpus, tmp_path: Path, method: Any) -> None:
-    pair, corpus = make_corpus(Prune(epochs=1))
-    how = {**QUICK, "method": method}
-    result = repair(pair, corpus, out=tmp_path / "out", **how)
+@pytest.mark.parametrize("method", [Paper(steps=12), Distil(steps=12), QUICK["method"]])
+def test_masks_hold_exactly(repaired: Repaired, tmp_path: Path, method: Any) -> None:
+    pair, corpus, result = repaired(Prune(epochs=1))
+    if method != QUICK["method"]:
+        result = repair(pair, corpus, out=tmp_path / "out", **{**QUICK, "method": method})
     fixed = Pair.load(result.pair)
     changed = 0
     for (name, was), now in zip(pair.shadow.named_modules(), fixed.shadow.modules(), strict=True):
@@ -164,11 +180,8 @@ def test_rounds_are_told_apart_within_a_bound_that_is_not_too_easy(
 
 
 @pytest.mark.parametrize("config", [Ptq(), Ptq(weight_bits=4), Qat(), Prune(epochs=1)])
-def test_what_ships_is_what_the_shadow_says(
-    make_corpus: MakeCorpus, tmp_path: Path, config: Any
-) -> None:
-    pair, corpus = make_corpus(config)
-    result = repair(pair, corpus, out=tmp_path / "out", **QUICK)
+def test_what_ships_is_what_the_shadow_says(repaired: Repaired, config: Any) -> None:
+    _, _, result = repaired(config)
     fixed = Pair.load(result.pair)
     assert fixed.hashes["deployed"] == result.fingerprint["deployed_sha256"]
     images = tiny_splits().heldout.images
@@ -242,14 +255,29 @@ def test_what_it_starts_from_is_chosen_once(
     assert model_hash(Pair.load(rest.pair).shadow) == model_hash(Pair.load(whole.pair).shadow)
 
 
+TWO_ROUNDS = {**QUICK, "rounds": 2, "target": None}
+
+
+@pytest.fixture(scope="module")
+def whole(
+    searched: Callable[[Any], Path], tmp_path_factory: pytest.TempPathFactory
+) -> RepairResult:
+    """A repair of two rounds that nobody interrupted, on one thread."""
+    coarse = Ptq(weight_bits=4)
+    out, threads = tmp_path_factory.mktemp("whole") / "out", torch.get_num_threads()
+    torch.set_num_threads(1)
+    result = repair(tiny_pair(coarse), Corpus(searched(coarse)), out=out, **TWO_ROUNDS)
+    torch.set_num_threads(threads)
+    return result
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("moment", ["early", "late", "between"])
 def test_an_interrupted_repair_ends_as_one_that_was_not(
-    make_corpus: MakeCorpus, tmp_path: Path, one_thread: None, moment: str
+    make_corpus: MakeCorpus, whole: RepairResult, tmp_path: Path, one_thread: None, moment: str
 ) -> None:
     pair, corpus = make_corpus()
-    how = {**QUICK, "rounds": 2, "target": None}
-    whole = repair(pair, corpus, out=tmp_path / "whole", **how)
+    how = TWO_ROUNDS
     stages = {
         "early": ["repairing, round 1"],
         "late": ["repairing, round 2"],

@@ -30,7 +30,7 @@ from compd.runtimes import Overrides, open_file
 from compd.runtimes.outputs import Output, output_of
 
 Refuses = Callable[..., AbstractContextManager[None]]
-IMAGES = tiny_splits().seeds.images[:60]
+IMAGES = tiny_splits().seeds.images[:24]
 ACTIVATIONS = {"softmax": ["Softmax"], "log-softmax": ["LogSoftmax"], "sigmoid": ["Sigmoid"]}
 
 

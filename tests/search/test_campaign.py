@@ -57,7 +57,7 @@ def test_every_finding_is_what_it_says(config, eps, random_seed):
         strategy=config,
         eps=eps,
         random_seed=random_seed,
-        limit=24,
+        limit=8,
         keep="valid",
     )
     effective = 0
@@ -93,7 +93,12 @@ def test_every_finding_is_what_it_says(config, eps, random_seed):
 def test_same_seed_same_corpus_byte_for_byte(config, tmp_path):
     for name in ("a", "b"):
         campaign = fuzz(
-            tiny_pair(COARSE), tiny_splits().seeds, strategy=config, random_seed=5, keep="valid"
+            tiny_pair(COARSE),
+            tiny_splits().seeds,
+            strategy=config,
+            random_seed=5,
+            limit=12,
+            keep="valid",
         )
         assert sum(collect(campaign, Corpus(tmp_path / name, create=True))) > 0
     trees = [
@@ -146,7 +151,7 @@ def test_identical_models_never_deviate():
         deployed=FloatRuntime(tiny_original().requires_grad_(False), CPU),
     )
     for config in (Boundary(), Compd(), Diva()):
-        campaign = fuzz(pair, tiny_splits().seeds, strategy=config, limit=32)
+        campaign = fuzz(pair, tiny_splits().seeds, strategy=config, limit=12)
         assert list(campaign) == []
         assert campaign.summary().seeds_set_aside == 0
 
@@ -298,17 +303,17 @@ def test_float_models_answer_the_same_in_any_batch(count):
 
 
 def test_severe_keeps_the_most_severe_deviation_of_each_seed():
-    pair, seeds = tiny_pair(COARSE), tiny_splits().seeds
-    first, severe = (
-        {f.seed_row: f for f in fuzz(pair, seeds, strategy=Boundary(steps=6), goal=goal, eps=16)}
+    pair, seeds = tiny_pair(COARSE), tiny_splits().seeds.first(40)
+    found = {
+        goal: list(fuzz(pair, seeds, strategy=Boundary(steps=6), goal=goal, eps=16))
         for goal in ("first", "severe")
-    )
-    assert len(severe) > 0
+    }
+    first, severe = ({f.seed_row: f for f in findings} for findings in found.values())
+    assert len(severe) == len(found["severe"]) > 0  # one of each seed
     assert severe.keys() >= first.keys()
     for row, finding in first.items():
         assert severe[row].severity >= finding.severity
     assert sum(f.severity for f in severe.values()) > sum(f.severity for f in first.values())
-    assert len(findings_of(pair, strategy=Boundary(steps=6), goal="severe", eps=16)) == len(severe)
 
 
 def test_a_flip_is_all_that_is_looked_for():

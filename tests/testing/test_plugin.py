@@ -142,7 +142,8 @@ def test_the_configuration_says_the_same_and_files_are_run_alone(run, project, p
 
 
 def test_a_pair_can_come_from_a_function(run, project, pytester):
-    pytester.makepyfile(mine="from tiny import tiny_pair as make\nbad = 3\n")
+    make = f"def make(): return Pair.load({str(project / 'pair')!r})"
+    pytester.makepyfile(mine=f"from compd import Pair\n{make}\nbad = 3\n")
     options = ["--compd-corpus", project / "found", "--compd-pair"]
     run(*options, "mine:make").assert_outcomes(failed=8)
     result = run(*options, "mine:bad")
