@@ -12,8 +12,10 @@ import signal
 import sys
 import traceback
 import warnings
+from functools import cache
 
 import typer
+from typer.main import get_command
 
 from compd._version import __version__
 from compd.cli.baseline import baseline
@@ -79,6 +81,9 @@ def _root(
         os.environ["COMPD_DEBUG"] = "1"
 
 
+_parser = cache(get_command)  # it takes the time of a small command
+
+
 def main() -> None:
     """Run the command line and exit."""
     code = _run(sys.argv[1:])
@@ -93,7 +98,7 @@ def _run(arguments: list[str]) -> int:
             stream.reconfigure(errors="replace")
     printed_to = sys.stdout
     try:
-        code = app(arguments, prog_name="compd", standalone_mode=False) or 0
+        code = _parser(app)(arguments, prog_name="compd", standalone_mode=False) or 0
         if code == 130:
             _say(_INTERRUPTED)
         return code
