@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -275,13 +273,8 @@ def test_verify_never_passes_without_looking(run: Run, cached: Any, batch: str) 
 # --- the whole program ---
 
 
-def test_a_traceback_is_shown_when_it_is_asked_for(tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "compd", "--debug", "corpus", "list", "--corpus", str(tmp_path)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 2
-    assert "Traceback" in done.stderr
-    assert done.stderr.splitlines()[-1].startswith("compd: expected a corpus")
+def test_a_traceback_is_shown_when_it_is_asked_for(run: Run, tmp_path: Path) -> None:
+    ran = run("--debug", "corpus", "list", "--corpus", tmp_path)
+    assert ran.code == 2
+    assert "Traceback" in ran.err
+    assert ran.err.splitlines()[-1].startswith("compd: expected a corpus")

@@ -26,7 +26,7 @@ def compd(*arguments: object, cwd: Path = ROOT) -> subprocess.CompletedProcess[b
     )
 
 
-@pytest.mark.parametrize("name", ["-", "/dev/stdout"])
+@pytest.mark.parametrize("name", [pytest.param("-", marks=pytest.mark.slow), "/dev/stdout"])
 def test_json_on_standard_output_is_alone_there(name: str) -> None:
     done = compd(*STATS, "--json", name)
     assert done.returncode == 0, done.stderr

@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 import torch
-from sklearn.datasets import load_digits
 
 from compd.data import Splits, load_data
 
@@ -29,6 +28,8 @@ def test_the_embedded_digits() -> None:
 
 
 def test_they_are_those_of_scikit_learn(monkeypatch: pytest.MonkeyPatch) -> None:
+    from sklearn.datasets import load_digits
+
     scans, labels = digits._scans()
     bunch = load_digits()
     assert (scans == bunch.images).all()

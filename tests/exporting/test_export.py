@@ -306,7 +306,7 @@ def test_onnx_runtime_quantises_by_itself(settings: dict[str, Any], made: Made) 
         assert all(np.abs(w).max() <= 64 for w in integers)
 
 
-@pytest.mark.parametrize("preset", ["performance", "mixed"])
+@pytest.mark.parametrize("preset", [pytest.param("performance", marks=pytest.mark.slow), "mixed"])
 def test_nncf_quantises_by_itself(preset: str, made: Made) -> None:
     pytest.importorskip("nncf", reason="needs the extra openvino")
     pair = tiny_pair(Ptq())

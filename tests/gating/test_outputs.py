@@ -84,7 +84,7 @@ def test_what_xml_cannot_hold_is_taken_out(make_result, make_record) -> None:
     assert "<&>\"'" in (case.text or "")
 
 
-@pytest.mark.parametrize("count", [0, 3, MANY, MANY + 100])
+@pytest.mark.parametrize("count", [0, 3, pytest.param(MANY, marks=pytest.mark.slow), MANY + 100])
 def test_sarif_is_valid_located_and_capped(make_result, count: int) -> None:
     data = sarif(make_result(count))
     log = Sarif.model_validate_json(data)

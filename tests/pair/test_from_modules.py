@@ -30,7 +30,7 @@ Refuses = Callable[..., AbstractContextManager[None]]
 
 COARSE = Ptq(weight_bits=4)
 IMAGES = tiny_splits().seeds.images[:24]
-FEW = IMAGES[:8]  # where a search has no gradients
+FEW = IMAGES[:4]  # where a search has no gradients
 
 
 class Output(nn.Module):

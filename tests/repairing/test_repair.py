@@ -122,7 +122,10 @@ def test_a_result_survives_json(repaired: Repaired) -> None:
     assert clean.natural_after.count == clean.new.count + clean.stubborn.count
 
 
-@pytest.mark.parametrize("method", [Paper(steps=12), Distil(steps=12), QUICK["method"]])
+@pytest.mark.parametrize(
+    "method",
+    [Paper(steps=12), pytest.param(Distil(steps=12), marks=pytest.mark.slow), QUICK["method"]],
+)
 def test_masks_hold_exactly(repaired: Repaired, tmp_path: Path, method: Any) -> None:
     pair, corpus, result = repaired(Prune(epochs=1))
     if method != QUICK["method"]:
@@ -179,7 +182,10 @@ def test_rounds_are_told_apart_within_a_bound_that_is_not_too_easy(
     assert bound_of_searches(seen, eps) == smaller
 
 
-@pytest.mark.parametrize("config", [Ptq(), Ptq(weight_bits=4), Qat(), Prune(epochs=1)])
+@pytest.mark.parametrize(
+    "config",
+    [pytest.param(Ptq(), marks=pytest.mark.slow), Ptq(weight_bits=4), Qat(), Prune(epochs=1)],
+)
 def test_what_ships_is_what_the_shadow_says(repaired: Repaired, config: Any) -> None:
     _, _, result = repaired(config)
     fixed = Pair.load(result.pair)

@@ -294,7 +294,7 @@ class Flat(nn.Module):
 def test_blackbox_takes_over_seeds_without_a_gradient_and_says_so():
     tiny = tiny_pair(COARSE)
     pair = Pair(tiny_spec(COARSE), Flat(), Flat(), device=CPU, deployed=tiny.deployed)
-    campaign = fuzz(pair, tiny_splits().seeds, eps=8, limit=40)
+    campaign = fuzz(pair, tiny_splits().seeds, eps=8, limit=20)
     found = {f.seed_row for f in campaign}
     summary = campaign.summary()
     (note,) = summary.notes
@@ -306,7 +306,7 @@ def test_blackbox_takes_over_seeds_without_a_gradient_and_says_so():
     assert found & rows
     assert found - rows
     # published searches are left as they are, but it is said
-    diva = fuzz(pair, tiny_splits().seeds, strategy=Diva(steps=2), eps=8, limit=40)
+    diva = fuzz(pair, tiny_splits().seeds, strategy=Diva(steps=2), eps=8, limit=20)
     list(diva)
     assert "zero or non-finite gradient in diva" in diva.summary().notes[0]
 
