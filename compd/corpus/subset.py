@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -46,8 +47,9 @@ class Subset:
     chosen: tuple[Record, ...]  # in the corpus's order
     stands_for: Mapping[str, int]  # hash -> entries, itself included
     kinds: Mapping[Kind, int]  # kind -> entries of it, most frequent first
-    layers: int  # activation functions of the pair
+    layers: int  # activation functions of the pair; 0 where these cannot be told apart
     left_out: Mapping[str, str]  # hash -> why
+    note: str = ""  # why kinds are flips alone
 
 
 def select_subset(
@@ -65,8 +67,10 @@ def select_subset(
         keep: one of :data:`KEEP`.
         control: told of progress.
 
+    Where the two models' neurons do not map one to one, a kind is a flip, and the result says so.
+
     Raises:
-        CompdError: if ``keep`` is unknown, or the two models' neurons do not map one to one.
+        CompdError: if ``keep`` is unknown.
     """
     if keep not in KEEP:
         raise unknown("keep", keep, KEEP)
@@ -101,6 +105,7 @@ def select_subset(
         kinds=dict(kinds.most_common()),
         layers=layers_of.count,
         left_out=left_out,
+        note=layers_of.why_none,
     )
 
 
@@ -109,12 +114,18 @@ class _Layers:
 
     def __init__(self, pair: Pair) -> None:
         self._device = pair.device
-        self._models = [steady(model) for model in instrument_pair(pair.original, pair.shadow)]
+        self._models: list[Any] = []
         self.count = 0
+        self.why_none = ""
+        try:
+            both = instrument_pair(pair.original, pair.shadow)
+            self._models = [steady(model) for model in both]
+        except CompdError as error:  # as of converted files, whose quantisers are their activations
+            self.why_none = error.message
 
     def __call__(self, entries: Sequence[Entry]) -> list[int]:
-        if not entries:
-            return []
+        if not entries or not self._models:
+            return [0] * len(entries)
         changed = self._shares(torch.stack([entry.image for entry in entries]))
         before = self._shares(torch.stack([entry.seed for entry in entries]))
         self.count = changed.shape[1]

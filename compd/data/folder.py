@@ -34,7 +34,7 @@ def image_folder(
     resize: Resize | None = None,
     unlabelled: bool = False,
 ) -> Dataset:
-    """Read ``path/CLASS/*.png`` or ``path/{train,test}/CLASS/*.png``.
+    """Read ``path/CLASS/*.png`` or ``path/{train,test}/CLASS/*.png``, or one of both parts.
 
     Args:
         path: the folder.
@@ -47,10 +47,13 @@ def image_folder(
         CompdError: if there are no images, fewer than two classes, or an unreadable image.
     """
     test_dir = next((path / name for name in _TEST_NAMES if (path / name).is_dir()), None)
-    split = (path / "train").is_dir() and test_dir is not None
-    roots = {"train": path / "train" if split else path}
-    if split and test_dir is not None:
-        roots["test"] = test_dir
+    parts = [one for one in (path / "train", test_dir) if one is not None and one.is_dir()]
+    others = [one for one in path.iterdir() if one.is_dir() and not _hidden(one)]
+    roots = {"train": path}
+    if len(parts) == 2:
+        roots = {"train": parts[0], "test": parts[1]}
+    elif len(parts) == 1 == len(others) and any(one.is_dir() for one in parts[0].iterdir()):
+        roots = {"train": parts[0]}  # one part alone
     classes = tuple(
         sorted(
             child.name

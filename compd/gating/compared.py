@@ -1,12 +1,14 @@
 """Is a pair worse than the one that was accepted? Its search against the record of that one's.
 
 Other weights deviate in other pixels, so that single deviations say little of a retrained model. Of
-the same seeds, searched in the same way, two things are asked:
+the same seeds, searched in the same way, three things are asked:
 
 1. Did severities rise, over all seeds, by more than chance (Wilcoxon's signed-rank test, 1945, one
    sided) and by more than retraining alone does?
 2. Is there a seed that deviates far more severely than before: that rose by more than nine in ten
    seeds of the record are severe, and the policy's rise on top, and to where hardly any was?
+3. Do the two models differ on more seeds as these are, by more than chance (McNemar's exact test)?
+   A broken model is unsure of all that it says, so that nothing it does is severe.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from compd.gating.policy import Policy
 from compd.gating.record import SearchRecord, Seed, rows_of
 from compd.gating.search import how_of, settings_like
 from compd.search import SearchSettings
+from compd.statistics import mcnemar
 from compd.wording import command
 
 __all__ = ["Compared", "Like", "Rise", "against_record", "comparable", "margin_of"]
@@ -59,11 +62,14 @@ class Compared:
     margin: float  # rise of a single seed that is nobody's fault
     new_flips: tuple[str, ...]  # between classes that the record does not have
     worse: tuple[Rise, ...]  # seeds that make the pair worse, the steepest first
+    parted: int = 0  # seeds on which the two differ untouched now, and did not; 0 within chance
+    together: int = 0  # the reverse, if so
 
     @property
     def risen(self) -> bool:
-        """Whether severities rose over all seeds."""
-        return self.mean_now - self.mean_before > self.allowed and self.chance < _SURE
+        """Whether severities rose over all seeds, or the two differ untouched on more of them."""
+        rise = self.mean_now - self.mean_before
+        return bool(self.parted) or (rise > self.allowed and self.chance < _SURE)
 
     @property
     def holds(self) -> bool:
@@ -79,6 +85,11 @@ class Compared:
         alone = sum(one.rise > self.margin for one in self.worse)
         if alone:
             said += f"; {alone} seeds rose by more than {self.margin:.2f}"
+        if self.parted:
+            said += (
+                f"; untouched, the two differ on {self.parted} seeds on which they agreed (the "
+                f"reverse on {self.together}; p {mcnemar(self.together, self.parted):.2g})"
+            )
         return said
 
     def to_json(self) -> dict[str, Any]:
@@ -139,6 +150,14 @@ def against_record(
         worse = [one for one in pairs if one in worse or one.rise > _NAMED]
     if risen and not worse:
         worse = [one for one in pairs if one.rise > 0]
+    parted, together = _parted(record, now)
+    if parted:
+        untouched = [
+            one
+            for one, old, new in zip(pairs, record.seeds, now, strict=True)
+            if new.untouched and not old.untouched
+        ]
+        worse = [*worse, *(one for one in untouched if one not in worse)]
     worse.sort(key=lambda one: (-one.rise, one.seed.sha256))
     return Compared(
         seeds=len(pairs),
@@ -150,7 +169,22 @@ def against_record(
         margin=round(margin, 6),
         new_flips=tuple(flips),
         worse=tuple(worse),
+        parted=parted,
+        together=together,
     )
+
+
+def _parted(record: SearchRecord, now: Sequence[Seed]) -> tuple[int, int]:
+    """Seeds on which the two models differ untouched now and did not, and the reverse.
+
+    Returns:
+        Both counts; 0 and 0 if there are no more than chance has, or the record does not say it.
+    """
+    both = list(zip(record.seeds, now, strict=True)) if record.tells_untouched else []
+    parted = sum(new.untouched and not old.untouched for old, new in both)
+    together = sum(old.untouched and not new.untouched for old, new in both)
+    more = parted > together and mcnemar(together, parted) < _SURE
+    return (parted, together) if more else (0, 0)
 
 
 @dataclass(frozen=True)

@@ -1,15 +1,16 @@
 """What a gate's own search found on the pair that was accepted: ``search.jsonl`` by the baseline.
 
 The first line says how it was searched and on what; then one line a seed, in the order in which
-they were searched: ``{"seed": "…", "row": "all[3]", "severity": 0.31, "flip": "cat → dog"}``. A
-later search from the same seeds is compared with it (:mod:`compd.gating.compared`).
+they were searched: ``{"seed": "…", "row": "all[3]", "severity": 0.31, "flip": "cat → dog"}``, with
+``"untouched": true`` where the two models differ on the image as it is. A later search from the
+same seeds is compared with it (:mod:`compd.gating.compared`).
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,7 @@ class Seed:
     row: str  # where it was then: "all[3]"
     severity: float  # 0..1; 0 where nothing deviates
     flip: str  # "cat → dog"; empty where nothing deviates
+    untouched: bool = False  # whether the two models differ on it as it is
 
 
 @dataclass(frozen=True)
@@ -53,10 +55,11 @@ class SearchRecord:
     deployed: str  # SHA-256 of the model that was accepted
     original: str
     seeds: tuple[Seed, ...]
+    tells_untouched: bool = True  # older ones do not
 
     def first(self, count: int) -> SearchRecord:
         """The record of its first seeds alone."""
-        return SearchRecord(self.how, self.deployed, self.original, self.seeds[:count])
+        return replace(self, seeds=self.seeds[:count])
 
     def differs(self, how: Mapping[str, Any]) -> list[str]:
         """The settings in which another search differs."""
@@ -64,10 +67,18 @@ class SearchRecord:
 
     def to_bytes(self) -> bytes:
         """The file."""
-        head = {"how": dict(self.how), "deployed": self.deployed, "original": self.original}
+        head: dict[str, Any] = {
+            "how": dict(self.how),
+            "deployed": self.deployed,
+            "original": self.original,
+        }
+        if self.tells_untouched:
+            head["untouched"] = sum(seed.untouched for seed in self.seeds)
         lines = [head, *({**asdict(seed), "seed": seed.sha256} for seed in self.seeds)]
         for line in lines[1:]:
             del line["sha256"]
+            if not line["untouched"]:
+                del line["untouched"]
         return "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines).encode()
 
     def save(self, path: Path) -> None:
@@ -99,7 +110,7 @@ class SearchRecord:
                 f"expected a record of a gate's search, got {type(error).__name__} ({said}): "
                 f"{where} line {number}; accept again: compd baseline accept"
             ) from error
-        return cls(how, deployed[:64], original[:64], tuple(seeds))
+        return cls(how, deployed[:64], original[:64], tuple(seeds), "untouched" in head)
 
     @classmethod
     def load(cls, baseline: Path) -> SearchRecord | None:
@@ -160,7 +171,7 @@ def _seed(line: Mapping[str, Any]) -> Seed:
     if len(sha256) != 64 or not 0 <= severity <= 1:
         raise ValueError(f"seed={sha256!r:.80}, severity={severity}")
     row, flip = (one_line(str(line[name]))[:_LONGEST] for name in ("row", "flip"))
-    return Seed(sha256, row, severity, flip)
+    return Seed(sha256, row, severity, flip, line.get("untouched") is True)
 
 
 def _plain(value: Any) -> Any:

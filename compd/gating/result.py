@@ -30,7 +30,8 @@ class GateResult:
     policy_from: str
     options: str  # how a command line names the pair
     interrupted: bool  # before the search had ended
-    other_original: int  # entries that were stored with another original
+    entries: int  # of the corpus
+    other_original: int  # of these, that were stored with another original
     deviations: tuple[Deviation, ...]  # what matters most first, then by severity and hash
     unknown: tuple[Accepted, ...]  # lines of the baseline that the corpus has no entry for
     failures: Mapping[str, str]  # limit of the policy -> what does not hold
@@ -65,13 +66,20 @@ class GateResult:
         return self.searched is not None and not self.searched.summary.forwards_per_seed
 
     @property
+    def foreign(self) -> bool:
+        """Whether nothing of the corpus is of this pair: all of another original, none deviates."""
+        replayed = [one for one in self.deviations if one.found == "corpus"]
+        gone = all(one.status in (Status.STALE, Status.FIXED) for one in replayed)
+        return 0 < self.entries == self.other_original and bool(replayed) and gone
+
+    @property
     def exit_code(self) -> int:
         """0 clean, 1 new deviations or a limit that does not hold, 3 inconclusive; 130 cut off."""
         if self.interrupted:
             return 130
         if self.failures or self.too_many:
             return 1
-        return 3 if self.counts[Status.UNCONFIRMED] or self.blind else 0
+        return 3 if self.counts[Status.UNCONFIRMED] or self.blind or self.foreign else 0
 
     @property
     def verdict(self) -> str:

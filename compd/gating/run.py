@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
+from compd.compress import Given
 from compd.control import QUIET, Control
 from compd.corpus import Corpus
 from compd.data import Splits
@@ -85,6 +86,8 @@ def gate(
     retrained = None
     if record is not None and now["deployed_sha256"] != record.deployed:
         retrained = margin_of(record, policy)
+    if isinstance(pair.spec.compress, Given) and pair.deployed.same_as(pair.reference):
+        raise InputError("expected two models, got the same one as original and deployed")
     deviations = replayed(pair, corpus, known, policy, now, control, retrained)
     replay_seconds = time.perf_counter() - begun
     searched = clean = comparison = None
@@ -120,6 +123,7 @@ def gate(
         policy_from=policy_from,
         options=options,
         interrupted=control.stopped,
+        entries=len(corpus),
         other_original=_others(corpus, now),
         deviations=tuple(deviations),
         unknown=tuple(one for one in baseline.values() if one.sha256 not in corpus),

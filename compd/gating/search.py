@@ -182,7 +182,9 @@ def _seeds(
             found = best.get(key)
             if seen.disagree[i]:
                 names = (pair.classes[int(one.label[i])] for one in (said, shipped))
-                seeds.append(Seed(key, row, round(float(severity[i]), 6), " → ".join(names)))
+                flip = " → ".join(names)
+                rounded = round(float(severity[i].nan_to_num()), 6)
+                seeds.append(Seed(key, row, rounded, flip, untouched=True))
                 continue
             searched += 1
             flip = "" if found is None else f"{found.original.name} → {found.deployed.name}"

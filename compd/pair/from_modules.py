@@ -110,10 +110,19 @@ def parts_of_modules(
         "",
         "",
     )
+    trained = [
+        f"the {name}"
+        for name, one in (("original", original), ("deployed model", deployed))
+        if isinstance(one, nn.Module) and one.training
+    ]
     notes = [f"cannot be saved: {ships.name} is an object of this process"]
     if shadow is None or own is None:
         what = "shadow" if own is not None else "original that is a module"
         notes.insert(0, f"no gradients: the pair has no {what}; blackbox searches without")
+    if trained:
+        notes.append(
+            f"{' and '.join(trained)} came in training mode, and is asked in evaluation mode"
+        )
     return Parts(
         spec,
         own,

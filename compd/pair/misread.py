@@ -64,7 +64,7 @@ _COMES = {
 def _unlike(runtime: FileRuntime, logits: Tensor) -> tuple[str, tuple[str, ...]]:
     """What was expected of a file's answers and did not come, and what they may be instead."""
     form = runtime.format
-    if form.output == "probs" and bool(((logits.exp().sum(1) - 1).abs() > 0.1).any()):
+    if form.output == "probs" and _uneven(logits.exp().sum(1)):
         return "probabilities", ("logits",)
     if form.output != "logits" or form.single or _sensible(logits):
         return "", ()
@@ -73,6 +73,11 @@ def _unlike(runtime: FileRuntime, logits: Tensor) -> tuple[str, tuple[str, ...]]
     if runtime.said_by("output") is not None or len(logits) < LEAST:
         return "", ()
     return "to be told what comes", ("sigmoid", "logits")
+
+
+def _uneven(sums: Tensor) -> bool:
+    """Whether rows of probabilities, or of as many percents, add up to different sums."""
+    return bool(((sums / sums.median()) - 1).abs().max() > 0.1)
 
 
 def _sensible(values: Tensor) -> bool:

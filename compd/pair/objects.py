@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 from collections.abc import Callable
 from functools import cached_property
@@ -85,7 +86,7 @@ class ModuleRuntime(FloatRuntime):
     """
 
     def __init__(self, module: Logits, device: torch.device, batch: int | None) -> None:
-        super().__init__(module.requires_grad_(False), device, f"torch-{device.type}")
+        super().__init__(_frozen(module), device, f"torch-{device.type}")
         self.module = module
         self._run = module  # as it is: batches are not filled up
         self._calls = _Calls(super().run, batch, name_of(module), self._batching)
@@ -113,6 +114,14 @@ class ModuleRuntime(FloatRuntime):
     def run(self, images: Tensor) -> Tensor:
         """uint8 (N, C, H, W) -> float32 logits (N, K) on the CPU."""
         return self._calls(images)
+
+
+def _frozen(module: Logits) -> Logits:
+    """The module, none of whose weights asks for a gradient; in place."""
+    for weight in module.parameters():
+        with contextlib.suppress(RuntimeError):  # copies of a script's own are results, no leaves
+            weight.requires_grad_(False)
+    return module
 
 
 class CallableRuntime(Runtime):
@@ -234,9 +243,13 @@ class _Calls:
 def numbers_from(
     call: Callable[[Tensor], Any], images: Tensor, name: str, *, least: int = 2
 ) -> Tensor:
-    """Call, and see to it that numbers (N, K) come back: float32, on the CPU."""
+    """Call, and see to it that numbers (N, K) come back: float32, on the CPU.
+
+    Nothing is shared with what is called: it may write into the images that it gets, and answer
+    from a buffer that its next answer goes to.
+    """
     try:
-        answer = call(images)
+        answer = call(images.clone())
     except CompdError:
         raise
     except Exception as error:  # of whatever is called
@@ -244,7 +257,7 @@ def numbers_from(
             f"expected {name} to take uint8 images {tuple(images.shape)}, but it raised "
             f"{type(error).__name__}: {brief(error)}"
         ) from error
-    logits = torch.as_tensor(np.asarray(answer) if not isinstance(answer, Tensor) else answer)
+    logits = _as_numbers(answer, name)
     logits = logits.dequantize() if logits.is_quantized else logits
     logits = logits[:, None] if logits.ndim == 1 and least == 1 else logits
     if logits.ndim != 2 or len(logits) != len(images) or logits.shape[1] < least:
@@ -252,7 +265,25 @@ def numbers_from(
             f"expected {name} to return numbers (N, K) with K >= {least} for {len(images)} images, "
             f"got shape {tuple(logits.shape)}"
         )
-    return logits.detach().float().cpu()
+    return logits.detach().to("cpu", torch.float32, copy=True)
+
+
+def _as_numbers(answer: Any, name: str) -> Tensor:
+    if isinstance(answer, Tensor):
+        return answer
+    try:
+        array = np.asarray(answer)
+        if array.dtype.kind not in "biuf":
+            raise TypeError(f"numbers of type {array.dtype}")
+        return torch.as_tensor(array)
+    except (ValueError, TypeError, RuntimeError) as error:
+        kind = type(answer).__name__
+        held = f" of {', '.join(map(repr, list(answer)[:4]))}" if isinstance(answer, dict) else ""
+        held = f" of {len(answer)}" if isinstance(answer, tuple | list) else held
+        raise ModelError(
+            f"expected {name} to return numbers (N, K), a tensor or an array, got {kind}{held} "
+            f"({brief(error)}); wrap it in a function that returns the scores alone"
+        ) from error
 
 
 def _last_operator(net: nn.Module) -> str | None:

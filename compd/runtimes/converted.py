@@ -87,7 +87,7 @@ def quantised_here(module: ConvertedFile, images: Tensor) -> ConvertedFile:
     made._modules = dict(module._modules)
     with torch.inference_mode():
         x = module.to_input(to_input(images))
-    made.graph = quantised(module.graph, x)
+    made.network = quantised(module.network, x)
     return made.eval()
 
 
@@ -116,11 +116,11 @@ class ConvertedFile(nn.Module):
     mean: Tensor
     std: Tensor
 
-    graph: fx.GraphModule
+    network: fx.GraphModule  # not "graph": torch.fx keeps its own under that name
 
     def __init__(self, graph: fx.GraphModule, form: InputFormat) -> None:
         super().__init__()
-        self.graph = graph
+        self.network = graph
         low, high = form.range
         mean, std = (torch.tensor(each).reshape(1, -1, 1, 1) for each in form.normalisation)
         # (low + x * (high - low) - mean) / std
@@ -144,7 +144,7 @@ class ConvertedFile(nn.Module):
         """Float pixels (N, C, H, W), RGB, in 0..1 to logits (N, K)."""
         x = self.to_input(x)
         parts = torch.split(x, 1) if self.alone else (x,)
-        logits = torch.cat([self.graph(part).flatten(1) for part in parts])
+        logits = torch.cat([self.network(part).flatten(1) for part in parts])
         return self._answers.logits(logits, "a converted file")
 
 
@@ -172,7 +172,7 @@ def saturation_by_layer(runtime: FileRuntime, images: Tensor) -> tuple[Saturatio
     from compd.onnx.saturation import observed, risks
 
     module = converted_file(runtime, saturate=True)
-    seen = observed(module.graph, module.to_input(to_input(images)))
+    seen = observed(module.network, module.to_input(to_input(images)))
     return tuple(
         Saturation(risk.node, risk.kind, risk.risky / max(1, risk.pairs), changed, worst)
         for risk, (changed, worst) in zip(risks(model_of(runtime)), seen, strict=True)

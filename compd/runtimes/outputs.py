@@ -7,6 +7,7 @@ clear is asked for.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -61,6 +62,8 @@ class Output:
         """
         if self.kind == "probs" and not self.single:
             return values.clamp_min(LEAST).log()
+        if self.kind == "logits" and not self.single:
+            return _of_nothing(values)
         if self.kind != "logits" and not self.raw:
             outside = (values < -_OUTSIDE) | (values > 1 + _OUTSIDE)
             if isinstance(values, Tensor) and bool(outside.any()):  # and no tracer's
@@ -72,6 +75,15 @@ class Output:
             exact = values.double().clamp(LEAST, 1 - LEAST)
             values = (exact.log() - (-exact).log1p()).float()
         return torch.cat([torch.zeros_like(values), values], 1) if self.single else values
+
+
+def _of_nothing(values: Tensor) -> Tensor:
+    """The logarithm of a probability that was rounded to 0 is as low as that of a printed 0."""
+    nothing = values == -math.inf
+    if isinstance(values, Tensor) and not bool(nothing.any()):  # and no tracer's
+        return values
+    highest = values.max(1, keepdim=True).values
+    return torch.where(nothing & highest.isfinite(), highest + math.log(LEAST), values)
 
 
 def choose_output(names: Sequence[Sequence[str]], said: str | None, name: str) -> int:
@@ -131,8 +143,21 @@ def output_of(values: Tensor, *, said: str | None, told: str | None, name: str) 
         return Output(said)
     if told is not None:
         return Output(told)
-    sums = bool((values >= 0).all()) and bool(((values.sum(1) - 1).abs() < _SUM).all())
-    return Output("probs" if sums and len(values) > 1 else "logits")
+    return Output("probs" if _shares(values) else "logits")
+
+
+def _shares(values: Tensor) -> bool:
+    """Whether rows are probabilities, or as many parts of a hundred, of 255, of several models.
+
+    None is negative, and all rows have the same sum, though they differ: of logits that is no
+    accident. The softmax of their logarithms is each value's part of its row's sum.
+    """
+    if len(values) < 2 or bool((values < 0).any()):
+        return False
+    sums = values.sum(1)
+    one = bool(((sums - 1).abs() < _SUM).all())
+    alike = float(sums.min()) > 0 and float(sums.max() / sums.min()) - 1 < _SUM
+    return one or (alike and bool((values != values[0]).any()))
 
 
 def _single(said: str | None, told: str | None, inside: bool, name: str) -> Output:

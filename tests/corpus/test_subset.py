@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 from tiny import CPU, tiny_original, tiny_pair, tiny_spec, tiny_splits
+from tiny_files import onnx_files, photos
 from torch import Tensor
 
 from compd.cli.wording import as_options
@@ -18,6 +19,7 @@ from compd.corpus import Corpus, Record, Subset, collect, select_subset
 from compd.errors import CompdError
 from compd.images import distances, pixel_hash
 from compd.pair import Pair
+from compd.pair.from_files import pair_of_files
 from compd.search import Campaign, Diva, SearchSettings, Verdict
 
 MakeEntry = Callable[..., tuple[Record, Tensor, Tensor]]
@@ -165,3 +167,16 @@ def test_senseless_arguments_are_refused(corpus: Corpus, pair: Pair) -> None:
         select_subset(corpus, pair, keep="kind")
     with pytest.raises(CompdError, match="batch=0"):
         pair.batch = 0
+
+
+def test_files_whose_layers_do_not_match_are_told_apart_by_flips(tmp_path: Path) -> None:
+    original, deployed = onnx_files()
+    pair, splits = pair_of_files(original, deployed, data=str(photos()))
+    corpus = Corpus(tmp_path / "corpus", create=True)
+    settings = SearchSettings(strategy=Diva(steps=8), limit=24)
+    assert sum(collect(Campaign(pair, splits.seeds, settings), corpus))
+    chosen = select_subset(corpus, pair)
+    assert flips(chosen.chosen) == flips(effective(corpus))
+    if not chosen.layers:
+        assert len(chosen.chosen) == len(flips(effective(corpus)))
+        assert "activation functions" in chosen.note

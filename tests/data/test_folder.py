@@ -152,3 +152,12 @@ def test_a_place_where_nothing_is(tmp_path: Path, refuses: Any, name: str) -> No
     (tmp_path / "file.txt").write_text("")
     with refuses(f"data={str(tmp_path / name)!r}", "expected 'digits'"):
         load_data(str(tmp_path / name))
+
+
+@pytest.mark.parametrize("name", ["train", "val", "test"])
+def test_one_part_alone_keeps_its_classes(tmp_path: Path, make_folder: Any, name: str) -> None:
+    make_folder(tmp_path / name)
+    data = load_data(str(tmp_path), unlabelled=True)
+    assert data.classes == ("cat", "dog")
+    assert len(data.train.labels) == 12
+    assert sorted(set(data.train.labels.tolist())) == [0, 1]

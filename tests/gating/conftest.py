@@ -76,6 +76,7 @@ def make_result() -> MakeResult:
             policy_from="defaults",
             options="--pair p",
             interrupted=False,
+            entries=count,
             other_original=0,
             deviations=deviations,
             unknown=(),

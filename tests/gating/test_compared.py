@@ -225,3 +225,33 @@ def test_the_record_lies_beside_its_baseline(tmp_path: Path) -> None:
     assert path_of(tmp_path / "baseline.txt") == tmp_path / "search.jsonl"
     assert path_of(tmp_path / "next.txt") == tmp_path / "next-search.jsonl"
     assert SearchRecord.load(tmp_path / "baseline.txt") is None
+
+
+def test_a_dead_model_is_worse_though_nothing_that_it_does_is_severe() -> None:
+    before = record([0.0] * 38 + [0.2, 0.1])
+    dead = [replace(one, severity=0.0, untouched=True) for one in before.seeds[:30]]
+    result = against_record(before, (*dead, *before.seeds[30:]), Policy())
+    assert (result.parted, result.together) == (30, 0)
+    assert result.risen
+    assert not result.holds
+    assert {one.seed for one in result.worse} == set(before.seeds[:30])
+    assert "differ on 30 seeds on which they agreed" in result.describe()
+
+
+def test_differing_on_a_few_more_or_on_others_is_chance() -> None:
+    before = record([0.0] * 40)
+    old = [replace(one, untouched=i in (0, 1)) for i, one in enumerate(before.seeds)]
+    new = [replace(one, untouched=i in (1, 2, 3, 4)) for i, one in enumerate(before.seeds)]
+    result = against_record(replace(before, seeds=tuple(old)), new, Policy())
+    assert (result.parted, result.holds) == (0, True)
+
+
+def test_an_older_record_does_not_say_what_differed_untouched() -> None:
+    before = record([0.0] * 40)
+    head, *lines = before.to_bytes().decode().splitlines()
+    content = json.loads(head)
+    del content["untouched"]
+    old = SearchRecord.parse("\n".join([json.dumps(content), *lines]).encode(), "search.jsonl")
+    assert not old.tells_untouched
+    dead = [replace(one, untouched=True) for one in before.seeds]
+    assert against_record(old, dead, Policy()).holds

@@ -363,3 +363,12 @@ def test_int8_pairs_pass_the_same_gate(tmp_path: Path) -> None:
     assert gate(pair, found, Baseline(), Policy(seeds=20), splits=tiny_splits()).exit_code == 1
     result = gate(pair, found, all_of(found), Policy(seeds=20), splits=tiny_splits())
     assert (result.exit_code, counts(result)) == (0, {Status.ACCEPTED: len(found)})
+
+
+def test_a_corpus_of_another_pair_is_not_clean(corpus: Corpus, pair: Pair) -> None:
+    other = Pair(tiny_spec(Prune()), bent(0.3).shadow, bent(0.3).shadow, device=CPU)
+    result = gate(other, corpus, all_of(corpus), REPLAY)
+    assert counts(result).keys() <= {Status.STALE}
+    assert result.foreign
+    assert (result.exit_code, result.verdict) == (3, "inconclusive")
+    assert not gate(pair, corpus, all_of(corpus), REPLAY).foreign

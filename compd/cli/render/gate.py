@@ -54,7 +54,10 @@ def _facts(result: GateResult) -> list[tuple[str, str]]:
         ("policy", result.policy_from),
     ]
     if result.other_original:
-        rows.append(("note", f"{result.other_original} entries are of another original"))
+        note = f"{result.other_original} entries are of another original"
+        if result.foreign:
+            note += ", and none of them deviates here: is this the corpus's pair?"
+        rows.append(("note", note))
     if result.searched is not None:
         found, settings = result.searched.summary, result.searched.settings
         bound = "no bound" if settings["eps"] is None else f"{settings['norm']} ≤ {settings['eps']}"

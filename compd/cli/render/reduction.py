@@ -50,7 +50,10 @@ def _done(done: Minimisation) -> list[tuple[str, str]]:
 def _chosen(chosen: Subset, keep: str) -> list[tuple[str, str]]:
     flips = {(kind.original, kind.deployed) for kind in chosen.kinds}
     what = "one of each kind" if keep == "kinds" else "one of each group of near-duplicates"
+    kinds = f"{len(chosen.kinds)}: {len(flips)} flips in {chosen.layers} layers"
+    if chosen.note:
+        kinds = f"{len(flips)} flips; their layers are not told apart: {chosen.note}"
     return [
         ("kept", f"{len(chosen.chosen)} of {sum(chosen.stands_for.values())} entries, {what}"),
-        ("kinds", f"{len(chosen.kinds)}: {len(flips)} flips in {chosen.layers} layers"),
+        ("kinds", kinds),
     ]
