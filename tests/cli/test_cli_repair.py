@@ -179,16 +179,20 @@ def test_a_factorys_pair_is_repaired_if_it_is_trusted(
 
 
 @pytest.mark.slow(2)
-def test_killed_at_any_moment_it_ends_the_same(
-    cached: Any, found: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_killed_at_any_moment_it_ends_the_same(run: Run, tmp_path: Path) -> None:
+    # of few images: each run searches from all of the selection rows
+    pair, found = tmp_path / "pair", tmp_path / "found"
+    model = ("--model", "lenet5", "--data", photos(), "--epochs", 4, "--compress", "ptq")
+    assert run("compress", *model, "--out", pair, "--threads", 1).code == 0
+    search = ("--seeds", 30, "--eps", 24, "--corpus", found, "--threads", 1)
+    assert run("fuzz", "--pair", pair, *search).code == 0
     command = [
         sys.executable,
         "-m",
         "compd",
         "repair",
         "--pair",
-        str(cached.pair),
+        str(pair),
         "--corpus",
         str(found),
         "--threads",
@@ -196,7 +200,7 @@ def test_killed_at_any_moment_it_ends_the_same(
         "--rounds",
         "1",
         "--steps",
-        "20",
+        "40",
         "--seeds",
         "2",
     ]
