@@ -22,7 +22,8 @@ class Tried:
     """Settings that mend what they are said to mend."""
 
     text: str  # with the marks of :func:`compd.wording.setting`
-    original: Tensor  # float32 logits (N, K) with these settings
+    models: tuple[Runtime, Runtime]  # original and deployed, as they are read with these settings
+    original: Tensor  # float32 logits (N, K) of these
     deployed: Tensor
 
     @property
@@ -54,7 +55,7 @@ def tried(
     for text, first, second in _ways(reference, deployed, role, change):
         try:
             answers = (predict(one.run, images) for one in (first, second))
-            found = Tried(text, *answers)
+            found = Tried(text, (first, second), *answers)
         except CompdError:
             continue  # a file does not take it that way
         if mends(found):

@@ -39,9 +39,16 @@ def output_faults(pair: Pair, seen: Evaluation, role: str, runtime: FileRuntime)
         return []
 
     def mends(then: Tried) -> bool:
-        answers = then.original if role == "original" else then.deployed
-        other = then.deployed if role == "original" else then.original
-        return bool(torch.isfinite(answers).all()) and _sensible(other) and then.apart < WRONG
+        """Nothing is wrong with the answers of either file then."""
+        for one, answers in zip(then.models, (then.original, then.deployed), strict=True):
+            if not bool(torch.isfinite(answers).all()):
+                return False
+            if one.file is not None and _unlike(one.file, answers)[0]:
+                return False
+            asked = one.file is not None and one.file.path == runtime.path and what == _UNTOLD
+            if not asked and not _sensible(answers):
+                return False
+        return then.apart < WRONG
 
     ways = []
     for output in better:
@@ -53,11 +60,11 @@ def output_faults(pair: Pair, seen: Evaluation, role: str, runtime: FileRuntime)
     return [f"expected {what} from the {role} {name!r}, {_COMES[what]}{pass_}"]
 
 
+_UNTOLD = "to be told what comes"
 _COMES = {
     "logits": "got rows that add up to 1",
     "probabilities": "got rows that do not add up to 1",
-    "to be told what comes": "got numbers in 0..1 that do not add up to 1, and no sigmoid at its "
-    "end",
+    _UNTOLD: "got numbers in 0..1 that do not add up to 1, and no sigmoid at its end",
 }
 
 
@@ -65,14 +72,14 @@ def _unlike(runtime: FileRuntime, logits: Tensor) -> tuple[str, tuple[str, ...]]
     """What was expected of a file's answers and did not come, and what they may be instead."""
     form = runtime.format
     if form.output == "probs" and _uneven(logits.exp().sum(1)):
-        return "probabilities", ("logits",)
+        return "probabilities", ("logits", "sigmoid")
     if form.output != "logits" or form.single or _sensible(logits):
         return "", ()
     if bool(((logits.sum(1) - 1).abs() < 0.02).all()):
         return "logits", ("probs",)
     if runtime.said_by("output") is not None or len(logits) < LEAST:
         return "", ()
-    return "to be told what comes", ("sigmoid", "logits")
+    return _UNTOLD, ("sigmoid", "logits")
 
 
 def _uneven(sums: Tensor) -> bool:

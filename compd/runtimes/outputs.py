@@ -108,12 +108,11 @@ def choose_output(names: Sequence[Sequence[str]], said: str | None, name: str) -
         )
     if len(names) == 1:
         return 0
-    first = names[0][0] if names and names[0] else "NAME"
-    alone = setting("deployed_input", f"'output-name={first}'")
+    alone = setting("deployed_input", "'output-name=NAME'")
     raise ModelError(
         f"expected one output in {name!r}, or to be told which has the scores, got {len(names)}: "
-        f"{listed}; pass {setting('output_name', first)}, or another of these ({alone} for the "
-        "deployed file alone)"
+        f"{listed}; pass {setting('output_name', 'NAME')} with that one ({alone} for the deployed "
+        "file alone)"
     )
 
 

@@ -309,3 +309,33 @@ def test_values_tell_where_nobody_says_it() -> None:
         output_of(logits, said="binary", told=None, name=name)
     with pytest.raises(ModelError, match="numbers in"):
         Output("sigmoid").logits(logits, name)
+
+
+def test_what_is_advised_for_a_softmax_without_one_of_its_classes_mends_it(tmp_path: Path) -> None:
+    files = []
+    for i in (0, 1):
+        wide = onnx.load(onnx_files()[i])
+        (output,) = wide.graph.output
+        constants = {"pads": [0, 1, 0, 0], "from": [1], "to": [4], "axis": [1]}
+        wide.graph.initializer.extend(
+            numpy_helper.from_array(np.array(value), name) for name, value in constants.items()
+        )
+        wide.graph.node.extend(
+            [
+                helper.make_node("Pad", [output.name, "pads"], ["wide"]),
+                helper.make_node("Softmax", ["wide"], ["p"]),
+                helper.make_node("Slice", ["p", "from", "to", "axis"], ["cut"]),
+            ]
+        )
+        output.name = "cut"
+        files.append(tmp_path / f"{i}.onnx")
+        onnx.save(wide, files[-1])
+
+    def faults(**said: str) -> tuple[str, ...]:
+        pair, splits = pair_of_files(*files, data=str(photos()), overrides=Overrides(**said))
+        return check(pair, splits.seeds).faults
+
+    for said in ({}, {"output": "probs"}):
+        first, *_ = faults(**said)
+        assert str(first).partition("; pass ")[2] == "output=sigmoid"
+    assert not faults(output="sigmoid")

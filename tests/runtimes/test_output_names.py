@@ -41,7 +41,7 @@ def several(tmp_path: Path) -> tuple[Path, Path]:
 
 
 def test_an_output_has_to_be_named(several: tuple[Path, Path], refuses: Refuses) -> None:
-    with refuses("got 2: features, logits", "--output-name features"):
+    with refuses("got 2: features, logits", "--output-name NAME"):
         open_file(several[0])
     with refuses("the name of an output", "(features, logits)", "--output-name scores"):
         open_file(several[0], Overrides(output_name="scores"))
@@ -112,7 +112,7 @@ def test_litert(tmp_path: Path, refuses: Refuses) -> None:
     builder.Finish(model.Pack(builder), b"TFL3")
     path = tmp_path / "two.tflite"
     path.write_bytes(bytes(builder.Output()))
-    with refuses("got 2: scores, probs", "--output-name scores"):
+    with refuses("got 2: scores, probs", "--output-name NAME"):
         open_file(path)
     one = open_file(path, Overrides(output_name="scores"))
     other = open_file(path, Overrides(output_name="probs"))
