@@ -68,7 +68,7 @@ class Look:
     verify: int
 
 
-def images_of(made: Made, folder: Path, row: int) -> tuple[Path, np.ndarray, np.ndarray]:
+def images_of(made: Made, folder: Path) -> tuple[np.ndarray, np.ndarray]:
     """The digits that no network was trained on, as a folder of PNGs too."""
     images, labels = (a[nets.TRAINED :] for a in nets.digits(*made.sizes))
     if made.final == "binary":
@@ -77,7 +77,7 @@ def images_of(made: Made, folder: Path, row: int) -> tuple[Path, np.ndarray, np.
         path = folder / "images" / str(label) / f"{i:03}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(image.squeeze()).save(path)
-    return folder / "images", images, labels
+    return images, labels
 
 
 def by_command(made: Made, folder: Path, images: torch.Tensor, labels: Any, seeds: int) -> Look:
@@ -152,7 +152,7 @@ def row_of(kind: Kind, folder: Path, seeds: int) -> list[object]:
     """Make, run and confirm one kind."""
     folder.mkdir(parents=True)
     made = kind.make(folder)
-    _, pixels, labels = images_of(made, folder, 0)
+    pixels, labels = images_of(made, folder)
     images = torch.from_numpy(pixels.transpose(0, 3, 1, 2).copy())
     files = isinstance(made.original, Path)
     look = (by_command if files else by_call)(made, folder, images, labels, seeds)

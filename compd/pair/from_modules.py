@@ -14,13 +14,13 @@ from compd.errors import InputError, ModelError, SettingError, brief, unknown
 from compd.models import Normalise
 from compd.models.copies import copied
 from compd.models.inputs import checked_batch
+from compd.pair.calls import numbers_from
 from compd.pair.objects import (
     CallableRuntime,
     Logits,
     ModuleRuntime,
     device_of,
     name_of,
-    numbers_from,
 )
 from compd.pair.spec import ModelSpec, PairSpec
 from compd.runtimes import FloatRuntime, Runtime

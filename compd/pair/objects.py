@@ -8,21 +8,20 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, fx, nn
 
-from compd.errors import CompdError, ModelError, brief
 from compd.models.census import Census, counted
 from compd.models.inputs import to_input
 from compd.models.operators import operators_of
 from compd.models.plain import numbers_of
+from compd.pair.calls import Calls, numbers_from
 from compd.pair.identity import content_hash
 from compd.runtimes import FloatRuntime, Runtime
-from compd.runtimes.batching import Batching, batching_of, probe_images, split
+from compd.runtimes.batching import Batching
 from compd.runtimes.outputs import Output, output_of
 
-__all__ = ["CallableRuntime", "Logits", "ModuleRuntime", "device_of", "name_of", "numbers_from"]
+__all__ = ["CallableRuntime", "Logits", "ModuleRuntime", "device_of", "name_of"]
 
 
 class Logits(nn.Module):
@@ -89,7 +88,7 @@ class ModuleRuntime(FloatRuntime):
         super().__init__(_frozen(module), device, f"torch-{device.type}")
         self.module = module
         self._run = module  # as it is: batches are not filled up
-        self._calls = _Calls(super().run, batch, name_of(module), self._batching)
+        self._calls = Calls(super().run, batch, name_of(module), self._batching)
 
     @property
     def name(self) -> str:
@@ -137,7 +136,7 @@ class CallableRuntime(Runtime):
         self, call: Callable[[Tensor], Any], batch: int | None = None, output: str | None = None
     ) -> None:
         self._call, self._said = call, output
-        self._calls = _Calls(call, batch, self.name, Batching.ANY, self._learn)
+        self._calls = Calls(call, batch, self.name, Batching.ANY, self._learn)
         self._output: Output | None = None
 
     @property
@@ -197,93 +196,6 @@ class CallableRuntime(Runtime):
         inner = inspect.unwrap(self._call)
         inner = getattr(inner, "func", inner)  # functools.partial
         return inner if hasattr(inner, "__qualname__") else type(inner)
-
-
-class _Calls:
-    """Calls of a user's code: how many images each, and whether numbers (N, K) come back.
-
-    Args:
-        call: uint8 (N, C, H, W) -> (N, K), a tensor or an array.
-        most: images a call; None for any number.
-        name: for messages.
-        batching: how it treats several images; ``ANY`` is tried.
-        learn: told what it says of a few images before all else; None: nobody is.
-    """
-
-    def __init__(
-        self,
-        call: Callable[[Tensor], Any],
-        most: int | None,
-        name: str,
-        batching: Batching = Batching.ANY,
-        learn: Callable[[Tensor], None] | None = None,
-    ) -> None:
-        self._call, self._most, self.name, self.batching = call, most, name, batching
-        self._learn = learn
-        self._tried = learn is None and (batching is not Batching.ANY or most == 1)
-
-    def __call__(self, images: Tensor) -> Tensor:
-        if not len(images):
-            return torch.empty(0, 0)
-        if not self._tried:
-            self._tried = True
-            probes = probe_images(*images.shape[1:])
-            try:
-                self.batching, values = batching_of(self._asked, probes, most=self._most)
-            except CompdError:
-                values = None  # what it cannot answer is told of the images themselves
-            if values is not None and self._learn is not None:
-                self._learn(values)
-        return torch.cat([self._asked(part) for part in split(images, self.batching, self._most)])
-
-    def _asked(self, part: Tensor) -> Tensor:
-        return numbers_from(self._call, part, self.name, least=1)
-
-
-def numbers_from(
-    call: Callable[[Tensor], Any], images: Tensor, name: str, *, least: int = 2
-) -> Tensor:
-    """Call, and see to it that numbers (N, K) come back: float32, on the CPU.
-
-    Nothing is shared with what is called: it may write into the images that it gets, and answer
-    from a buffer that its next answer goes to.
-    """
-    try:
-        answer = call(images.clone())
-    except CompdError:
-        raise
-    except Exception as error:  # of whatever is called
-        raise ModelError(
-            f"expected {name} to take uint8 images {tuple(images.shape)}, but it raised "
-            f"{type(error).__name__}: {brief(error)}"
-        ) from error
-    logits = _as_numbers(answer, name)
-    logits = logits.dequantize() if logits.is_quantized else logits
-    logits = logits[:, None] if logits.ndim == 1 and least == 1 else logits
-    if logits.ndim != 2 or len(logits) != len(images) or logits.shape[1] < least:
-        raise ModelError(
-            f"expected {name} to return numbers (N, K) with K >= {least} for {len(images)} images, "
-            f"got shape {tuple(logits.shape)}"
-        )
-    return logits.detach().to("cpu", torch.float32, copy=True)
-
-
-def _as_numbers(answer: Any, name: str) -> Tensor:
-    if isinstance(answer, Tensor):
-        return answer
-    try:
-        array = np.asarray(answer)
-        if array.dtype.kind not in "biuf":
-            raise TypeError(f"numbers of type {array.dtype}")
-        return torch.as_tensor(array)
-    except (ValueError, TypeError, RuntimeError) as error:
-        kind = type(answer).__name__
-        held = f" of {', '.join(map(repr, list(answer)[:4]))}" if isinstance(answer, dict) else ""
-        held = f" of {len(answer)}" if isinstance(answer, tuple | list) else held
-        raise ModelError(
-            f"expected {name} to return numbers (N, K), a tensor or an array, got {kind}{held} "
-            f"({brief(error)}); wrap it in a function that returns the scores alone"
-        ) from error
 
 
 def _last_operator(net: nn.Module) -> str | None:
