@@ -151,13 +151,7 @@ def against_record(
     if risen and not worse:
         worse = [one for one in pairs if one.rise > 0]
     parted, together = _parted(record, now)
-    if parted:
-        untouched = [
-            one
-            for one, old, new in zip(pairs, record.seeds, now, strict=True)
-            if new.untouched and not old.untouched
-        ]
-        worse = [*worse, *(one for one in untouched if one not in worse)]
+    worse += [pairs[at] for at in parted if pairs[at] not in worse]
     worse.sort(key=lambda one: (-one.rise, one.seed.sha256))
     return Compared(
         seeds=len(pairs),
@@ -169,22 +163,23 @@ def against_record(
         margin=round(margin, 6),
         new_flips=tuple(flips),
         worse=tuple(worse),
-        parted=parted,
+        parted=len(parted),
         together=together,
     )
 
 
-def _parted(record: SearchRecord, now: Sequence[Seed]) -> tuple[int, int]:
-    """Seeds on which the two models differ untouched now and did not, and the reverse.
+def _parted(record: SearchRecord, now: Sequence[Seed]) -> tuple[list[int], int]:
+    """Seeds on which the two models differ untouched now and did not.
 
     Returns:
-        Both counts; 0 and 0 if there are no more than chance has, or the record does not say it.
+        Where these are, and how many are the reverse; none if there are no more of them than chance
+        has, or the record does not say it.
     """
     both = list(zip(record.seeds, now, strict=True)) if record.tells_untouched else []
-    parted = sum(new.untouched and not old.untouched for old, new in both)
+    parted = [at for at, (old, new) in enumerate(both) if new.untouched and not old.untouched]
     together = sum(old.untouched and not new.untouched for old, new in both)
-    more = parted > together and mcnemar(together, parted) < _SURE
-    return (parted, together) if more else (0, 0)
+    more = len(parted) > together and mcnemar(together, len(parted)) < _SURE
+    return (parted, together) if more else ([], 0)
 
 
 @dataclass(frozen=True)

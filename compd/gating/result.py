@@ -102,6 +102,7 @@ class GateResult:
             "policy": self.policy.to_json(),
             "policy_from": self.policy_from,
             "other_original": self.other_original,
+            "foreign": self.foreign,
             "counts": {str(status): count for status, count in self.counts.items()},
             "deviations": [one.to_json() for one in self.deviations],
             "baseline_without_entry": [one.sha256 for one in self.unknown],
