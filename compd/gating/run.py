@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
-from compd.compress import Given
 from compd.control import QUIET, Control
 from compd.corpus import Corpus
 from compd.data import Splits
@@ -23,6 +22,7 @@ from compd.gating.replays import replayed
 from compd.gating.result import ORDER, GateResult
 from compd.gating.search import Searched, search, settings_for
 from compd.pair import Pair
+from compd.pair.preflight import the_same_twice
 from compd.search import Verdict
 from compd.wording import setting
 
@@ -86,8 +86,8 @@ def gate(
     retrained = None
     if record is not None and now["deployed_sha256"] != record.deployed:
         retrained = margin_of(record, policy)
-    if isinstance(pair.spec.compress, Given) and pair.deployed.same_as(pair.reference):
-        raise InputError("expected two models, got the same one as original and deployed")
+    if same := the_same_twice(pair):
+        raise InputError(same)
     deviations = replayed(pair, corpus, known, policy, now, control, retrained)
     replay_seconds = time.perf_counter() - begun
     searched = clean = comparison = None

@@ -23,7 +23,7 @@ from compd.runtimes.converted import model_of
 from compd.system.machine import cpu_flags
 from compd.wording import Worded, setting
 
-__all__ = ["FileFacts", "Preflight", "check"]
+__all__ = ["FileFacts", "Preflight", "check", "the_same_twice"]
 
 
 @dataclass(frozen=True)
@@ -186,9 +186,19 @@ def _one_answer(seen: Evaluation) -> str:
     )
 
 
+def the_same_twice(pair: Pair) -> str:
+    """What is wrong with a pair that somebody gave with one model for both; empty if nothing is."""
+    if not isinstance(pair.spec.compress, Given) or not pair.deployed.same_as(pair.reference):
+        return ""
+    return (
+        "expected two models, got the same one as original and deployed; give the compressed one as "
+        "deployed"
+    )
+
+
 def _uncompressed(pair: Pair, allow_float: bool) -> list[str]:
-    if pair.deployed.same_as(pair.reference):
-        return ["expected two models, got the same one as original and deployed"]
+    if same := the_same_twice(pair):
+        return [same]
     found = _compressed(pair.deployed)
     if found or found is None:
         return []

@@ -372,3 +372,10 @@ def test_a_corpus_of_another_pair_is_not_clean(corpus: Corpus, pair: Pair) -> No
     assert result.foreign
     assert (result.exit_code, result.verdict) == (3, "inconclusive")
     assert not gate(pair, corpus, all_of(corpus), REPLAY).foreign
+
+
+def test_one_model_for_both_is_no_pair(corpus: Corpus) -> None:
+    images = tiny_splits().seeds.images
+    same = Pair.from_modules(tiny_original(), tiny_original(), example=images[:1])
+    with pytest.raises(CompdError, match="got the same one as original and deployed; give"):
+        gate(same, corpus, Baseline(), REPLAY)
