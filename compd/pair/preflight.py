@@ -191,8 +191,8 @@ def the_same_twice(pair: Pair) -> str:
     if not isinstance(pair.spec.compress, Given) or not pair.deployed.same_as(pair.reference):
         return ""
     return (
-        "expected two models, got the same one as original and deployed; give the compressed one as "
-        "deployed"
+        "expected two models, got the same one as original and deployed; give the compressed one "
+        "as deployed"
     )
 
 
