@@ -12,10 +12,10 @@ from rich.progress import (
     MofNCompleteColumn,
     TaskID,
     TextColumn,
-    TimeElapsedColumn,
     TimeRemainingColumn,
 )
 from rich.progress import Progress as Bar
+from rich.table import Column
 
 from compd.cli.console import Console
 from compd.cli.interrupt import first_interrupt_stops
@@ -74,15 +74,16 @@ def live() -> Iterator[Display]:
     console = Console(stderr=True)
     bar = None
     if console.is_terminal:
+        # what is long gives way: count, rate and time left are whole at 80 columns
         bar = Bar(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=24),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[facts]}"),
-            TimeElapsedColumn(),
+            TextColumn("{task.description}", table_column=Column(ratio=1, no_wrap=True)),
+            BarColumn(bar_width=min(40, max(8, console.width - 72))),
+            MofNCompleteColumn(table_column=Column(no_wrap=True)),
+            TextColumn("{task.fields[facts]}", table_column=Column(no_wrap=True)),
             TextColumn("left"),
-            TimeRemainingColumn(),
+            TimeRemainingColumn(compact=True, table_column=Column(no_wrap=True)),
             console=console,
+            expand=True,
         )
     with bar or nullcontext():
         yield Display(console, bar)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -11,13 +13,21 @@ from compd.cli.options.pair import PairOptions
 from compd.cli.options.takes import takes_pair
 from compd.errors import SettingError, unknown
 from compd.system import prepare
+from compd.wording import setting
 
 if TYPE_CHECKING:
+    from compd.cli.display import Display
     from compd.pair.preflight import Preflight
+    from compd.pair.requests import PairRequest
+    from compd.report import CampaignReport
+    from compd.search import SearchSettings
 
 __all__ = ["fuzz"]
 
 _ACCURACY = ("sample", "full")
+_SEEDS = 64
+# levels of 255 that no eye notices on photographs; on 8 x 8 digits, scaled up, twice as many
+_DEFAULT_EPS, _SMALL_EPS = 8, 16
 
 
 @takes_pair()
@@ -32,9 +42,11 @@ def fuzz(
         ),
     ] = "boundary",
     eps: Annotated[
-        int | None,
+        str | None,
         typer.Option(
-            "--eps", help="Bound in levels of 255 (for l2, length of the change). Default: none."
+            "--eps",
+            help="Bound: 8 or 8/255 levels (for l2, length of the change), 0.03 of the range, or "
+            "none. Default: 8; of digits: 16.",
         ),
     ] = None,
     norm: Annotated[
@@ -42,14 +54,17 @@ def fuzz(
         typer.Option("--norm", help="linf: each value; l2: the whole length (128 is 0.5 in 0..1)."),
     ] = "linf",
     goal: Annotated[
-        str,
-        typer.Option("--goal", help="first: any deviation; severe: the most severe of each seed."),
-    ] = "first",
+        str | None,
+        typer.Option(
+            "--goal",
+            help="severe: the most severe of each seed; first: any deviation. Default: severe.",
+        ),
+    ] = None,
     flip: Annotated[
         str | None, typer.Option("--flip", help="Only this flip between classes: cat:dog.")
     ] = None,
     seeds: Annotated[
-        int | None, typer.Option("--seeds", help="Seeds to search from. Default: 200.")
+        int | None, typer.Option("--seeds", help="Seeds to search from, of each pair. Default: 64.")
     ] = None,
     steps: Annotated[int | None, typer.Option("--steps", help="Steps of the search.")] = None,
     queries: Annotated[
@@ -59,12 +74,26 @@ def fuzz(
     coverage: Annotated[
         str | None, typer.Option("--coverage", help="compd: none, or neuron (its Algorithm 2).")
     ] = None,
-    time: Annotated[float | None, typer.Option("--time", help="Seconds to search.")] = None,
+    time: Annotated[
+        float | None, typer.Option("--time", help="Seconds to search, of each pair.")
+    ] = None,
+    wrong_seeds: Annotated[
+        str,
+        typer.Option(
+            "--wrong-seeds", help="Images that the original gets wrong: aside (default) or keep."
+        ),
+    ] = "aside",
     keep: Annotated[
         str, typer.Option("--keep", help="effective; or valid, which stores valid inputs, too.")
     ] = "effective",
     random_seed: Annotated[int, typer.Option("--random-seed", help="Of all draws.")] = 0,
-    corpus: o.CorpusDir = None,
+    corpus: Annotated[
+        Path | None,
+        typer.Option(
+            "--corpus",
+            help="Where findings go; of several pairs a folder below. Default: compd-corpus/PAIR.",
+        ),
+    ] = None,
     confirm: Annotated[
         bool, typer.Option("--confirm/--no-confirm", help="Replay what was found in other ways.")
     ] = True,
@@ -87,12 +116,9 @@ def fuzz(
     """Find, prove and store inputs on which the compressed model deviates."""
     import compd.search as search
     from compd.cli.display import live
-    from compd.cli.files import check_outputs, default_corpus, write_json
-    from compd.cli.render.campaign import print_campaign
-    from compd.cli.render.check import print_check
-    from compd.corpus import Corpus
-    from compd.pair.runtimes import runtimes_of
-    from compd.report import run_campaign
+    from compd.cli.files import check_outputs, write_json
+    from compd.cli.render.campaign import print_campaigns
+    from compd.errors import CompdError
 
     prepare(threads)
     check_outputs(json=json)
@@ -100,45 +126,112 @@ def fuzz(
         raise unknown("accuracy", accuracy, _ACCURACY)
     settings = search.SearchSettings(
         strategy=search.strategy(strategy, steps=steps, queries=queries, coverage=coverage),
-        limit=200 if seeds is None else seeds,
-        eps=eps,
+        limit=_SEEDS if seeds is None else seeds,
+        eps=_DEFAULT_EPS if eps is None and norm == "linf" else o.levels(eps, unbounded=None),
         norm=norm,
-        goal=goal,
+        goal=goal or ("severe" if keep == "effective" else "first"),
         objective=search.LabelFlip() if flip is None else search.flip(*_classes(flip)),
+        wrong_seeds=wrong_seeds,
         random_seed=random_seed,
         keep=keep,
         seconds=time,
     )
-    if corpus is not None:
-        Corpus.check(corpus)  # now, not after minutes of training
-    request = named.request()
     o.check_batch(batch)
-    with live() as control:
-        pair, splits = request.open(control)
-        pair.batch = batch
-
-        def show(preflight: Preflight) -> None:
-            with control.aside():
-                print_check(preflight, notes=pair.notes)
-
-        with control.interruptible():
-            result = run_campaign(
-                pair,
-                splits,
-                settings,
-                corpus or default_corpus(pair),
-                clean_rows=None if accuracy == "full" else settings.clean_rows(len(splits.seeds)),
-                replays=confirm,
-                others=runtimes_of(pair, confirm_on if confirm else None, named.overrides()),
-                allow_float=allow_float,
-                on_check=show,
-                control=control,
-            )
-    next_steps = _next_steps(result.corpus, result.seeds_effective, result.strategy)
-    print_campaign(result, next_steps)
+    requests = named.requests()
+    places = _places(corpus, list(requests))
+    how = _How(
+        settings, eps is None and norm == "linf", accuracy, confirm, confirm_on, allow_float, batch
+    )
+    results: list[CampaignReport] = []
+    try:
+        with live() as control:
+            for kind, request in requests.items():
+                results.append(_campaign(named, request, places[kind], how, control))
+                if control.stopped:
+                    break
+    except (CompdError, KeyboardInterrupt):
+        if results:  # of the pairs before
+            print_campaigns(results, [])
+        raise
+    print_campaigns(results, _next_steps(results))
     if json is not None:
-        write_json(json, result.to_json())
+        found = [result.to_json() for result in results]
+        write_json(json, found[0] if len(requests) == 1 else {"results": found})
     return 130 if control.stopped else 0
+
+
+@dataclass(frozen=True)
+class _How:
+    """What holds for the campaigns on all pairs."""
+
+    settings: SearchSettings
+    usual_eps: bool  # whether the data say how far images may be changed
+    accuracy: str
+    confirm: bool
+    confirm_on: str | None
+    allow_float: bool
+    batch: int | None
+
+
+def _campaign(
+    named: PairOptions, request: PairRequest, corpus: Path | None, how: _How, control: Display
+) -> CampaignReport:
+    """Open a pair, check it, search, and store what is found."""
+    from compd.cli.files import default_corpus
+    from compd.cli.render.check import print_check
+    from compd.pair.runtimes import runtimes_of
+    from compd.report import run_campaign
+
+    pair, splits = request.open(control)
+    pair.batch = how.batch
+    settings = how.settings
+    if how.usual_eps and splits.dataset.small:
+        settings = replace(settings, eps=_SMALL_EPS)
+
+    def show(preflight: Preflight) -> None:
+        if pair.rebuilds and not preflight.warnings:  # the result says what there is to say
+            return
+        with control.aside():
+            print_check(preflight, notes=pair.notes)
+
+    with control.interruptible():
+        return run_campaign(
+            pair,
+            splits,
+            settings,
+            corpus or default_corpus(pair),
+            clean_rows=None if how.accuracy == "full" else settings.clean_rows(len(splits.seeds)),
+            replays=how.confirm,
+            others=runtimes_of(pair, how.confirm_on if how.confirm else None, named.overrides()),
+            allow_float=how.allow_float,
+            on_check=show,
+            control=control,
+        )
+
+
+def _places(corpus: Path | None, kinds: list[str]) -> dict[str, Path | None]:
+    """Where each pair's findings go: a folder of its own where there are several.
+
+    Raises:
+        CompdError: now, not after minutes of training, if one cannot be a corpus.
+    """
+    from compd.corpus import Corpus
+
+    if corpus is None:
+        return dict.fromkeys(kinds)
+    if len(kinds) == 1:
+        Corpus.check(corpus)
+        return {kinds[0]: corpus}
+    if (corpus / "metadata.jsonl").exists():
+        raise SettingError(
+            f"expected a folder for the corpora of {' and '.join(kinds)}, got a corpus: "
+            f"{str(corpus)!r}; name one compression ({setting('compress', kinds[0])}), or another "
+            "folder"
+        )
+    places = {kind: corpus / kind.partition(":")[0] for kind in kinds}
+    for place in places.values():
+        Corpus.check(place)
+    return dict(places)
 
 
 def _classes(text: str) -> tuple[str, str]:
@@ -148,12 +241,17 @@ def _classes(text: str) -> tuple[str, str]:
     return before, after
 
 
-def _next_steps(corpus: str, found: int, strategy: str) -> list[str]:
+def _next_steps(results: list[CampaignReport]) -> list[str]:
+    """What to type next: of the pair that deviates most."""
     from compd.search import STRATEGIES
 
-    if not found:
-        more = STRATEGIES[strategy].budget
+    most = max(results, key=lambda result: (result.severity_max or 0.0, result.seeds_effective))
+    if not most.seeds_effective:
+        more = STRATEGIES[most.strategy].budget
         return [
             f"nothing deviated so far; try more --seeds, more --{more}, or a larger --eps if set"
         ]
-    return [f"compd corpus show --corpus {corpus}", f"compd corpus stats --corpus {corpus}"]
+    return [
+        f"compd corpus show --corpus {most.corpus}",
+        f"compd corpus stats --corpus {most.corpus}",
+    ]

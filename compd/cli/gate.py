@@ -126,7 +126,7 @@ def gate(
             "random_seed": random_seed,
             "strategy": strategy,
             "goal": goal,
-            "eps": eps,
+            "eps": o.levels(eps),
             "norm": norm,
         }
     )

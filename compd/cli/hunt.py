@@ -72,10 +72,12 @@ def hunt(
     else:
         store = Corpus(find_corpus(directory))
     policy, _ = library.find_policy(Path.cwd(), config)
-    policy = policy.over({"min_severity": min_severity, "goal": goal, "eps": eps, "norm": norm})
+    policy = policy.over(
+        {"min_severity": min_severity, "goal": goal, "eps": o.levels(eps), "norm": norm}
+    )
     base = library.settings_for(replace(policy, strategy=None), store)
     settings = [
-        replace(base, strategy=search.strategy(one), limit=seeds) for one in _several(strategy)
+        replace(base, strategy=search.strategy(one), limit=seeds) for one in o.several(strategy)
     ]
     o.check_batch(batch)
     if (rounds is not None and rounds < 1) or (time is not None and not time > 0):
@@ -101,14 +103,3 @@ def hunt(
         write_json(json, {**asdict(result), "corpus": str(store.directory)})
     print_hunt(result, pair.spec.label, str(store.directory), named.words)
     return 130 if control.stopped else 0
-
-
-def _several(text: str) -> list[str]:
-    """Strategies with commas between, each perhaps with settings that have commas, too."""
-    found: list[str] = []
-    for part in text.split(","):
-        if "=" in part and ":" not in part and found:  # a further setting of the last one
-            found[-1] += f",{part}"
-        elif part.strip():
-            found.append(part.strip())
-    return found

@@ -42,10 +42,7 @@ def repair(
         int | None,
         typer.Option("--seeds", help="Held-out seeds of the verdict's searches. Default: 100."),
     ] = None,
-    eps: Annotated[
-        int | None,
-        typer.Option("--eps", help="Bound of the searches (255: none). Default: the corpus's."),
-    ] = None,
+    eps: o.SearchEps = None,
     min_severity: Annotated[
         float | None,
         typer.Option("--min-severity", help="Leave milder entries out; valid ones have none."),
@@ -101,7 +98,7 @@ def repair(
         "rounds": rounds,
         "seconds": time,
         "verdict_seeds": seeds,
-        "eps": eps,
+        "eps": o.levels(eps),
         "min_severity": min_severity,
         "limit": limit,
         "classes": None if classes is None else tuple(classes.split(",")),

@@ -29,7 +29,8 @@ _NAME = "search.jsonl"
 _LARGEST = 64 << 20  # bytes of a file
 _MOST = 1 << 20  # seeds
 _LONGEST = 400  # characters of a text
-_HOW = ("strategy", "eps", "norm", "goal", "random_seed")
+_HOW = ("strategy", "eps", "norm", "goal", "wrong_seeds", "random_seed")
+_UNSAID = {"wrong_seeds": "keep"}  # of older records
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,11 @@ class SearchRecord:
 
     def differs(self, how: Mapping[str, Any]) -> list[str]:
         """The settings in which another search differs."""
-        return [name for name in _HOW if _plain(self.how.get(name)) != _plain(how.get(name))]
+
+        def said(settings: Mapping[str, Any], name: str) -> Any:
+            return _plain(settings.get(name, _UNSAID.get(name)))
+
+        return [name for name in _HOW if said(self.how, name) != said(how, name)]
 
     def to_bytes(self) -> bytes:
         """The file."""
@@ -162,7 +167,10 @@ def record_of(
 ) -> SearchRecord:
     """The record of a search on a pair with these hashes."""
     return SearchRecord(
-        {name: how.get(name) for name in _HOW}, hashes["deployed"], hashes["original"], seeds
+        {name: how.get(name, _UNSAID.get(name)) for name in _HOW},
+        hashes["deployed"],
+        hashes["original"],
+        seeds,
     )
 
 

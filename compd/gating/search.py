@@ -67,6 +67,7 @@ def settings_for(policy: Policy, corpus: Iterable[Record]) -> SearchSettings:
         eps=eps,
         norm=norm,
         goal=goal if policy.goal or goal in GOALS else "first",
+        wrong_seeds=_common(r.strategy.get("wrong_seeds") for r in records) or "keep",
         random_seed=policy.random_seed,
         seconds=policy.time,
     )
@@ -106,7 +107,7 @@ def search(
         made_with,
         seeds.rows,
         how_of(campaign.settings),
-        _seeds(pair, seeds, findings, settings.limit, summary, control),
+        _seeds(pair, seeds, findings, settings, summary, control),
     )
 
 
@@ -117,6 +118,7 @@ def how_of(settings: SearchSettings) -> dict[str, Any]:
         "eps": settings.eps,
         "norm": settings.norm,
         "goal": settings.goal,
+        "wrong_seeds": settings.wrong_seeds,
         "random_seed": settings.random_seed,
     }
 
@@ -135,6 +137,7 @@ def settings_like(how: Mapping[str, Any], policy: Policy) -> SearchSettings:
             eps=how["eps"],
             norm=str(how["norm"]),
             goal=str(how["goal"]),
+            wrong_seeds=str(how.get("wrong_seeds") or "keep"),
             random_seed=int(how["random_seed"]),
             seconds=policy.time,
         )
@@ -149,18 +152,18 @@ def _seeds(
     pair: Pair,
     split: Split,
     findings: Sequence[Finding],
-    limit: int | None,
+    settings: SearchSettings,
     summary: Summary,
     control: Control,
 ) -> tuple[Seed, ...]:
-    """What each seed that the campaign came to has found; set aside ones as they are untouched."""
+    """What each seed that the campaign came to has found; those that differ as they are, too."""
     best: dict[str, Finding] = {}
     for one in findings:
         counts = one.verdict is Verdict.EFFECTIVE and one.stability is not Stability.FLAKY
         if counts and one.severity >= best.get(one.seed_sha256, one).severity:
             best[one.seed_sha256] = one
     # of a search that ended by itself also what was set aside behind its last seed
-    whole = limit is None and summary.stopped == "done"
+    whole = settings.limit is None and summary.stopped == "done"
     wanted = len(split) if whole else summary.seeds
     seeds: list[Seed] = []
     searched = 0
@@ -175,6 +178,9 @@ def _seeds(
             for logits, head in zip((seen.original, seen.deployed), pair.heads, strict=True)
         )
         severity = torch.minimum(said.margin, shipped.margin)
+        wrong = torch.zeros(len(part), dtype=torch.bool)
+        if settings.wrong_seeds == "aside" and part.labelled:
+            wrong = ~seen.right(seen.original)
         for i in range(len(part)):
             if searched == wanted:
                 return tuple(seeds)
@@ -185,6 +191,8 @@ def _seeds(
                 flip = " → ".join(names)
                 rounded = round(float(severity[i].nan_to_num()), 6)
                 seeds.append(Seed(key, row, rounded, flip, untouched=True))
+                continue
+            if wrong[i]:  # not searched from
                 continue
             searched += 1
             flip = "" if found is None else f"{found.original.name} → {found.deployed.name}"

@@ -42,6 +42,7 @@ class CampaignReport:
     shadow_images: int  # that those of the shadow are of
     seeds: int
     seeds_set_aside: int
+    seeds_wrong: int  # set aside, since the original gets them wrong
     seeds_effective: int
     images_effective: int
     images_valid: int
@@ -49,6 +50,7 @@ class CampaignReport:
     severity_median: float | None
     severity_p90: float | None
     severity_max: float | None
+    worst: Mapping[str, Any] | None  # the most severe deviation: row, both answers, severity
     linf_max: int | None
     l2_mean: float | None
     gradients_per_seed: float

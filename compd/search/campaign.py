@@ -101,7 +101,7 @@ class Campaign:
         self._values = values
         self._tally = Tally()
         self._running = False
-        self._set_aside = 0
+        self._set_aside = self._wrong = 0
         # seeds with a deviation that waits for its proof, and the best severity of these
         self._unproved = 0, 0.0
         self._begun = self._ended = time.perf_counter()
@@ -132,9 +132,11 @@ class Campaign:
             limit=settings.limit,
             label=objective.label_of(objective.source, classes),
             but=objective.label_of(objective.target, classes),  # what has it cannot go over to it
+            right=settings.wrong_seeds == "aside",
             control=self._control,
         )
-        chosen, labels, self._set_aside = seeds.rows, seeds.labels, seeds.set_aside
+        chosen, labels = seeds.rows, seeds.labels
+        self._set_aside, self._wrong = seeds.set_aside, seeds.wrong
         self._tick()
         shape = self._split.images.shape[1:]
         together = max(self.batch, fitting(_TOGETHER, shape, values=self._values))
@@ -160,6 +162,7 @@ class Campaign:
             notes.append(f"{self._tally.blind} seeds had {why} {name}; {taken}")
         return self._tally.summary(
             set_aside=self._set_aside,
+            wrong=self._wrong,
             seconds=self._ended - self._begun,
             model_seconds=self._control.clock.seconds,
             stopped=str(self.outcome),

@@ -13,7 +13,7 @@ from compd.images import distances, pixel_hash
 from compd.logits import Answers
 from compd.search.judge import Judgement, Verdict
 
-__all__ = ["Answer", "Finding", "Stability", "Summary", "Tally", "worst_by_seed"]
+__all__ = ["Answer", "Finding", "Stability", "Summary", "Tally", "Worst", "worst_by_seed"]
 
 
 class Stability(StrEnum):
@@ -126,18 +126,37 @@ def worst_by_seed(findings: Iterable[Finding]) -> dict[str, float]:
 
 
 @dataclass(frozen=True)
+class Worst:
+    """The most severe deviation of a campaign, without its image."""
+
+    sha256: str  # of the image's pixels
+    seed_row: str  # for example "test[12]"
+    original: Answer
+    deployed: Answer
+    severity: float  # 0..1
+
+    @classmethod
+    def of(cls, finding: Finding) -> Worst:
+        """All of a finding that is small."""
+        one = finding
+        return cls(one.sha256, one.seed_row, one.original, one.deployed, one.severity)
+
+
+@dataclass(frozen=True)
 class Summary:
     """A campaign in numbers."""
 
     seeds: int  # searched from
     seeds_effective: int
     seeds_set_aside: int  # on which the pair disagrees untouched
+    seeds_wrong: int  # set aside, too, since the original gets them wrong
     images_effective: int
     images_valid: int
     images_invalid: int
     severity_median: float | None  # over effective images; None if there are none
     severity_p90: float | None
     severity_max: float | None
+    worst: Worst | None
     linf_max: int | None
     l2_mean: float | None
     gradients_per_seed: float
@@ -157,7 +176,7 @@ class Tally:
         self.seeds = 0
         self.counts = dict.fromkeys(Verdict, 0)
         self.severities: list[float] = []
-        self.severity_max = 0.0
+        self.worst: Worst | None = None
         self.linf_max = 0
         self.l2_sum = 0.0
         self.gradients = 0
@@ -175,7 +194,8 @@ class Tally:
         """Count one proved deviation."""
         self.counts[Verdict.EFFECTIVE] += 1
         self.severities.append(finding.severity)
-        self.severity_max = max(self.severity_max, finding.severity)
+        if self.worst is None or finding.severity > self.worst.severity:
+            self.worst = Worst.of(finding)
         self.linf_max = max(self.linf_max, finding.linf)
         self.l2_sum += finding.l2
         self.effective_seeds.add(finding.seed_row)
@@ -190,15 +210,15 @@ class Tally:
         """
         found = len(self.effective_seeds) + waiting
         return {
-            "effective seeds": str(found),
-            "a second": f"{found / max(seconds, 1e-9):.1f}",
-            "best severity": f"{max(self.severity_max, severity):.2f}",
+            "found": f"{found} ({found / max(seconds, 1e-9):.1f}/s)",
+            "worst": f"{max(severity, self.worst.severity if self.worst else 0.0):.2f}",
         }
 
     def summary(
         self,
         *,
         set_aside: int,
+        wrong: int = 0,
         seconds: float,
         model_seconds: float,
         stopped: str,
@@ -211,12 +231,14 @@ class Tally:
             seeds=self.seeds,
             seeds_effective=len(self.effective_seeds),
             seeds_set_aside=set_aside,
+            seeds_wrong=wrong,
             images_effective=self.counts[Verdict.EFFECTIVE],
             images_valid=self.counts[Verdict.VALID],
             images_invalid=self.counts[Verdict.INVALID],
             severity_median=None if quantile is None else round(float(quantile[0]), 6),
             severity_p90=None if quantile is None else round(float(quantile[1]), 6),
             severity_max=None if quantile is None else round(float(quantile[2]), 6),
+            worst=self.worst,
             linf_max=self.linf_max if found else None,
             l2_mean=round(self.l2_sum / found, 6) if found else None,
             gradients_per_seed=round(self.gradients / max(1, self.seeds), 3),

@@ -25,6 +25,7 @@ class Seeds:
     rows: Tensor  # int64 (N,)
     labels: Tensor  # int64 (N,): what both models say
     set_aside: int  # rows passed on the way on which the models disagree untouched
+    wrong: int = 0  # of those on which they agree: passed since the original gets them wrong
 
 
 def agreeing(
@@ -34,6 +35,7 @@ def agreeing(
     limit: int | None = None,
     label: int | None = None,
     but: int | None = None,
+    right: bool = False,
     control: Control = QUIET,
 ) -> Seeds:
     """The first rows on which both models agree.
@@ -44,12 +46,13 @@ def agreeing(
         limit: how many rows; all if None.
         label: only rows to which the original gives this label; any if None.
         but: only rows to which it gives another label than this.
+        right: only rows that it gets right, where they are labelled.
         control: asked whether to stop; then these are the rows that were found by then.
     """
     found = [torch.empty(0, dtype=torch.int64)]
     labels = list(found)
     wanted = len(split) if limit is None else limit
-    count = set_aside = 0
+    count = set_aside = wrong = 0
     for start in range(0, len(split), _TOGETHER):
         try:
             seen = evaluate(pair, split.part(start, start + _TOGETHER), control=control.quiet)
@@ -58,12 +61,15 @@ def agreeing(
         agree, answers = ~seen.disagree, seen.answers
         asked_for = torch.ones_like(agree) if label is None else answers == label
         asked_for &= answers != but if but is not None else torch.ones_like(agree)
-        rows = (agree & asked_for).nonzero()[:, 0][: wanted - count]
+        agree &= asked_for
+        good = agree & seen.right(seen.original) if right and split.labelled else agree
+        rows = good.nonzero()[:, 0][: wanted - count]
         count += len(rows)
         looked_at = int(rows[-1]) + 1 if count == wanted and len(rows) else len(seen)
-        set_aside += int((~agree & asked_for)[:looked_at].sum())
+        set_aside += int((seen.disagree & asked_for)[:looked_at].sum())
+        wrong += int((agree & ~good)[:looked_at].sum())
         found.append(rows + start)
         labels.append(answers[rows])
         if count == wanted:
             break
-    return Seeds(torch.cat(found), torch.cat(labels), set_aside)
+    return Seeds(torch.cat(found), torch.cat(labels), set_aside, wrong)

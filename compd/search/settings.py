@@ -10,9 +10,10 @@ from compd.search.bounds import Bound
 from compd.search.objective import LabelFlip, Objective
 from compd.search.strategies import STRATEGIES, Boundary
 
-__all__ = ["GOALS", "SearchSettings"]
+__all__ = ["GOALS", "WRONG_SEEDS", "SearchSettings"]
 
 GOALS = ("first", "severe")
+WRONG_SEEDS = ("keep", "aside")
 _USUAL, _LEAST = 200, 64  # clean images that are evaluated
 
 
@@ -30,6 +31,7 @@ class SearchSettings:
     norm: str = "linf"  # what eps bounds; or "l2"
     goal: str = "first"  # or "severe": go on towards the highest severity, keep the best per seed
     objective: Objective = field(default_factory=LabelFlip)  # which deviations count
+    wrong_seeds: str = "keep"  # those that the original gets wrong; or "aside": not searched from
     random_seed: int = 0  # of all draws; each depends on it and on the seed image alone
     keep: str = "effective"  # or "valid": hand out candidates that changed no answer, too
     seconds: float | None = None  # budget of wall time
@@ -58,7 +60,9 @@ class SearchSettings:
             flip = f"{objective.source}:{objective.target}"
         parts = [part["kind"] for part in objective.to_json()]
         simple = parts in (["LabelFlip"], ["SourceClass", "TargetClass"])
-        more = {} if simple else {"objective": objective.to_json()}
+        more: dict[str, Any] = {} if simple else {"objective": objective.to_json()}
+        if self.wrong_seeds != WRONG_SEEDS[0]:
+            more["wrong_seeds"] = self.wrong_seeds
         return {"goal": self.goal, "flip": flip, **more}
 
     def __post_init__(self) -> None:
@@ -71,6 +75,8 @@ class SearchSettings:
             raise unknown("keep", self.keep, ("effective", "valid"))
         if self.goal not in GOALS:
             raise unknown("goal", self.goal, GOALS)
+        if self.wrong_seeds not in WRONG_SEEDS:
+            raise unknown("wrong_seeds", self.wrong_seeds, WRONG_SEEDS)
         if self.goal == "severe" and self.keep != "effective":
             raise SettingError("expected keep='effective' with goal='severe', got keep='valid'")
         Bound(self.eps, self.norm)  # raises

@@ -30,7 +30,8 @@ from compd.gating import (
     record_search,
 )
 from compd.gating.compared import comparable, margin_of
-from compd.gating.record import Seed, path_of, rows_of
+from compd.gating.record import Seed, path_of, record_of, rows_of
+from compd.gating.search import search, settings_for, settings_like
 from compd.pair import Pair
 from compd.search import Campaign, SearchSettings
 
@@ -255,3 +256,27 @@ def test_an_older_record_does_not_say_what_differed_untouched() -> None:
     assert not old.tells_untouched
     dead = [replace(one, untouched=True) for one in before.seeds]
     assert against_record(old, dead, Policy()).holds
+
+
+def test_wrong_seeds_stay_aside_in_the_gate(tmp_path: Path) -> None:
+    pair, splits = tiny_pair(Ptq()), tiny_splits()
+    labels = pair.reference.run(splits.seeds.images).argmax(1)
+    wrong = torch.arange(len(labels)) % 2 == 0
+    split = replace(splits.seeds, labels=torch.where(wrong, (labels + 1) % 3, labels))
+    corpus = Corpus(tmp_path / "corpus", create=True)
+    settings = SearchSettings(limit=6, eps=16, wrong_seeds="aside")
+    assert sum(collect(Campaign(pair, split, settings), corpus))
+    used = settings_for(POLICY, corpus)
+    assert used.wrong_seeds == "aside"
+    searched = search(pair, split, used)
+    right = {split.row(i) for i in range(len(split)) if not wrong[i]}
+    assert {seed.row for seed in searched.seeds if not seed.untouched} <= right
+    assert len([seed for seed in searched.seeds if not seed.untouched]) == searched.summary.seeds
+    record = record_of(searched.how, {"deployed": "d" * 64, "original": "0" * 64}, searched.seeds)
+    again = SearchRecord.parse(record.to_bytes(), "search.jsonl")
+    assert settings_like(again.how, POLICY).wrong_seeds == "aside"
+    assert again.differs(searched.how) == []
+    # records and corpora from before know nothing of it
+    old = replace(again, how={key: v for key, v in again.how.items() if key != "wrong_seeds"})
+    assert old.differs(searched.how) == ["wrong_seeds"]
+    assert settings_like(old.how, POLICY).wrong_seeds == "keep"

@@ -410,7 +410,7 @@ def test_progress_counts_what_waits_for_its_proof() -> None:
     def note(progress: Progress) -> None:
         if progress.stage == "searching":
             facts = progress.facts
-            seen.append((int(facts["effective seeds"]), float(facts["best severity"])))
+            seen.append((int(facts["found"].split()[0]), float(facts["worst"])))
 
     campaign = fuzz(
         tiny_pair(), tiny_splits().seeds, limit=12, eps=24, goal="severe", control=Control(note)
@@ -452,3 +452,36 @@ def test_a_campaign_that_is_stopped_at_once_has_looked_at_nothing():
     campaign = fuzz(tiny_pair(COARSE), tiny_splits().seeds, eps=8, control=control)
     assert list(campaign) == []
     assert (campaign.summary().seeds, campaign.summary().stopped) == (0, "interrupted")
+
+
+def test_seeds_that_the_original_gets_wrong_are_set_aside_where_asked():
+    pair, seeds = tiny_pair(), tiny_splits().seeds
+    labels = pair.reference.run(seeds.images).argmax(1)
+    wrong = torch.arange(len(labels)) % 3 == 0
+    seeds = replace(seeds, labels=torch.where(wrong, (labels + 1) % 3, labels))
+    kept = fuzz(pair, seeds, strategy=Boundary(steps=6), limit=20)
+    aside = fuzz(pair, seeds, strategy=Boundary(steps=6), limit=20, wrong_seeds="aside")
+    assert any(finding.seed_label != finding.true_label for finding in kept)
+    assert kept.summary().seeds_wrong == 0
+    found = list(aside)
+    assert found
+    assert all(finding.seed_label == finding.true_label for finding in found)
+    summary = aside.summary()
+    looked_at = 1 + max(
+        i for i in range(len(seeds)) if seeds.row(i) in {finding.seed_row for finding in found}
+    )
+    assert (summary.seeds, summary.seeds_wrong) == (20, int(wrong[:29].sum()))
+    assert looked_at <= 30
+    unlabelled = replace(seeds, labels=torch.full_like(labels, -1))
+    whole = fuzz(pair, unlabelled, strategy=Diva(steps=1), limit=20, wrong_seeds="aside")
+    list(whole)
+    assert (whole.summary().seeds, whole.summary().seeds_wrong) == (20, 0)
+
+
+def test_the_worst_is_the_finding_with_the_highest_severity():
+    campaign = fuzz(tiny_pair(), tiny_splits().seeds, strategy=Boundary(steps=6), limit=20)
+    found = [finding for finding in campaign if finding.verdict is Verdict.EFFECTIVE]
+    worst = campaign.summary().worst
+    assert worst is not None
+    assert worst.severity == max(finding.severity for finding in found)
+    assert worst.sha256 in {f.sha256 for f in found if f.severity == worst.severity}

@@ -44,10 +44,11 @@ def minimise(
         int, typer.Option("--trials", help="Candidates judged for each entry at most.")
     ] = 400,
     eps: Annotated[
-        int | None,
+        str | None,
         typer.Option(
             "--eps",
-            help="Linf bound in levels of 255; 1: Linf never rises. Default: the campaign's.",
+            help="Linf bound: 8 or 8/255 levels, 0.03, or none; 1: Linf never rises. Default: "
+            "the campaign's.",
         ),
     ] = None,
     random_seed: Annotated[int, typer.Option("--random-seed", help="Of all draws.")] = 0,
@@ -70,7 +71,7 @@ def minimise(
     prepare(threads)
     check_outputs(json=json)
     check_folder(out)
-    settings = MinimiseSettings(trials, eps, random_seed)
+    settings = MinimiseSettings(trials, o.levels(eps), random_seed)
     kept = check_keep(keep, subset)
     o.check_batch(batch)
     request, store = named.request(), Corpus(find_corpus(directory))

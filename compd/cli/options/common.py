@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from compd.errors import SettingError
+from compd.wording import setting
 
 __all__ = [
     "ActivationBits",
@@ -55,7 +56,11 @@ __all__ = [
     "Width",
     "check_batch",
     "floats",
+    "levels",
+    "several",
 ]
+
+_ROUNDED = 0.05  # levels of 255: more than what a share loses that is cut after four digits
 
 Model = Annotated[
     str | None,
@@ -103,7 +108,10 @@ Mean = Annotated[
 Std = Annotated[str | None, typer.Option("--std", help="The same for the standard deviation.")]
 Epochs = Annotated[int | None, typer.Option("--epochs", help="Epochs of training the original.")]
 CompressKind = Annotated[
-    str | None, typer.Option("--compress", help="qat, ptq or prune. Default: qat.")
+    str | None,
+    typer.Option(
+        "--compress", help="qat, ptq or prune. Default: qat; of fuzz: qat,prune, one by one."
+    ),
 ]
 Engine = Annotated[
     str | None,
@@ -143,7 +151,8 @@ SearchGoal = Annotated[
     str | None, typer.Option("--goal", help="first or severe. Default: the corpus's own.")
 ]
 SearchEps = Annotated[
-    int | None, typer.Option("--eps", help="Bound in levels of 255. Default: the corpus's own.")
+    str | None,
+    typer.Option("--eps", help="Bound: 8 or 8/255 levels, 0.03, or none. Default: the corpus's."),
 ]
 SearchNorm = Annotated[
     str | None, typer.Option("--norm", help="linf or l2. Default: the corpus's own.")
@@ -215,6 +224,56 @@ def check_batch(number: int | None) -> None:
     """Raise, before a pair is built, unless a number of images a call makes sense."""
     if number is not None and number < 1:
         raise SettingError("at least one image a batch", batch=number)
+
+
+def levels(text: str | None, *, unbounded: int | None = 255) -> int | None:
+    """Parse a bound: ``8`` (levels of 255), ``8/255``, a share such as ``0.03``, or ``none``.
+
+    Args:
+        text: as it was typed; None stays None.
+        unbounded: what ``none`` is.
+
+    Returns:
+        Levels of 255. Of a share it is the largest number within it: 0.03 is 7/255. Shares may be
+        cut after four digits: 0.0156 is 4/255.
+    """
+    if text is None:
+        return None
+    if text.strip().lower() == "none":
+        return unbounded
+    try:
+        return _levels(text)
+    except (ValueError, ZeroDivisionError, OverflowError) as error:
+        raise SettingError(
+            f"{setting('eps')} in levels (8 or 8/255), as a share (0.03), or none", eps=text
+        ) from error
+
+
+def _levels(text: str) -> int:
+    before, slash, after = text.partition("/")
+    if slash:
+        of = int(after)
+        if of != 255:
+            raise ValueError
+        return int(before)
+    if "." not in text and "e" not in text.lower():
+        return int(text)
+    share = float(text)
+    found = int(share * 255 + _ROUNDED)
+    if not 0 <= share <= 1 or not found:
+        raise ValueError
+    return found
+
+
+def several(text: str) -> list[str]:
+    """Names with commas between, each perhaps with settings that have commas, too."""
+    found: list[str] = []
+    for part in text.split(","):
+        if "=" in part and ":" not in part and found:  # a further setting of the last one
+            found[-1] += f",{part}"
+        elif part.strip():
+            found.append(part.strip())
+    return found
 
 
 def floats(text: str | None, name: str) -> tuple[float, ...] | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from compd.cli.options import common as o
@@ -11,11 +11,14 @@ from compd.errors import SettingError
 from compd.wording import setting
 
 if TYPE_CHECKING:
-    from compd.compress import Compression
+    from compd.compress import Compression, Family
     from compd.pair.requests import DeployedFile, PairRequest
     from compd.runtimes import Overrides
 
-__all__ = ["FILE_OPTIONS", "PairOptions"]
+__all__ = ["FILE_OPTIONS", "TESTED", "PairOptions"]
+
+# compressions that are tested one by one where nothing says which
+TESTED = ("qat", "prune")
 
 # options of files that somebody else made
 FILE_OPTIONS = (
@@ -98,6 +101,36 @@ class PairOptions:
         if self.crop is not None:
             words.append(f"--crop {self.crop}")
         return " ".join(words)
+
+    def requests(self) -> dict[str, PairRequest]:
+        """The pairs that they name, by compression.
+
+        Of a model of which no compression is named, these are int8 and pruned; settings that only
+        one of them has leave that one alone.
+
+        Raises:
+            SettingError: if options do not go together.
+        """
+        from compd.compress import COMPRESSIONS
+
+        kinds = o.several(self.compress or "")
+        if not kinds and self._one_pair:
+            return {"": self.request()}
+        if not kinds:
+            given = set(self._given())
+            kinds = [kind for kind in TESTED if given <= _names(COMPRESSIONS[kind].config)]
+            if self.engine is not None:
+                kinds = [kind for kind in kinds if _int8(COMPRESSIONS[kind])]
+            kinds = kinds or ["qat"]  # it says what does not go together
+        twice = [kind for kind in kinds if kinds.count(kind) > 1]
+        if twice:
+            raise SettingError("each compression once", compress=self.compress)
+        return {kind: replace(self, compress=kind).request() for kind in kinds}
+
+    @property
+    def _one_pair(self) -> bool:
+        """Whether the compressed model is given, not made."""
+        return any(name is not None for name in (self.pair, self.original, self.deployed))
 
     def request(self) -> PairRequest:
         """The pair that they name.
@@ -198,14 +231,7 @@ class PairOptions:
         """The compression's configuration; None where nothing is said of it."""
         from compd.compress import COMPRESSIONS
 
-        given: dict[str, Any] = {
-            "weight_bits": self.weight_bits,
-            "activation_bits": self.activation_bits,
-            "amount": self.amount,
-            "epochs": self.fine_tune_epochs,
-            "lr": self.fine_tune_lr,
-        }
-        given = {key: value for key, value in given.items() if value is not None}
+        given = self._given()
         if self.compress is None and not given:
             return None
         kind = (self.compress or "qat").partition(":")[0]
@@ -219,6 +245,17 @@ class PairOptions:
                 )
         return COMPRESSIONS.parse(self.compress or "qat", **given)
 
+    def _given(self) -> dict[str, Any]:
+        """The settings of a compression that were typed, by their names in its configuration."""
+        given: dict[str, Any] = {
+            "weight_bits": self.weight_bits,
+            "activation_bits": self.activation_bits,
+            "amount": self.amount,
+            "epochs": self.fine_tune_epochs,
+            "lr": self.fine_tune_lr,
+        }
+        return {key: value for key, value in given.items() if value is not None}
+
     def _reject_beside(self, option: str, allowed: set[str]) -> None:
         """Raise if anything else is given that ``option`` already decides."""
         for name, default in _DEFAULTS.items():
@@ -231,6 +268,10 @@ class PairOptions:
 
 
 _DEFAULTS: dict[str, Any] = {field.name: field.default for field in fields(PairOptions)}
+
+
+def _int8(family: Family) -> bool:
+    return bool(family.int8(family.config()))
 
 
 def _names(config: type[Any]) -> set[str]:

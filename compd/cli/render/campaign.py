@@ -1,26 +1,80 @@
-"""What a campaign found, for people."""
+"""What campaigns found, for people."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+from rich.table import Table
+
 from compd.cli.console import Console
-from compd.cli.render.tables import natural, percent, percent_of, print_facts
+from compd.cli.render.tables import natural, percent, percent_of, print_facts, print_table
 from compd.report import CampaignReport
+from compd.report.sentence import bound_words, campaign_sentence, made_words
 
-__all__ = ["print_campaign"]
-
-
-def _pair(report: CampaignReport) -> str:
-    made, width = report.settings["compress"], report.settings["width"]
-    if made["kind"] == "given":
-        return f"{made['original']} and {made['deployed']} on {report.data}, {report.engine}"
-    wide = "" if width is None else f" (width {width})"
-    return f"{report.model}{wide} on {report.data}, {report.compress}, {report.engine}"
+__all__ = ["print_campaigns"]
 
 
-def print_campaign(report: CampaignReport, next_steps: Sequence[str]) -> None:
-    """Print what a campaign found, and what to type next."""
+def print_campaigns(results: Sequence[CampaignReport], next_steps: Sequence[str]) -> None:
+    """Print what was found on each pair, in numbers and in words, and what to type next.
+
+    Args:
+        results: of pairs of the same original and data, one at least.
+        next_steps: commands.
+    """
+    if len(results) == 1:
+        print_facts("", _facts(results[0]))
+    else:
+        _print_several(results)
+    console = Console()
+    console.print()
+    for result in results:
+        console.print(campaign_sentence(result), markup=False, highlight=False, soft_wrap=True)
+    for step in next_steps:
+        console.print(f"next: {step}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _print_several(results: Sequence[CampaignReport]) -> None:
+    """A row of a table for each pair, and what they share."""
+    first = results[0]
+    table = Table(box=None, pad_edge=False)
+    for column in ("deployed", "accuracy", "differ\nuntouched", "flipped\nseeds"):
+        table.add_column(column)
+    for column in ("severity\nmedian", "\nworst", "stable"):
+        table.add_column(column, justify="right")
+    for one in results:
+        made = one.settings["compress"]
+        table.add_row(
+            f"{made_words(made)} ({one.compress})",
+            percent(one.deployed_accuracy),
+            percent(one.natural_disagreement),
+            f"{one.seeds_effective} of {one.seeds}",
+            _number(one.severity_median),
+            _number(one.severity_max),
+            str(one.stability.get("stable", "–")),
+        )
+    shared = [
+        ("original", _original(first)),
+        ("search", _search(first)),
+        ("seeds", _seeds(first)),
+    ]
+    rows = []
+    for one in results:
+        name = made_words(one.settings["compress"])
+        rows += [
+            (name, f"{one.corpus} ({one.stored} new)"),
+            ("", _cost(one)),
+            *(("", text) for text in _stopped(one)),
+            *(("note", f"{name}: {note}") for note in one.notes),
+        ]
+    print_facts("", shared)
+    Console().print()
+    print_table(table)
+    Console().print()
+    print_facts("", rows)
+
+
+def _facts(report: CampaignReport) -> list[tuple[str, str]]:
+    """All that there is to say of one campaign."""
     clean = report.clean_images
     rate = report.seeds_effective / max(1, report.seeds)
     severity = (
@@ -34,16 +88,7 @@ def print_campaign(report: CampaignReport, next_steps: Sequence[str]) -> None:
         if report.l2_mean is None
         else f"Linf at most {report.linf_max}/255, L2 per pixel {report.l2_mean:.4f} on average"
     )
-    eps = report.settings["eps"]
-    norm = {"linf": "Linf", "l2": "L2"}[report.settings["norm"]]
-    bound = "no bound" if eps is None else f"{norm} ≤ {eps}/255"
-    aim = f"goal {report.settings['goal']}"
-    if report.settings["flip"] is not None:
-        aim += f", flip {report.settings['flip']}"
-    for name in ("steps", "queries", "coverage"):
-        value = report.settings["strategy"].get(name)
-        aim += "" if value in (None, "none") else f", {name} {value}"
-    rows = [
+    return [
         ("pair", _pair(report)),
         (
             "accuracy",
@@ -53,15 +98,15 @@ def print_campaign(report: CampaignReport, next_steps: Sequence[str]) -> None:
         ),
         (
             "natural disagreement",
-            f"{natural(report.natural_disagreement, report.natural_ties, clean)} of these; "
-            f"{report.seeds_set_aside} seeds set aside",
+            f"{natural(report.natural_disagreement, report.natural_ties, clean)} of these",
         ),
         (
             "shadow against deployed",
             f"{percent_of(report.shadow_deployed_disagreement, report.shadow_images)} of "
             f"{report.shadow_images} differ",
         ),
-        ("search", f"{report.strategy}, {bound}, {aim}, from rows {report.rows['seeds']}"),
+        ("search", _search(report)),
+        ("seeds", _seeds(report)),
         (
             "seeds with an effective deviation",
             f"{report.seeds_effective} of {report.seeds} ({percent(rate)})",
@@ -73,18 +118,67 @@ def print_campaign(report: CampaignReport, next_steps: Sequence[str]) -> None:
         ),
         ("severity", severity),
         ("distance", distance),
-        (
-            "cost",
-            f"{report.seconds:.1f} s, {report.gradients_per_seed:g} gradients and "
-            f"{report.forwards_per_seed:g} forwards a seed",
-        ),
+        ("cost", _cost(report)),
         ("replayed", ", ".join(f"{n} {name}" for name, n in report.stability.items()) or "–"),
         ("corpus", f"{report.corpus} ({report.stored} new)"),
+        *(("stopped", text) for text in _stopped(report)),
+        *(("note", note) for note in report.notes),
     ]
-    if report.stopped != "done":
-        rows.append(("stopped", {"time": "the time was up"}.get(report.stopped, report.stopped)))
-    rows += [("note", note) for note in report.notes]
-    print_facts("", rows)
-    console = Console()
-    for step in next_steps:
-        console.print(f"next: {step}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _pair(report: CampaignReport) -> str:
+    made = report.settings["compress"]
+    if made["kind"] == "given":
+        return f"{made['original']} and {made['deployed']} on {report.data}, {report.engine}"
+    return f"{_model(report)} on {report.data}, {report.compress}, {report.engine}"
+
+
+def _model(report: CampaignReport) -> str:
+    width = report.settings["width"]
+    return f"{report.model}{'' if width is None else f' (width {width})'}"
+
+
+def _original(report: CampaignReport) -> str:
+    return (
+        f"{_model(report)} on {report.data}, "
+        f"{percent_of(report.original_accuracy, report.clean_images)} of {report.clean_images} "
+        f"clean images right (rows {report.rows['test']})"
+    )
+
+
+def _search(report: CampaignReport) -> str:
+    settings = report.settings
+    said = [report.strategy, bound_words(settings["eps"], settings["norm"])]
+    said.append(f"goal {settings['goal']}")
+    if settings["flip"] is not None:
+        said.append(f"flip {settings['flip']}")
+    for name in ("steps", "queries", "coverage"):
+        value = settings["strategy"].get(name)
+        said += [] if value in (None, "none") else [f"{name} {value}"]
+    return ", ".join(said)
+
+
+def _seeds(report: CampaignReport) -> str:
+    said = [f"{report.seeds} from rows {report.rows['seeds']}"]
+    if report.seeds_set_aside:
+        said.append(f"{report.seeds_set_aside} set aside that differ untouched")
+    if report.seeds_wrong:
+        said.append(f"{report.seeds_wrong} set aside that the original gets wrong")
+    return "; ".join(said)
+
+
+def _cost(report: CampaignReport) -> str:
+    return (
+        f"{report.seconds:.1f} s, {report.gradients_per_seed:g} gradients and "
+        f"{report.forwards_per_seed:g} forwards a seed"
+    )
+
+
+def _stopped(report: CampaignReport) -> list[str]:
+    if report.stopped == "done":
+        return []
+    return [{"time": "the time was up"}.get(report.stopped, report.stopped)]
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3f}"
