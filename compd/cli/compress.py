@@ -22,7 +22,7 @@ def compress(
     json: o.JsonFile = None,
     threads: o.Threads = None,
 ) -> int:
-    """Build a pair (original, shadow, deployed) and save it for the other commands."""
+    """Build a pair (original, shadow, deployed) and save it."""
     from compd.cli.display import live
     from compd.cli.files import check_folder, check_outputs, write_json
     from compd.cli.render.tables import percent, print_facts

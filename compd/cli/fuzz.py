@@ -84,7 +84,7 @@ def fuzz(
     batch: o.Batch = None,
     threads: o.Threads = None,
 ) -> int:
-    """Find, prove and store inputs on which the compressed model deviates."""
+    """Find, prove and store deviations of the compressed model."""
     import compd.search as search
     from compd.cli.display import live
     from compd.cli.files import check_outputs, default_corpus, write_json

@@ -43,7 +43,7 @@ def train(
     random_seed: Annotated[int, typer.Option("--random-seed", help="Of order and draws.")] = 0,
     threads: o.Threads = None,
 ) -> int:
-    """Train an original; run the same command again to go on after an interruption."""
+    """Train an original; the same command goes on after a stop."""
     from compd.cli.display import live
     from compd.cli.files import check_outputs
     from compd.cli.render.tables import percent, print_facts

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import typer
 from rich.table import Table
 
 from compd.cli.console import Console
+from compd.cli.quiet import is_quiet
 from compd.cli.wording import as_options
 from compd.statistics import Share
 
@@ -43,7 +45,12 @@ def natural(share: float, ties: int, images: int) -> str:
 
 
 def print_facts(title: str, rows: Sequence[tuple[str, str]]) -> None:
-    """Print a table of two columns on standard output."""
+    """Print a table of two columns on standard output; when quiet, its warnings alone."""
+    if is_quiet():
+        for name, value in rows:
+            if name == "warning":
+                typer.echo(f"compd: warning: {as_options(value)}", err=True)
+        return
     table = Table(title=title, title_justify="left", show_header=False, box=None, pad_edge=False)
     table.add_column(style="dim")
     table.add_column(overflow="fold")
