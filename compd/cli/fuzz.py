@@ -11,6 +11,7 @@ from compd.cli.options.pair import PairOptions
 from compd.cli.options.takes import takes_pair
 from compd.errors import SettingError, unknown
 from compd.system import prepare
+from compd.wording import command
 
 if TYPE_CHECKING:
     from compd.pair.preflight import Preflight
@@ -90,6 +91,7 @@ def fuzz(
     from compd.cli.files import check_outputs, default_corpus, write_json
     from compd.cli.render.campaign import print_campaign
     from compd.cli.render.check import print_check
+    from compd.cli.render.tables import print_line
     from compd.corpus import Corpus
     from compd.pair.runtimes import runtimes_of
     from compd.report import run_campaign
@@ -134,8 +136,12 @@ def fuzz(
                 on_check=show,
                 control=control,
             )
-    next_steps = _next_steps(result.corpus, result.seeds_effective, result.strategy)
-    print_campaign(result, next_steps)
+    print_campaign(result, _next_steps(result.corpus) if result.seeds_effective else ())
+    if not result.seeds_effective:
+        more = search.STRATEGIES[result.strategy].budget
+        print_line(
+            f"nothing deviated so far; try more --seeds, more --{more}, or a larger --eps if set"
+        )
     if json is not None:
         write_json(json, result.to_json())
     return 130 if control.stopped else 0
@@ -148,12 +154,5 @@ def _classes(text: str) -> tuple[str, str]:
     return before, after
 
 
-def _next_steps(corpus: str, found: int, strategy: str) -> list[str]:
-    from compd.search import STRATEGIES
-
-    if not found:
-        more = STRATEGIES[strategy].budget
-        return [
-            f"nothing deviated so far; try more --seeds, more --{more}, or a larger --eps if set"
-        ]
-    return [f"compd corpus show --corpus {corpus}", f"compd corpus stats --corpus {corpus}"]
+def _next_steps(corpus: str) -> list[str]:
+    return [command("corpus show", corpus=corpus), command("corpus stats", corpus=corpus)]

@@ -36,7 +36,7 @@ def be_quiet(value: bool = True) -> None:
     """Print nothing for people from here on, until the command ends."""
     if value and not is_quiet():
         sys.stdout.flush()
-        sys.stdout = _Nowhere(sys.stdout)  # type: ignore[assignment]
+        sys.stdout = _Nowhere(sys.stdout)
 
 
 def is_quiet() -> bool:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from compd.cli.console import Console
-from compd.cli.render.tables import natural, percent, percent_of, print_facts
+from compd.cli.render.tables import natural, percent, percent_of, print_facts, print_next
 from compd.report import CampaignReport
 
 __all__ = ["print_campaign"]
@@ -85,6 +84,4 @@ def print_campaign(report: CampaignReport, next_steps: Sequence[str]) -> None:
         rows.append(("stopped", {"time": "the time was up"}.get(report.stopped, report.stopped)))
     rows += [("note", note) for note in report.notes]
     print_facts("", rows)
-    console = Console()
-    for step in next_steps:
-        console.print(f"next: {step}", markup=False, highlight=False, soft_wrap=True)
+    print_next(*next_steps)

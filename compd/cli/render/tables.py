@@ -17,6 +17,8 @@ __all__ = [
     "percent",
     "percent_of",
     "print_facts",
+    "print_line",
+    "print_next",
     "print_table",
 ]
 
@@ -57,6 +59,17 @@ def print_facts(title: str, rows: Sequence[tuple[str, str]]) -> None:
     for name, value in rows:
         table.add_row(name, as_options(value))
     print_table(table)
+
+
+def print_line(text: str) -> None:
+    """Print a line as it is, however long."""
+    Console().print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def print_next(*commands: str) -> None:
+    """Print what to type next: commands that run as they are."""
+    for one in commands:
+        print_line(f"next: {one}")
 
 
 def print_table(table: Table) -> None:
