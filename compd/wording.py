@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import shlex
 
-__all__ = ["Worded", "command", "setting"]
+__all__ = ["Worded", "command", "options", "setting"]
 
 # Letters of a private area stand around a setting's name, and between that and its value.
 _OPEN, _IS, _CLOSE = "\ue000", "\ue001", "\ue002"
@@ -27,21 +27,25 @@ def setting(name: str, value: object = None) -> str:
     return f"{_OPEN}{name}{given}{_CLOSE}"
 
 
-def command(name: str, *arguments: object, **options: object) -> str:
+def command(name: str, *arguments: object, **given: object) -> str:
     """A command of ``compd``, ready to be typed.
 
     Args:
         name: of the command: ``corpus show``.
         arguments: that have no name.
-        options: by name; those that are None or empty are left out.
+        given: options by name; what is None, False or empty is left out, and True is a flag.
     """
-    words = ["compd", name, *map(str, arguments)]
-    words += [
-        f"{_option(key)} {_quoted(value)}"
-        for key, value in options.items()
-        if value not in (None, "")
-    ]
-    return " ".join(words)
+    words = ["compd", name, *map(str, arguments), options(**given)]
+    return " ".join(filter(None, words))
+
+
+def options(**given: object) -> str:
+    """Options with their values, ready to be typed; what is left out: as of :func:`command`."""
+    return " ".join(
+        _option(key) if value is True else f"{_option(key)} {_quoted(value)}"
+        for key, value in given.items()
+        if value is not False and value not in (None, "")
+    )
 
 
 def _quoted(value: object) -> str:

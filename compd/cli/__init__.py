@@ -29,6 +29,8 @@ from compd.cli.gate import gate
 from compd.cli.hunt import hunt
 from compd.cli.inputs import export_inputs
 from compd.cli.interrupt import silence
+from compd.cli.options.every import Quiet, as_command
+from compd.cli.quiet import be_quiet, print_anyway
 from compd.cli.repair import repair
 from compd.cli.replay import replay
 from compd.cli.train import train
@@ -41,24 +43,26 @@ _INTERRUPTED = "interrupted; what is stored and saved is safe"
 
 app = typer.Typer(
     name="compd",
-    add_completion=False,
     rich_markup_mode=None,  # plain help needs no further import and comes at once
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Find, prove and store inputs on which a compressed network deviates from its original.",
 )
-app.command("fuzz")(fuzz)
-app.command("repair")(repair)
-app.command("gate")(gate)
-app.command("hunt")(hunt)
-app.command("replay")(replay)
-app.command("train")(train)
-app.command("compress")(compress)
-app.command("export-inputs")(export_inputs)
-app.command("check")(check)
-app.command("compare")(compare)
-app.command("export")(export)
+for _name, _command in {
+    "fuzz": fuzz,
+    "repair": repair,
+    "gate": gate,
+    "hunt": hunt,
+    "replay": replay,
+    "train": train,
+    "compress": compress,
+    "export-inputs": export_inputs,
+    "check": check,
+    "compare": compare,
+    "export": export,
+}.items():
+    app.command(_name)(as_command(_command))
 app.add_typer(corpus, name="corpus")
 app.add_typer(baseline, name="baseline")
 
@@ -75,8 +79,10 @@ def _root(
         False, "--version", help="Print the version and exit.", callback=_version, is_eager=True
     ),
     debug: bool = typer.Option(False, "--debug", help="Show the traceback of an error."),
+    quiet: Quiet = False,
 ) -> None:
     del version
+    be_quiet(quiet)
     if debug:
         os.environ["COMPD_DEBUG"] = "1"
 
@@ -122,7 +128,7 @@ def _told(error: BaseException) -> int:
         said = as_options(error.message)
         _say(said)
         if os.environ.get("GITHUB_ACTIONS") == "true":  # so that it is seen without opening a log
-            typer.echo(f"::error title=compd::{brief(said, len(said)).replace('%', '%25')}")
+            print_anyway(f"::error title=compd::{brief(said, len(said)).replace('%', '%25')}")
     elif isinstance(error, OSError):  # a full disk behind the output, and the like
         _say(f"expected to read and write, got: {error.strerror or error}")
     elif type(error).__name__ == "NoArgsIsHelpError":  # its message is the help

@@ -19,7 +19,10 @@ def check(
     json: o.JsonFile = None,
     threads: o.Threads = None,
 ) -> int:
-    """Look at a pair before a search: types, input, agreement, gradients. 2 if it is faulty."""
+    """Look at a pair before a search; exit 2 if it is faulty.
+
+    Types, how images are read, agreement, gradients.
+    """
     from compd.cli.display import live
     from compd.cli.files import check_outputs, write_json
     from compd.cli.render.check import print_check

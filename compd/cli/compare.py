@@ -36,7 +36,7 @@ def compare(
     batch: o.Batch = None,
     threads: o.Threads = None,
 ) -> int:
-    """Replay a corpus, or clean images, on several runtimes: where do their answers part?"""
+    """Replay a corpus, or clean images, on several runtimes."""
     from compd.cli.display import live
     from compd.cli.files import check_outputs, write_json
     from compd.cli.render.compare import print_comparison, print_saturation

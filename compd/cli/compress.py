@@ -22,14 +22,14 @@ def compress(
     json: o.JsonFile = None,
     threads: o.Threads = None,
 ) -> int:
-    """Build a pair (original, shadow, deployed) and save it for the other commands."""
+    """Build a pair (original, shadow, deployed) and save it."""
     from compd.cli.display import live
     from compd.cli.files import check_folder, check_outputs, write_json
-    from compd.cli.render.tables import percent, print_facts
+    from compd.cli.render.tables import percent, print_facts, print_next
     from compd.pair import check_pair_target
     from compd.pair.evaluation import evaluate
     from compd.pair.warnings import near_chance
-    from compd.wording import Worded
+    from compd.wording import Worded, command
 
     prepare(threads)
     check_outputs(json=json)
@@ -64,7 +64,7 @@ def compress(
             ("shadow against deployed", percent(figures["shadow_deployed_disagreement"])),
             *((f"{split} rows", rows) for split, rows in pair.spec.rows.items()),
             *(("warning", Worded(text)) for text in near_chance(pair, seen)),
-            ("next", f"compd fuzz --pair {out}"),
         ],
     )
+    print_next(command("fuzz", pair=out, trust=pair.spec.model.is_code))
     return 0

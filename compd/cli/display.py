@@ -19,6 +19,7 @@ from rich.table import Column
 
 from compd.cli.console import Console
 from compd.cli.interrupt import first_interrupt_stops
+from compd.cli.quiet import is_quiet
 from compd.control import Control, Progress, Report
 
 __all__ = ["Display", "live"]
@@ -27,10 +28,11 @@ _PLAIN_EVERY = 5.0  # seconds between plain lines
 
 
 class Display(Control):
-    """A control whose progress is drawn on standard error: as a bar, or as plain lines."""
+    """A control whose progress is drawn on standard error: as a bar, as plain lines, or not."""
 
-    def __init__(self, console: Console, bar: Bar | None) -> None:
-        super().__init__(_plain(console) if bar is None else self._draw)
+    def __init__(self, console: Console, bar: Bar | None, *, silent: bool = False) -> None:
+        told = _plain(console) if bar is None else self._draw
+        super().__init__(None if silent else told)
         self._bar = bar
         self._tasks: dict[str, TaskID] = {}
         self._done: dict[str, int] = {}
@@ -71,9 +73,9 @@ class Display(Control):
 @contextmanager
 def live() -> Iterator[Display]:
     """Yield a control that shows its progress."""
-    console = Console(stderr=True)
+    console, silent = Console(stderr=True), is_quiet()
     bar = None
-    if console.is_terminal:
+    if console.is_terminal and not silent:
         # what is long gives way: count, rate and time left are whole at 80 columns
         bar = Bar(
             TextColumn("{task.description}", table_column=Column(ratio=1, no_wrap=True)),
@@ -86,7 +88,7 @@ def live() -> Iterator[Display]:
             expand=True,
         )
     with bar or nullcontext():
-        yield Display(console, bar)
+        yield Display(console, bar, silent=silent)
 
 
 @dataclass

@@ -8,17 +8,12 @@ from typing import Annotated
 import typer
 
 from compd.cli.options import common as o
+from compd.cli.options.choices import TARGETS
 from compd.cli.options.pair import FILE_OPTIONS, PairOptions
 from compd.cli.options.takes import takes_pair
 from compd.system import prepare
 
 __all__ = ["export"]
-
-# Named here too, since help has to come without importing torch; a test compares.
-_TARGETS = (
-    "onnx, onnx-qdq, onnx-ptq, openvino, openvino-ptq, litert, litert-float16, litert-int8, "
-    "litert-ptq, coreml-float16, coreml-linear8, coreml-palette8, torchao, safetensors"
-)
 
 
 @takes_pair(*FILE_OPTIONS)
@@ -28,8 +23,8 @@ def export(
         str,
         typer.Option(
             "--to",
-            help=f"{_TARGETS}. onnx-qdq, openvino and litert-int8 carry the pair's own scales; "
-            "those with ptq, and torchao, are the runtime's own quantiser.",
+            help=f"{', '.join(TARGETS)}. onnx-qdq, openvino and litert-int8 carry the pair's own "
+            "scales; those with ptq, and torchao, are the runtime's own quantiser.",
         ),
     ],
     out: Annotated[
@@ -61,7 +56,7 @@ def export(
     json: o.JsonFile = None,
     threads: o.Threads = None,
 ) -> int:
-    """Write one model of a pair as a file that another runtime opens."""
+    """Write one model of a pair as a file of another runtime."""
     from dataclasses import asdict
 
     from compd.cli.display import live

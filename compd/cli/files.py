@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
+from compd.cli.quiet import is_quiet, print_to_errors
 from compd.cli.wording import as_options
 from compd.errors import SettingError
 from compd.files.outputs import check_output, is_standard_output, write_output
@@ -54,7 +54,7 @@ def find_corpus(corpus: Path | None) -> Path:
     if not found:
         raise SettingError(f"expected --corpus DIR, or a corpus below {_HOME}/, got none")
     newest = found[-1].parent
-    if len(found) > 1:
+    if len(found) > 1 and not is_quiet():
         typer.echo(f"compd: the latest of {len(found)} corpora: --corpus {newest}", err=True)
     return newest
 
@@ -87,8 +87,7 @@ def check_outputs(**outputs: Path | None) -> None:
             "one of them"
         )
     if printed:
-        sys.stdout.flush()
-        sys.stdout = sys.stderr  # until the command ends
+        print_to_errors()
 
 
 def check_folder(path: Path | None) -> None:

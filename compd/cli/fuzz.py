@@ -13,7 +13,7 @@ from compd.cli.options.pair import PairOptions
 from compd.cli.options.takes import takes_pair
 from compd.errors import SettingError, unknown
 from compd.system import prepare
-from compd.wording import setting
+from compd.wording import command, setting
 
 if TYPE_CHECKING:
     from compd.cli.display import Display
@@ -113,11 +113,12 @@ def fuzz(
     batch: o.Batch = None,
     threads: o.Threads = None,
 ) -> int:
-    """Find, prove and store inputs on which the compressed model deviates."""
+    """Find, prove and store deviations of the compressed model."""
     import compd.search as search
     from compd.cli.display import live
     from compd.cli.files import check_outputs, write_json
     from compd.cli.render.campaign import print_campaigns
+    from compd.cli.render.tables import print_line
     from compd.errors import CompdError
 
     prepare(threads)
@@ -153,7 +154,13 @@ def fuzz(
         if results:  # of the pairs before
             print_campaigns(results, [])
         raise
-    print_campaigns(results, _next_steps(results))
+    most = max(results, key=lambda result: (result.severity_max or 0.0, result.seeds_effective))
+    print_campaigns(results, _next_steps(most.corpus) if most.seeds_effective else [])
+    if not most.seeds_effective:
+        more = search.STRATEGIES[most.strategy].budget
+        print_line(
+            f"nothing deviated so far; try more --seeds, more --{more}, or a larger --eps if set"
+        )
     if json is not None:
         found = [result.to_json() for result in results]
         write_json(json, found[0] if len(requests) == 1 else {"results": found})
@@ -241,17 +248,5 @@ def _classes(text: str) -> tuple[str, str]:
     return before, after
 
 
-def _next_steps(results: list[CampaignReport]) -> list[str]:
-    """What to type next: of the pair that deviates most."""
-    from compd.search import STRATEGIES
-
-    most = max(results, key=lambda result: (result.severity_max or 0.0, result.seeds_effective))
-    if not most.seeds_effective:
-        more = STRATEGIES[most.strategy].budget
-        return [
-            f"nothing deviated so far; try more --seeds, more --{more}, or a larger --eps if set"
-        ]
-    return [
-        f"compd corpus show --corpus {most.corpus}",
-        f"compd corpus stats --corpus {most.corpus}",
-    ]
+def _next_steps(corpus: str) -> list[str]:
+    return [command("corpus show", corpus=corpus), command("corpus stats", corpus=corpus)]

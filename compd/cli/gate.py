@@ -12,6 +12,7 @@ from compd.cli.interrupt import silence
 from compd.cli.options import common as o
 from compd.cli.options.pair import PairOptions
 from compd.cli.options.takes import takes_pair
+from compd.cli.quiet import print_anyway
 
 __all__ = ["gate"]
 
@@ -162,7 +163,7 @@ def gate(
         print_gate(result)
         if annotate or (annotate is None and os.environ.get("GITHUB_ACTIONS") == "true"):
             for line in workflow_commands(result):
-                typer.echo(line)
+                print_anyway(line)
     except BrokenPipeError:  # that nobody reads on changes no verdict
         silence()
     if failed:

@@ -30,7 +30,11 @@ def hunt(
         int | None, typer.Option("--seeds", help="Seeds of a campaign. Default: all.")
     ] = None,
     strategy: Annotated[
-        str, typer.Option("--strategy", help="As of compd fuzz; several with commas take turns.")
+        str,
+        typer.Option(
+            "--strategy",
+            help="As of compd fuzz; several with commas take turns.",
+        ),
     ] = _STRATEGIES,
     goal: o.SearchGoal = None,
     eps: o.SearchEps = None,
@@ -54,7 +58,10 @@ def hunt(
     batch: o.Batch = None,
     threads: o.Threads = None,
 ) -> int:
-    """Search until the time is up, and add what is new to the corpus, each as small as it gets."""
+    """Grow a corpus by searching until the time is up.
+
+    What is new is added, each as small as it gets.
+    """
     from dataclasses import asdict, replace
 
     import compd.gating as library

@@ -22,7 +22,10 @@ def export_inputs(
         bool, typer.Option("--seeds/--no-seeds", help="The entries' seeds, too.")
     ] = True,
 ) -> int:
-    """Write a corpus's images and the list by which their outputs come back."""
+    """Write a corpus's images, to be run on another device.
+
+    With them comes the list by which their outputs come back.
+    """
     from compd.cli.files import check_folder, find_corpus
     from compd.cli.render.tables import print_facts
     from compd.corpus import Corpus

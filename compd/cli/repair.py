@@ -63,9 +63,9 @@ def repair(
     json: o.JsonFile = None,
     threads: o.Threads = None,
 ) -> int:
-    """Fine-tune the compressed model where it deviates; measure it on images never touched.
+    """Fine-tune the compressed model where it deviates.
 
-    Ctrl-C saves; the same command then goes on.
+    The verdict is measured on images never touched. Ctrl-C saves; the same command then goes on.
     """
     import compd.repairing as library
     from compd.cli.display import live

@@ -43,12 +43,13 @@ def train(
     random_seed: Annotated[int, typer.Option("--random-seed", help="Of order and draws.")] = 0,
     threads: o.Threads = None,
 ) -> int:
-    """Train an original; run the same command again to go on after an interruption."""
+    """Train an original; the same command goes on after a stop."""
     from compd.cli.display import live
     from compd.cli.files import check_outputs
-    from compd.cli.render.tables import percent, print_facts
+    from compd.cli.render.tables import percent, print_facts, print_next
     from compd.pair.original import train_original
     from compd.pair.requests import PairRecipe
+    from compd.wording import command
 
     prepare(threads)
     check_outputs(out=out)
@@ -78,10 +79,8 @@ def train(
             ("weights", str(out)),
             ("accuracy", f"{percent(result.accuracy)} (rows {result.rows['test']})"),
             ("trained on", f"rows {result.rows['train']}, watched on {result.rows['selection']}"),
-            (
-                "next",
-                f"compd fuzz --model {request.model_name} --weights {out} {named.data_words}",
-            ),
         ],
     )
+    read = {"mean": named.mean, "std": named.std}
+    print_next(command("fuzz", model=request.model_name, weights=out, **read, **named.data_options))
     return 0

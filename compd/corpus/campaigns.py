@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
+from compd.control import Outcome
 from compd.corpus.records import Record
 from compd.corpus.store import Corpus
 from compd.search.campaign import Campaign
@@ -81,3 +82,5 @@ def collect(
         if writing is not None:
             yield writing.result()
         yield last.result()
+    if campaign.outcome is not Outcome.INTERRUPTED:
+        corpus.make()  # a search that found nothing has found that

@@ -11,11 +11,13 @@ import torch
 from compd.control import QUIET, Control
 from compd.corpus.opening import open_pair_of
 from compd.corpus.store import Corpus
+from compd.errors import InputError
 from compd.pair.comparison import Comparison, compare
 from compd.pair.requests import PairRequest
 from compd.pair.runtimes import runtimes_of
 from compd.runtimes import Overrides
 from compd.runtimes.converted import Saturation, saturation_by_layer
+from compd.wording import setting
 
 __all__ = ["PairComparison", "compare_pair"]
 
@@ -66,6 +68,11 @@ def compare_pair(
         store = Corpus(corpus)
         pair = open_pair_of(store, request, control=control)
         records = list(store)
+        if not records:
+            raise InputError(
+                f"expected entries to replay, got an empty corpus: {str(store.directory)!r}; "
+                f"leave {setting('corpus')} out to compare on clean images"
+            )
         images = torch.stack([store.image(record) for record in records])
         labels = torch.tensor([record.seed_label for record in records])
         titles = [record.sha256[:12] for record in records]

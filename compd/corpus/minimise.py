@@ -163,6 +163,8 @@ def minimise(
         if control.stopped:
             result.stopped = str(Outcome.INTERRUPTED)
             break
+    else:
+        target.make()  # also where there was nothing to make smaller
     written += write()
     control.report("minimising", result.done_before + written, len(effective))
     result.trials, result.forwards, result.gradients = (

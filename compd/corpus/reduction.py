@@ -145,3 +145,4 @@ def _fill(fewer: Corpus, whole: Corpus, chosen: Subset) -> None:
             f"{others} entries that are not in it; name another one"
         )
     fewer.add((r, whole.image(r), whole.seed_image(r)) for r in chosen.chosen)
+    fewer.make()

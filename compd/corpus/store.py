@@ -14,7 +14,8 @@ import errno
 import os
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,7 @@ except (
 
 __all__ = ["MOST_PIXELS", "Corpus"]
 
-_METADATA = "metadata.jsonl"
+_METADATA, _ATTRIBUTES = "metadata.jsonl", ".gitattributes"
 _GIT = b"""metadata.jsonl text eol=lf merge=union
 baseline.txt text eol=lf merge=union
 *.png binary
@@ -54,12 +55,14 @@ class Corpus:
 
     Args:
         directory: where it lies.
-        create: make it if it is not there.
+        create: it need not be there yet; its folder is made when it gets its first entry, or by
+            :meth:`make`.
         most_lines: entries that are read.
         most_memory: bytes that they may take, as far as that can be told.
 
     Raises:
-        CompdError: if it is not there, is no corpus, a line in it is broken, or it is too large.
+        CompdError: if it is not there, is no corpus, a line in it is broken, or it is too large;
+            with ``create`` also if it could not be made there.
     """
 
     def __init__(
@@ -73,20 +76,11 @@ class Corpus:
         self._most_lines, self._most_memory = most_lines, most_memory
         self.directory = Path(directory)
         self._metadata = inside(self.directory, _METADATA)
-        if create:
-            with disk_errors(self.directory):
-                self.directory.mkdir(parents=True, exist_ok=True)
-                others = (path for path in self.directory.iterdir() if path.name[0] != ".")
-                if not self._metadata.exists() and any(others):
-                    raise InputError(
-                        f"expected a new folder or a corpus, got corpus={str(directory)!r}, which "
-                        "holds other files; name another one"
-                    )
-                if not self._metadata.exists():
-                    self._metadata.touch()
-                    # What two branches append or accept is all true: git is to take both.
-                    write_atomic(self.directory / ".gitattributes", _GIT, sync=False)
-        elif not self._metadata.is_file():
+        with disk_errors(self.directory):
+            there = self._metadata.exists()
+            if create and not there:
+                _check_place(self.directory)
+        if not create and not self._metadata.is_file():
             raise InputError(
                 f"expected a corpus (a folder with {_METADATA}), got corpus={str(directory)!r}; "
                 f"fill one with: {command('fuzz', corpus='DIR')}"
@@ -98,8 +92,9 @@ class Corpus:
         self._lines = 0
         self._end = 0  # bytes of whole lines
         self._torn = b""  # what follows them
-        with disk_errors(self._metadata):
-            self._read()
+        if there:
+            with disk_errors(self._metadata):
+                self._read()
 
     @staticmethod
     def check(directory: Path | str) -> None:
@@ -109,18 +104,34 @@ class Corpus:
             CompdError: if the path is a file, holds other files or a broken corpus, or is in a
                 place that cannot be written.
         """
-        path = Path(directory)
-        with disk_errors(path):
-            if path.is_dir() and any(one.name[0] != "." for one in path.iterdir()):
-                Corpus(path, create=True)  # there is one, or it raises
-                return
-            near = next(one for one in (path, *path.absolute().parents) if one.exists())
-            if not near.is_dir():
-                raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
-            if os.statvfs(near).f_flag & os.ST_RDONLY:
-                raise OSError(errno.EROFS, os.strerror(errno.EROFS))
-            if not os.access(near, os.W_OK | os.X_OK):
-                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        Corpus(directory, create=True)
+
+    def make(self) -> None:
+        """Make the folder now if it is not there, so that a finished search has a corpus to show.
+
+        Raises:
+            CompdError: if the disk is full or cannot be written.
+        """
+        with disk_errors(self.directory):
+            self._make()
+
+    def _make(self) -> bool:
+        """Make the folder; whether it was not there."""
+        if self._metadata.exists():
+            return False
+        self.directory.mkdir(parents=True, exist_ok=True)
+        # What two branches append or accept is all true: git is to take both.
+        write_atomic(self.directory / _ATTRIBUTES, _GIT, sync=False)
+        self._metadata.touch()
+        return True
+
+    def _unmake(self) -> None:
+        """Remove a folder that has nothing in it yet."""
+        with suppress(OSError):
+            if {path.name for path in self.directory.iterdir()} <= {_ATTRIBUTES, _METADATA}:
+                for name in (_METADATA, _ATTRIBUTES):
+                    (self.directory / name).unlink(missing_ok=True)
+                self.directory.rmdir()
 
     def __len__(self) -> int:
         return len(self._records)
@@ -177,9 +188,24 @@ class Corpus:
         Raises:
             CompdError: if the disk is full or cannot be written, or another process is writing.
         """
+        waiting = iter(entries)
+        first = next(waiting, None)
+        if first is None and not self._metadata.exists():
+            return 0
+        entries = waiting if first is None else chain([first], waiting)
+        with disk_errors(self.directory):
+            made = self._make()
+            try:
+                return self._add(entries)
+            except BaseException:
+                if made and not self._lines:
+                    self._unmake()
+                raise
+
+    def _add(self, entries: Iterable[tuple[Record, Tensor, Tensor]]) -> int:
         new: dict[str, Record] = {}
         pictures: dict[str, Tensor] = {}
-        with disk_errors(self.directory), self._locked() as file:
+        with self._locked() as file:
             for record, image, seed in entries:
                 if record.sha256 in self._records or record.sha256 in new:
                     continue
@@ -306,3 +332,19 @@ class Corpus:
                 f"expected pixels with the hash in the name, got others: {path}; it was changed"
             )
         return image
+
+
+def _check_place(directory: Path) -> None:
+    """Raise if a new corpus could not be made there."""
+    near = next(one for one in (directory, *directory.absolute().parents) if one.exists())
+    if not near.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+    if near == directory and any(path.name[0] != "." for path in directory.iterdir()):
+        raise InputError(
+            f"expected a new folder or a corpus, got corpus={str(directory)!r}, which holds other "
+            "files; name another one"
+        )
+    if os.statvfs(near).f_flag & os.ST_RDONLY:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+    if not os.access(near, os.W_OK | os.X_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))

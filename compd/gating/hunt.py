@@ -10,7 +10,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -31,6 +31,7 @@ from compd.search import (
 
 __all__ = ["Hunted", "hunt"]
 
+_IGNORE = ".gitignore"
 _FOUND, _NOVEL, _SMALL, _NEXT = "found", "novel", "small", "next-random-seed"
 _SEARCH = 0.75  # share of the time left that a campaign may take; the rest makes its finds smaller
 
@@ -113,6 +114,8 @@ def hunt(
             done += 1
             number += 1
             intake.remember(number)
+        if not control.stopped:
+            intake.corpus.make()  # for the gate, also if nothing was found
         return Hunted(
             rounds=done,
             seeds=searched,
@@ -149,10 +152,20 @@ class _Intake:
     def alone(self) -> Iterator[None]:
         """Work in the folder beside the corpus, which git does not look at."""
         with disk_errors(self._home):
-            self._home.mkdir(exist_ok=True)
-            write_atomic(self._home / ".gitignore", b"*\n", sync=False)
+            self._home.mkdir(parents=True, exist_ok=True)
+            write_atomic(self._home / _IGNORE, b"*\n", sync=False)
         with locked_folder(self._home, wait=False, what="hunts there"):
-            yield
+            try:
+                yield
+            finally:
+                self._tidy()
+
+    def _tidy(self) -> None:
+        """Remove the folder if a hunt that failed left nothing in it."""
+        with suppress(OSError):
+            if {path.name for path in self._home.iterdir()} == {_IGNORE}:
+                (self._home / _IGNORE).unlink()
+                self._home.rmdir()
 
     def next_seed(self) -> int:
         """A random seed above all that hunts on this corpus have had."""
@@ -193,7 +206,7 @@ class _Intake:
         Returns:
             How many deviations it had found.
         """
-        raw = Corpus(place / _FOUND)
+        raw = Corpus(place / _FOUND, create=True)  # interrupted early, it has not been made
         chosen = self._new(raw)
         novel, small = (Corpus(place / name, create=True) for name in (_NOVEL, _SMALL))
         novel.add((one, raw.image(one), raw.seed_image(one)) for one in chosen)
@@ -212,7 +225,8 @@ class _Intake:
         self.novel += len(chosen)
         self.stored += self.corpus.add(ready)
         with disk_errors(place):
-            shutil.rmtree(place)
+            if place.exists():
+                shutil.rmtree(place)
         return found
 
     def _new(self, raw: Corpus) -> list[Record]:

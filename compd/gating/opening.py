@@ -25,7 +25,7 @@ def open_gated(
 
 
 def new_findings(pair: Pair, policy: Policy, out: Path | None) -> Corpus | None:
-    """Where new findings of the search go; None if there is none."""
+    """Where new findings of the search go, made with the first; None if there is no search."""
     if policy.only_replay:
         return None
     name = f"{pair.spec.label}-{pair.hashes['deployed'][:6]}"

@@ -37,7 +37,7 @@ class GateResult:
     failures: Mapping[str, str]  # limit of the policy -> what does not hold
     clean: CleanRows | None  # None: the policy limits nothing there
     searched: Searched | None  # None: replay only
-    found: str | None  # corpus that new findings of the search were stored in
+    found: str | None  # corpus that findings of searches are stored in; None if it has none
     seconds: float
     replay_seconds: float
     model_seconds: float  # of all seconds, inside model calls

@@ -132,7 +132,7 @@ def gate(
         searched=searched,
         compared=comparison,
         notes=notes,
-        found=None if found is None else str(found.directory),
+        found=str(found.directory) if found is not None and len(found) else None,
         seconds=time.perf_counter() - begun,
         replay_seconds=replay_seconds,
         model_seconds=control.clock.seconds,

@@ -254,8 +254,8 @@ def _check_space(pair: Pair, out: Path, checkpoint: Path) -> None:
     size = sum(t.numel() * t.element_size() for t in pair.shadow.state_dict().values())
     for folder, needed in ((checkpoint.parent, 6 * size), (out, 2 * size)):
         with disk_errors(folder):
-            folder.mkdir(parents=True, exist_ok=True)
-            free = shutil.disk_usage(folder).free
+            near = next(one for one in (folder, *folder.absolute().parents) if one.exists())
+            free = shutil.disk_usage(near).free
         needed += 1 << 20
         if free < needed:
             raise UnavailableError(

@@ -19,7 +19,9 @@ def test_the_next_command_takes_what_was_trained(
     ran = run("train", *network, "--epochs", 1, "--out", "w.safetensors", "--threads", 1)
     assert ran.code == 0, ran.err
     assert "accuracy" in ran.out
-    [command] = [line.split("compd ", 1)[1] for line in ran.out.splitlines() if "next" in line]
+    [command] = [
+        line.removeprefix("next: compd ") for line in ran.out.splitlines() if line[:4] == "next"
+    ]
     assert command == "fuzz --model vgg11 --weights w.safetensors --data digits --channels 1"
     quick = ("--compress", "ptq", "--seeds", 4, "--threads", 1)
     done = run(*command.split(), *quick)

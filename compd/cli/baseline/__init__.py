@@ -7,14 +7,15 @@ import typer
 from compd.cli.baseline.accept import accept
 from compd.cli.baseline.list import list_accepted
 from compd.cli.baseline.prune import prune
+from compd.cli.options.every import as_command
 
 __all__ = ["baseline"]
 
 baseline = typer.Typer(
-    help="Accept deviations, each with a reason, so that the gate lets them pass.",
+    help="Accept deviations, with reasons; the gate lets them pass.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
-baseline.command("accept")(accept)
-baseline.command("list")(list_accepted)
-baseline.command("prune")(prune)
+baseline.command("accept")(as_command(accept))
+baseline.command("list")(as_command(list_accepted))
+baseline.command("prune")(as_command(prune))

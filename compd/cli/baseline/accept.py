@@ -45,7 +45,7 @@ def accept(
     ] = True,
     threads: o.Threads = None,
 ) -> int:
-    """Accept entries of a corpus as they were stored, or as they are on a pair that is named."""
+    """Accept entries as they were stored, or as they are on a pair."""
     import compd.gating as library
     from compd.cli.display import live
     from compd.cli.files import find_corpus, prepare_as

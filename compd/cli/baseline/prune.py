@@ -30,7 +30,10 @@ def prune(
     batch: o.Batch = None,
     threads: o.Threads = None,
 ) -> int:
-    """Remove what no longer deviates, and what the corpus has no entry for; adds nothing."""
+    """Remove what no longer deviates; add nothing.
+
+    What the corpus has no entry for is removed, too.
+    """
     import compd.gating as library
     from compd.cli.display import live
     from compd.cli.files import find_corpus, prepare_as

@@ -9,6 +9,7 @@ from compd.cli.corpus.minimise import minimise
 from compd.cli.corpus.show import show
 from compd.cli.corpus.stats import show_stats
 from compd.cli.corpus.verify import verify_entries
+from compd.cli.options.every import as_command
 
 __all__ = ["corpus"]
 
@@ -17,8 +18,8 @@ corpus = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
 )
-corpus.command("list")(list_entries)
-corpus.command("show")(show)
-corpus.command("verify")(verify_entries)
-corpus.command("stats")(show_stats)
-corpus.command("minimise")(minimise)
+corpus.command("list")(as_command(list_entries))
+corpus.command("show")(as_command(show))
+corpus.command("verify")(as_command(verify_entries))
+corpus.command("stats")(as_command(show_stats))
+corpus.command("minimise")(as_command(minimise))

@@ -56,7 +56,7 @@ def minimise(
     batch: o.Batch = None,
     threads: o.Threads = None,
 ) -> int:
-    """Make each entry's change as small as it gets with the same two answers.
+    """Make each entry's change smaller, with the same two answers.
 
     Fewest changed pixels first, then smallest Linf, then smallest L2. The corpus itself is only
     read. Exit status 1: an entry could not be minimised (it is named, and still where it was).

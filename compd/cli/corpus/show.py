@@ -20,7 +20,10 @@ def show(
     count: Annotated[int, typer.Option("--count", help="How many of the most severe.")] = 4,
     out: Annotated[Path, typer.Option("--out", help="The picture to write.")] = Path("compd.png"),
 ) -> int:
-    """Write a picture: seed, deviation, amplified difference, both models' top answers."""
+    """Write a picture of entries.
+
+    Seed, deviation, amplified difference, both models' top answers.
+    """
     from compd.cli.files import check_outputs, find_corpus
     from compd.cli.render.corpus import WIDE
     from compd.corpus import Corpus

@@ -18,7 +18,7 @@ def verify_entries(
     batch: o.Batch = None,
     threads: o.Threads = None,
 ) -> int:
-    """Replay every entry from disk on a pair; exit 1 if any is no longer what it was."""
+    """Replay every entry on a pair; exit 1 if one is not as stored."""
     from compd.cli.display import live
     from compd.cli.files import check_outputs, find_corpus, write_json
     from compd.cli.render.corpus import print_verification

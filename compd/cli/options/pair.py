@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from compd.cli.options import common as o
 from compd.cli.options.formats import overrides_of, words_of
 from compd.errors import SettingError
-from compd.wording import setting
+from compd.wording import options, setting
 
 if TYPE_CHECKING:
     from compd.compress import Compression, Family
@@ -83,24 +83,20 @@ class PairOptions:
 
     @property
     def words(self) -> str:
-        """The options that name the pair, as they were typed; empty if a corpus names it."""
-        named = ("pair", "model", "weights", "compress", "engine", "original", "deployed", "data")
-        given = [(name, getattr(self, name)) for name in named]
-        return " ".join(f"--{name} {value}" for name, value in given if value is not None)
+        """The options that were given, to be typed again; empty if a corpus names the pair."""
+        given = ((name, getattr(self, name)) for name in _DEFAULTS)
+        return options(**{name: value for name, value in given if value != _DEFAULTS[name]})
 
     @property
-    def data_words(self) -> str:
-        """The options that name the data and how they are read."""
-        words = [f"--data {self.data or 'digits'}"]
-        if self.channels != 3:
-            words.append(f"--channels {self.channels}")
-        if self.size is not None:
-            words.append(f"--size {self.size}")
-        if self.resize is not None:
-            words.append(f"--resize {self.resize}")
-        if self.crop is not None:
-            words.append(f"--crop {self.crop}")
-        return " ".join(words)
+    def data_options(self) -> dict[str, Any]:
+        """What names the data and how they are read, by option."""
+        return {
+            "data": self.data or "digits",
+            "channels": None if self.channels == 3 else self.channels,
+            "size": self.size,
+            "resize": self.resize,
+            "crop": self.crop,
+        }
 
     def requests(self) -> dict[str, PairRequest]:
         """The pairs that they name, by compression.

@@ -6,8 +6,15 @@ from collections.abc import Sequence
 
 from rich.table import Table
 
-from compd.cli.console import Console
-from compd.cli.render.tables import natural, percent, percent_of, print_facts, print_table
+from compd.cli.render.tables import (
+    natural,
+    percent,
+    percent_of,
+    print_facts,
+    print_line,
+    print_next,
+    print_table,
+)
 from compd.report import CampaignReport
 from compd.report.sentence import bound_words, campaign_sentence, made_words
 
@@ -25,12 +32,10 @@ def print_campaigns(results: Sequence[CampaignReport], next_steps: Sequence[str]
         print_facts("", _facts(results[0]))
     else:
         _print_several(results)
-    console = Console()
-    console.print()
+    print_line("")
     for result in results:
-        console.print(campaign_sentence(result), markup=False, highlight=False, soft_wrap=True)
-    for step in next_steps:
-        console.print(f"next: {step}", markup=False, highlight=False, soft_wrap=True)
+        print_line(campaign_sentence(result))
+    print_next(*next_steps)
 
 
 def _print_several(results: Sequence[CampaignReport]) -> None:
@@ -67,9 +72,9 @@ def _print_several(results: Sequence[CampaignReport]) -> None:
             *(("note", f"{name}: {note}") for note in one.notes),
         ]
     print_facts("", shared)
-    Console().print()
+    print_line("")
     print_table(table)
-    Console().print()
+    print_line("")
     print_facts("", rows)
 
 

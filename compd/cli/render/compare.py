@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from rich.table import Table
 
-from compd.cli.console import Console
-from compd.cli.render.tables import percent, print_facts, print_table
+from compd.cli.render.tables import percent, print_facts, print_next, print_table
 from compd.pair.comparison import Comparison
 from compd.runtimes.converted import Saturation
+from compd.wording import command
 
 __all__ = ["print_comparison", "print_saturation"]
 
@@ -20,7 +20,6 @@ def print_comparison(
     result: Comparison, classes: Sequence[str], corpus: str | None, shown: int
 ) -> None:
     """Print the matrix, and the images that the runtimes are surest to differ on."""
-    console = Console()
     what = "stored deviations" if result.deviates is not None else "clean images"
     table = Table(
         title=f"{result.images} {what}: on how many the column leaves the row's answer",
@@ -52,12 +51,7 @@ def print_comparison(
         rows.append((f"  {one.name}", f"{said} (margin of each at least {one.margin:.3f})"))
     print_facts("", rows)
     if corpus is not None and result.partings:
-        console.print(
-            f"next: compd corpus show --corpus {corpus} {result.partings[0].name}",
-            markup=False,
-            highlight=False,
-            soft_wrap=True,
-        )
+        print_next(command("corpus show", result.partings[0].name, corpus=corpus))
 
 
 def print_saturation(layers: Sequence[Saturation], images: int) -> None:

@@ -7,17 +7,26 @@ from collections.abc import Mapping, Sequence
 from rich.table import Table
 
 from compd.cli.console import Console
-from compd.cli.render.tables import print_facts
+from compd.cli.render.tables import print_facts, print_line
 from compd.corpus import CorpusStats, Record, RowsUsed, Verification
+from compd.wording import command
 
-__all__ = ["WIDE", "print_entries", "print_stats", "print_verification"]
+__all__ = ["WIDE", "print_entries", "print_stats", "print_verification", "say_empty"]
 
 WIDE, _FEW = 80, 12  # letters of a text, things in a list: a corpus may be a stranger's
 _LISTED = 10  # entries that changed, or are damaged
 
 
-def print_entries(records: Sequence[Record], limit: int) -> None:
+def say_empty(where: str) -> None:
+    """Say that a corpus has no entries, and what fills it."""
+    print_line(f"{where} has no entries; a search fills it: {command('fuzz', corpus=where)}")
+
+
+def print_entries(where: str, records: Sequence[Record], limit: int) -> None:
     """Print one line an entry, ``limit`` of them; all if it is 0."""
+    if not records:
+        say_empty(where)
+        return
     shown = records[:limit] if limit else records
     table = Table(box=None, pad_edge=False)
     for column in ("hash", "verdict", "original → deployed", "severity", "Linf", "seed", "search"):
@@ -58,10 +67,15 @@ def print_verification(result: Verification) -> None:
         for key, (then, now) in result.fingerprint_changes.items()
     ]
     print_facts("", rows)
+    if not result.entries:
+        say_empty(result.corpus)
 
 
 def print_stats(where: str, numbers: CorpusStats) -> None:
     """Print counts and measures."""
+    if not numbers.entries:
+        say_empty(where)
+        return
     severity = distance = "–"
     if numbers.severity_median is not None:
         severity = (

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from rich.table import Table
 
 from compd.cli.console import Console
-from compd.cli.render.tables import percent, print_facts, print_table
-from compd.gating import GateResult, Status
+from compd.cli.render.tables import percent, print_facts, print_next, print_table
+from compd.gating import GateResult, Status, baseline_of
 from compd.gating.clean import tied
+from compd.wording import command
 
 __all__ = ["print_gate"]
 
@@ -36,8 +39,7 @@ def print_gate(result: GateResult) -> None:
     if len(shown) > _ROWS:
         console.print(f"and {len(shown) - _ROWS} more (--json FILE has all)", markup=False)
     print_facts("", _facts(result))
-    for step in _next_steps(result):
-        console.print(f"next: {step}", markup=False, highlight=False, soft_wrap=True)
+    print_next(*_next_steps(result))
 
 
 def _facts(result: GateResult) -> list[tuple[str, str]]:
@@ -95,24 +97,25 @@ def _facts(result: GateResult) -> list[tuple[str, str]]:
 
 
 def _next_steps(result: GateResult) -> list[str]:
+    """Commands that run as they are; what they are for stands behind them as a shell's comment."""
     steps = []
+    own = str(baseline_of(Path(result.corpus)))
+    where = {
+        "corpus": result.corpus,
+        "baseline": None if result.baseline in ("", own) else result.baseline,
+    }
     pair = f" {result.options}" if result.options else ""
     new = result.of(Status.NEW)
     if new:
         first = new[0]
-        where = result.corpus if first.found == "corpus" else result.found
+        found = None if first.found == "corpus" else result.found
         name = first.record.sha256[:12]
-        steps.append(f"compd corpus show {name} --corpus {where}")
-        other = "" if first.found == "corpus" else f" --from {where}"
-        steps.append(
-            f"compd baseline accept {name} --reason '…' --corpus {result.corpus}{other}{pair}, or "
-            "mend the model"
-        )
+        steps.append(command("corpus show", name, corpus=found or result.corpus))
+        accept = command("baseline accept", name, reason="…", **{"from": found}, **where)
+        steps.append(f"{accept}{pair}  # or mend the model")
     if result.compared is not None and not result.compared.holds:
-        steps.append(
-            f"compd baseline accept --all --reason '…' --corpus {result.corpus}{pair}, if you want "
-            "this pair as it is"
-        )
+        accept = command("baseline accept", all=True, reason="…", **where)
+        steps.append(f"{accept}{pair}  # if you want this pair as it is")
     if result.of(Status.STALE) or result.unknown:
-        steps.append(f"compd baseline prune --corpus {result.corpus}{pair}")
+        steps.append(command("baseline prune", **where) + pair)
     return steps

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import typer
 
-from compd.cli.render.tables import print_facts
+from compd.cli.render.tables import print_facts, print_next
 from compd.gating import Hunted
+from compd.wording import command
 
 __all__ = ["print_hunt"]
 
@@ -41,4 +42,5 @@ def print_hunt(result: Hunted, pair: str, corpus: str, words: str) -> None:
     )
     if result.stopped == "interrupted":
         typer.echo(f"what was found lies in {corpus}-hunt; the next hunt takes it in")
-    typer.echo(f"next: compd gate --corpus {corpus} {words}".rstrip())
+    if result.entries or result.stopped != "interrupted":  # else there is no corpus
+        print_next(f"{command('gate', corpus=corpus)} {words}".rstrip())

@@ -8,9 +8,10 @@ from pathlib import Path
 from rich.table import Table
 
 from compd.cli.console import Console
-from compd.cli.render.tables import percent, print_facts
+from compd.cli.render.tables import percent, print_facts, print_next
 from compd.repairing import Plan, RepairResult
 from compd.statistics import Share
+from compd.wording import command
 
 __all__ = ["print_plan", "print_repair"]
 
@@ -133,10 +134,8 @@ def print_repair(result: RepairResult, corpus: Path, *, trust: bool) -> None:
             for r in result.robust
         ],
     )
-    console = Console()
-    pair = f"--pair {result.pair}{' --trust' if trust else ''}"
-    for step in (f"compd fuzz {pair}", f"compd corpus verify {pair} --corpus {corpus}"):
-        console.print(f"next: {step}", markup=False, highlight=False, soft_wrap=True)
+    pair = {"pair": result.pair, "trust": trust}
+    print_next(command("fuzz", **pair), command("corpus verify", **pair, corpus=corpus))
 
 
 def _clean_rows(result: RepairResult) -> list[tuple[str, ...]]:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import typer
 from rich.table import Table
 
 from compd.cli.console import Console
+from compd.cli.quiet import is_quiet
 from compd.cli.wording import as_options
 from compd.statistics import Share
 
@@ -15,6 +17,8 @@ __all__ = [
     "percent",
     "percent_of",
     "print_facts",
+    "print_line",
+    "print_next",
     "print_table",
 ]
 
@@ -43,13 +47,29 @@ def natural(share: float, ties: int, images: int) -> str:
 
 
 def print_facts(title: str, rows: Sequence[tuple[str, str]]) -> None:
-    """Print a table of two columns on standard output."""
+    """Print a table of two columns on standard output; when quiet, its warnings alone."""
+    if is_quiet():
+        for name, value in rows:
+            if name == "warning":
+                typer.echo(f"compd: warning: {as_options(value)}", err=True)
+        return
     table = Table(title=title, title_justify="left", show_header=False, box=None, pad_edge=False)
     table.add_column(style="dim")
     table.add_column(overflow="fold")
     for name, value in rows:
         table.add_row(name, as_options(value))
     print_table(table)
+
+
+def print_line(text: str) -> None:
+    """Print a line as it is, however long."""
+    Console().print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def print_next(*commands: str) -> None:
+    """Print what to type next: commands that run as they are."""
+    for one in commands:
+        print_line(f"next: {one}")
 
 
 def print_table(table: Table) -> None:
