@@ -30,6 +30,7 @@ from compd.cli.hunt import hunt
 from compd.cli.inputs import export_inputs
 from compd.cli.interrupt import silence
 from compd.cli.options.every import Quiet, as_command
+from compd.cli.panels import PanelCommand
 from compd.cli.quiet import be_quiet, print_anyway
 from compd.cli.repair import repair
 from compd.cli.replay import replay
@@ -46,7 +47,7 @@ app = typer.Typer(
     rich_markup_mode=None,  # plain help needs no further import and comes at once
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
     help="Find, prove and store inputs on which a compressed network deviates from its original.",
 )
 for _name, _command in {
@@ -62,7 +63,7 @@ for _name, _command in {
     "compare": compare,
     "export": export,
 }.items():
-    app.command(_name)(as_command(_command))
+    app.command(_name, cls=PanelCommand)(as_command(_command))
 app.add_typer(corpus, name="corpus")
 app.add_typer(baseline, name="baseline")
 

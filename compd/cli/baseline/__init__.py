@@ -8,6 +8,7 @@ from compd.cli.baseline.accept import accept
 from compd.cli.baseline.list import list_accepted
 from compd.cli.baseline.prune import prune
 from compd.cli.options.every import as_command
+from compd.cli.panels import PanelCommand
 
 __all__ = ["baseline"]
 
@@ -16,6 +17,6 @@ baseline = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
 )
-baseline.command("accept")(as_command(accept))
-baseline.command("list")(as_command(list_accepted))
-baseline.command("prune")(as_command(prune))
+baseline.command("accept", cls=PanelCommand)(as_command(accept))
+baseline.command("list", cls=PanelCommand)(as_command(list_accepted))
+baseline.command("prune", cls=PanelCommand)(as_command(prune))

@@ -10,6 +10,7 @@ from compd.cli.corpus.show import show
 from compd.cli.corpus.stats import show_stats
 from compd.cli.corpus.verify import verify_entries
 from compd.cli.options.every import as_command
+from compd.cli.panels import PanelCommand
 
 __all__ = ["corpus"]
 
@@ -18,8 +19,8 @@ corpus = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
 )
-corpus.command("list")(as_command(list_entries))
-corpus.command("show")(as_command(show))
-corpus.command("verify")(as_command(verify_entries))
-corpus.command("stats")(as_command(show_stats))
-corpus.command("minimise")(as_command(minimise))
+corpus.command("list", cls=PanelCommand)(as_command(list_entries))
+corpus.command("show", cls=PanelCommand)(as_command(show))
+corpus.command("verify", cls=PanelCommand)(as_command(verify_entries))
+corpus.command("stats", cls=PanelCommand)(as_command(show_stats))
+corpus.command("minimise", cls=PanelCommand)(as_command(minimise))

@@ -1,4 +1,4 @@
-"""What every command has: the option ``--quiet``, and values that a shell completes."""
+"""What every command has: ``--quiet``, ``--help-all``, and values that a shell completes."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import typer
 from typer.models import OptionInfo
 
 from compd.cli.options.choices import completing
+from compd.cli.panels import HelpAll
 from compd.cli.quiet import be_quiet
 
 __all__ = ["Quiet", "as_command"]
@@ -26,18 +27,23 @@ def as_command(command: Callable[..., int]) -> Callable[..., int]:
     """Give a command what every command has."""
 
     @functools.wraps(command)
-    def run(*, quiet: bool, **given: Any) -> int:
+    def run(*, quiet: bool, help_all: bool, **given: Any) -> int:
+        del help_all  # it has ended the command
         be_quiet(quiet)
         return command(**given)
 
     signature = inspect.signature(command, eval_str=True)
-    quiet = inspect.Parameter(
-        "quiet", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=Quiet
-    )
     own = [_completed(p, command.__name__) for p in signature.parameters.values()]
-    run.__signature__ = signature.replace(parameters=[*own, quiet])  # type: ignore[attr-defined]
-    run.__annotations__ = {p.name: p.annotation for p in [*own, quiet]}
+    own += [_flag("quiet", Quiet), _flag("help_all", HelpAll)]
+    run.__signature__ = signature.replace(parameters=own)  # type: ignore[attr-defined]
+    run.__annotations__ = {p.name: p.annotation for p in own}
     return run
+
+
+def _flag(name: str, annotation: Any) -> inspect.Parameter:
+    return inspect.Parameter(
+        name, inspect.Parameter.KEYWORD_ONLY, default=False, annotation=annotation
+    )
 
 
 def _completed(parameter: inspect.Parameter, command: str) -> inspect.Parameter:
