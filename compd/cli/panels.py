@@ -47,7 +47,7 @@ _RARE = {
     *("allow-float", "steps", "queries", "coverage", "keep", "wrong-seeds", "random-seed"),
     *("confirm", "confirm-on", "accuracy", "batch", "bfloat16", "max-severity-rise"),
     *("known-by", "max-natural-disagreement", "max-accuracy-drop", "max-class-accuracy-drop"),
-    *("annotate", "trials", "norm"),
+    *("annotate", "trials", "norm", "lr", "classes", "force"),
 }
 # of commands on a corpus, which knows its pair
 _KNOWN = {"model", "weights", "compress", "size", "mean", "std", "labels"}
@@ -55,8 +55,8 @@ _NO_CORPUS = {"fuzz", "check", "train", "compress", "export", "repair"}
 # rare elsewhere, and what these are about
 _COMMON = {
     "compress": {"width", "epochs", "amount", "engine", "weight-bits", "activation-bits"},
-    "train": {"width", "epochs", "channels", "random-seed"},
-    "repair": {"steps", "amount"},
+    "train": {"width", "epochs", "channels", "random-seed", "lr"},
+    "repair": {"steps"},
     "minimise": {"keep", "trials"},
     "check": {"layout", "range", "output"},
 }
