@@ -82,7 +82,7 @@ def test_the_commands_of_the_workflows_have_options_that_there_are(file: str) ->
 
 
 def help_of(command: str) -> str:
-    return CliRunner().invoke(app, [command, "--help"], env={"COLUMNS": "200"}).output
+    return CliRunner().invoke(app, [command, "--help-all"], env={"COLUMNS": "200"}).output
 
 
 @pytest.mark.slow(6)
