@@ -29,6 +29,7 @@ from compd.cli.gate import gate
 from compd.cli.hunt import hunt
 from compd.cli.inputs import export_inputs
 from compd.cli.interrupt import silence
+from compd.cli.project import project_defaults
 from compd.cli.repair import repair
 from compd.cli.replay import replay
 from compd.cli.train import train
@@ -98,7 +99,11 @@ def _run(arguments: list[str]) -> int:
             stream.reconfigure(errors="replace")
     printed_to = sys.stdout
     try:
-        code = _parser(app)(arguments, prog_name="compd", standalone_mode=False) or 0
+        parser = _parser(app)
+        defaults = project_defaults(parser, arguments)
+        code = (
+            parser(arguments, prog_name="compd", standalone_mode=False, default_map=defaults) or 0
+        )
         if code == 130:
             _say(_INTERRUPTED)
         return code

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from compd.cli.options import common as o
-from compd.cli.options.pair import PairOptions
+from compd.cli.options.layers import LayeredOptions
+from compd.cli.options.remembered import remembering
 from compd.cli.options.takes import takes_pair
 from compd.errors import SettingError, unknown
 from compd.system import prepare
@@ -22,7 +23,7 @@ _ACCURACY = ("sample", "full")
 
 @takes_pair()
 def fuzz(
-    named: PairOptions,
+    named: LayeredOptions,
     strategy: Annotated[
         str,
         typer.Option(
@@ -121,12 +122,13 @@ def fuzz(
             with control.aside():
                 print_check(preflight, notes=pair.notes)
 
-        with control.interruptible():
+        where = corpus or default_corpus(pair)
+        with control.interruptible(), remembering(where, named, request, new=True):
             result = run_campaign(
                 pair,
                 splits,
                 settings,
-                corpus or default_corpus(pair),
+                where,
                 clean_rows=None if accuracy == "full" else settings.clean_rows(len(splits.seeds)),
                 replays=confirm,
                 others=runtimes_of(pair, confirm_on if confirm else None, named.overrides()),
