@@ -99,11 +99,9 @@ def _run(arguments: list[str]) -> int:
             stream.reconfigure(errors="replace")
     printed_to = sys.stdout
     try:
-        parser = _parser(app)
-        defaults = project_defaults(parser, arguments)
-        code = (
-            parser(arguments, prog_name="compd", standalone_mode=False, default_map=defaults) or 0
-        )
+        said = project_defaults(app, arguments)
+        given = {"prog_name": "compd", "standalone_mode": False, "default_map": said}
+        code = _parser(app)(arguments, **given) or 0
         if code == 130:
             _say(_INTERRUPTED)
         return code

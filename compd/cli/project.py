@@ -10,8 +10,13 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, TypeAlias, get_args, get_origin, get_type_hints
+
+import typer
+from typer.models import OptionInfo
 
 from compd.errors import SettingError
 from compd.files.names import anchored_data
@@ -23,8 +28,22 @@ __all__ = ["CommandDefaults", "project_defaults"]
 _GATE = ("gate",)
 # What a search was like is the corpus's to say for all commands on it; a project says it of fuzz.
 _OF_A_SEARCH = {"strategy", "goal", "eps", "norm"}
-_NEVER = {"help", "version", "debug"}
 _LISTS_OF_FILES = {"confirm-on", "runtimes"}
+
+
+_WANTED = {int: "a whole number", float: "a number", bool: "true or false"}
+
+
+@dataclass(frozen=True)
+class _Option:
+    """An option of a command."""
+
+    parameter: str  # of the function
+    kind: type  # int, float, bool, str or Path
+
+
+_Options: TypeAlias = Mapping[str, _Option]  # of one command, by long name without dashes
+_Tree: TypeAlias = "Mapping[str, _Options | _Tree]"  # commands, and groups of them
 
 
 class CommandDefaults(dict[str, Any]):
@@ -42,70 +61,59 @@ class CommandDefaults(dict[str, Any]):
         self.folder = folder
 
 
-def project_defaults(parser: Any, arguments: Sequence[str]) -> dict[str, Any]:
+def project_defaults(app: typer.Typer, arguments: Sequence[str]) -> dict[str, Any]:
     """The ``default_map`` of a run; empty without a project, or where help is asked for.
 
     Args:
-        parser: the parser of all commands.
+        app: all commands.
         arguments: of the command line.
 
     Raises:
         CompdError: if the table has an unknown option, or a value of another type.
     """
-    runs = any(word in parser.commands for word in arguments)
-    if not runs or {"-h", "--help"} & {*arguments}:  # help is there, whatever is in a file
+    if {"-h", "--help", "--version"} & {*arguments}:  # they are there, whatever is in a file
         return {}
     path = find_project(Path.cwd())
     if path is None:
         return {}
     table = compd_table(read_project(path), str(path))
-    return _Reader(parser, path).read(table) if table else {}
+    return _Reader(_tree(app), path).read(table) if table else {}
 
 
 class _Reader:
     """Reads one table.
 
     Args:
-        parser: the parser of all commands.
+        commands: all of them.
         path: of the ``pyproject.toml``.
     """
 
-    def __init__(self, parser: Any, path: Path) -> None:
-        self._parser, self._path, self._folder = parser, path, path.parent
-        self._options = {name: _options(one) for name, one in _leaves(parser)}
+    def __init__(self, commands: _Tree, path: Path) -> None:
+        self._commands, self._path, self._folder = commands, path, path.parent
+        self._options = dict(_leaves(commands))
 
     def read(self, table: Mapping[str, Any]) -> dict[str, Any]:
         """The defaults of all commands, nested as these are."""
         shared = {_name(key): one for key, one in table.items() if not isinstance(one, dict)}
-        known = {name for options in self._options.values() for name in options}
-        for name in shared:
-            self._check(name, known, "[tool.compd]", "an option of compd")
-        own = dict(self._tables(table, self._parser, ()))
+        self._check(shared, [*self._options.values()], "[tool.compd]", "an option of compd")
+        own = dict(self._tables(table, self._commands, ()))
         defaults: dict[str, Any] = {}
         for command, options in self._options.items():
             mine = own.get(command, {})
             left_out = set() if command == ("fuzz",) else _OF_A_SEARCH
             if command == _GATE:  # its table is the policy, which reads it
                 left_out, mine = left_out | mine.keys(), {}
-            values = [
-                {
-                    options[name].name: self._value(options[name], name, value, where)
-                    for name, value in said.items()
-                    if name in options
-                }
-                for said, where in (
-                    ({k: v for k, v in shared.items() if k not in left_out}, "[tool.compd]"),
-                    (mine, f"[tool.compd.{'.'.join(command)}]"),
-                )
-            ]
+            others = {name: one for name, one in shared.items() if name not in left_out}
             place = defaults
             for part in command[:-1]:
                 place = place.setdefault(part, {})
-            place[command[-1]] = CommandDefaults(values[0], values[1], self._folder)
+            place[command[-1]] = CommandDefaults(
+                self._values(others, options), self._values(mine, options), self._folder
+            )
         return defaults
 
     def _tables(
-        self, table: Mapping[str, Any], group: Any, path: tuple[str, ...]
+        self, table: Mapping[str, Any], group: _Tree, path: tuple[str, ...]
     ) -> Iterator[tuple[tuple[str, ...], dict[str, Any]]]:
         """The tables of commands, with the commands' names."""
         for key, value in table.items():
@@ -113,88 +121,122 @@ class _Reader:
             if not isinstance(value, dict) and not path:
                 continue  # an option for all commands
             where = ".".join(("tool.compd", *path))
-            if key not in group.commands:
-                self._refuse(key, group.commands, f"[{where}]", "a command of compd")
+            if key not in group:
+                self._refuse(key, group, f"[{where}]", "a command of compd")
             if not isinstance(value, dict):
                 raise SettingError(
                     f"expected [{where}.{key}] to be a table, got {value!r:.40}: {self._path}"
                 )
-            command = group.commands[key]
-            if hasattr(command, "commands"):
-                yield from self._tables(value, command, here)
+            if here not in self._options:
+                yield from self._tables(value, group[key], here)  # type: ignore[arg-type]
                 continue
             said = {_name(name): one for name, one in value.items()}
-            for name in () if here == _GATE else said:
-                self._check(
-                    name, self._options[here], f"[{where}.{key}]", f"an option of {' '.join(here)}"
-                )
+            if here != _GATE:
+                what = f"an option of {' '.join(here)}"
+                self._check(said, [self._options[here]], f"[{where}.{key}]", what)
             yield here, said
 
-    def _check(self, name: str, known: Iterable[str], where: str, what: str) -> None:
-        if name == "trust":  # the file may have come with what is not to be trusted
-            raise SettingError(
-                f"expected --trust on the command line, got trust in {where} of {self._path}; "
-                "pass it there, if you know what is opened"
-            )
-        if name not in known:
-            self._refuse(name, known, where, what)
+    def _check(
+        self, said: Mapping[str, Any], commands: Sequence[_Options], where: str, what: str
+    ) -> None:
+        """Raise unless some command has each option, and takes its value."""
+        for name, value in said.items():
+            if name == "trust":  # the file may have come with what is not to be trusted
+                raise SettingError(
+                    f"expected --trust on the command line, got trust in {where} of {self._path}; "
+                    "pass it there, if you know what is opened"
+                )
+            kinds = [options[name].kind for options in commands if name in options]
+            if not kinds:
+                self._refuse(name, {one for options in commands for one in options}, where, what)
+            if not any(_fits(kind, value) for kind in kinds):
+                raise SettingError(
+                    f"expected {name} as {_WANTED.get(kinds[0], 'a text')} in {where}, got "
+                    f"{value!r:.40}: {self._path}"
+                )
 
     def _refuse(self, name: str, known: Iterable[str], where: str, what: str) -> None:
         near = difflib.get_close_matches(name[:80], sorted(known), n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         raise SettingError(f"expected {what} in {where}, got {name!r}: {self._path}{hint}")
 
-    def _value(self, option: Any, name: str, value: Any, where: str) -> Any:
-        """A value as the option takes it; paths are the project's."""
-        kind = option.type.name
-        if kind == "boolean" and isinstance(value, bool):
-            return value
-        if kind == "integer" and type(value) is int:
-            return value
-        if kind == "float" and type(value) in (int, float):
-            return value
-        if kind in ("path", "file", "directory") and isinstance(value, str):
+    def _values(self, said: Mapping[str, Any], options: _Options) -> dict[str, Any]:
+        """The values of a command's options, by parameter.
+
+        One name can be two options: ``--seeds 40`` searches, ``--seeds`` exports. The value tells.
+        """
+        return {
+            options[name].parameter: self._value(options[name].kind, name, value)
+            for name, value in said.items()
+            if name in options and _fits(options[name].kind, value)
+        }
+
+    def _value(self, kind: type, name: str, value: Any) -> Any:
+        """A value as an option takes it; paths are the project's."""
+        if kind is Path:
             whole = Path(value).expanduser()
             return value if is_standard_output(whole) else str(self._folder / whole)
-        if kind == "text" and (text := _text(value)) is not None:
-            if name == "data":
-                return anchored_data(text, self._folder)
-            if name in _LISTS_OF_FILES:
-                return ",".join(self._file(part) for part in text.split(","))
-            return text
-        wanted = {"integer": "a whole number", "float": "a number", "boolean": "true or false"}
-        raise SettingError(
-            f"expected {name} as {wanted.get(kind, 'a text')} in {where}, got {value!r:.40}: "
-            f"{self._path}"
-        )
+        if kind is not str:
+            return value
+        text = _text(value) or ""
+        if name == "data":
+            return anchored_data(text, self._folder)
+        if name in _LISTS_OF_FILES:
+            return ",".join(self._file(part) for part in text.split(","))
+        return text
 
     def _file(self, part: str) -> str:
         whole = self._folder / part
         return str(whole) if whole.is_file() else part
 
 
-def _leaves(group: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+def _leaves(group: _Tree, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], _Options]]:
     """All commands that do something, with their names."""
-    for name, command in group.commands.items():
-        if hasattr(command, "commands"):
-            yield from _leaves(command, (*path, name))
+    for name, one in group.items():
+        if all(isinstance(part, _Option) for part in one.values()):
+            yield (*path, name), one  # type: ignore[misc]
         else:
-            yield (*path, name), command
+            yield from _leaves(one, (*path, name))  # type: ignore[arg-type]
 
 
-def _options(command: Any) -> dict[str, Any]:
-    """The options of a command, by their long names without the dashes."""
-    return {
-        opt.removeprefix("--"): option
-        for option in command.params
-        if option.param_type_name == "option"
-        for opt in option.opts
-        if opt.startswith("--") and opt.removeprefix("--") not in _NEVER
+@cache  # it takes the time of a small command
+def _tree(app: typer.Typer) -> _Tree:
+    """All commands with their options."""
+    tree: dict[str, Any] = {
+        str(one.name): _options_of(one.callback) for one in app.registered_commands
     }
+    for group in app.registered_groups:
+        assert group.typer_instance is not None  # add_typer has one
+        tree[str(group.name)] = _tree(group.typer_instance)
+    return tree
+
+
+def _options_of(command: Any) -> _Options:
+    """The options of a command's function, read as the parser reads them: from its annotations."""
+    found = {}
+    for parameter, hint in get_type_hints(command, include_extras=True).items():
+        if get_origin(hint) is not Annotated:
+            continue
+        kind, option = get_args(hint)[:2]
+        if isinstance(option, OptionInfo):
+            kinds = [one for one in get_args(kind) or (kind,) if one is not type(None)]
+            names = (option.default, *(option.param_decls or ()))  # as Annotated has them
+            long = next(str(name) for name in names if str(name).startswith("--"))
+            name, _, _ = long.removeprefix("--").partition("/")  # --confirm/--no-confirm
+            found[name] = _Option(parameter, kinds[0])
+    return found
 
 
 def _name(key: str) -> str:
     return key.replace("_", "-")
+
+
+def _fits(kind: type, value: Any) -> bool:
+    if kind is str:
+        return _text(value) is not None
+    if kind is Path:
+        return isinstance(value, str)
+    return type(value) is kind or (kind is float and type(value) is int)
 
 
 def _text(value: Any) -> str | None:

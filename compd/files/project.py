@@ -13,6 +13,7 @@ from compd.errors import SettingError, brief
 __all__ = ["compd_table", "find_project", "read_project"]
 
 _LARGEST = 4 << 20  # bytes of a pyproject.toml
+_ADMINISTRATOR = 0  # the user that may do anything anyhow
 
 
 def find_project(folder: Path) -> Path | None:
@@ -73,4 +74,4 @@ def _left_by_another(path: Path) -> bool:
         return False
     folder = path.parent.stat().st_mode
     anybody = folder & stat.S_IWOTH and folder & stat.S_ISVTX
-    return bool(anybody) and path.stat().st_uid not in (0, os.getuid())
+    return bool(anybody) and path.stat().st_uid not in (_ADMINISTRATOR, os.getuid())
