@@ -31,6 +31,7 @@ from compd.cli.inputs import export_inputs
 from compd.cli.interrupt import silence
 from compd.cli.options.every import Quiet, as_command
 from compd.cli.panels import PanelCommand
+from compd.cli.project import project_defaults
 from compd.cli.quiet import be_quiet, print_anyway
 from compd.cli.repair import repair
 from compd.cli.replay import replay
@@ -105,7 +106,9 @@ def _run(arguments: list[str]) -> int:
             stream.reconfigure(errors="replace")
     printed_to = sys.stdout
     try:
-        code = _parser(app)(arguments, prog_name="compd", standalone_mode=False) or 0
+        said = project_defaults(app, arguments)
+        given = {"prog_name": "compd", "standalone_mode": False, "default_map": said}
+        code = _parser(app)(arguments, **given) or 0
         if code == 130:
             _say(_INTERRUPTED)
         return code

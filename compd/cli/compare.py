@@ -7,7 +7,8 @@ from typing import Annotated
 import typer
 
 from compd.cli.options import common as o
-from compd.cli.options.pair import PairOptions
+from compd.cli.options.layers import LayeredOptions
+from compd.cli.options.remembered import with_memory
 from compd.cli.options.takes import takes_pair
 from compd.errors import SettingError
 from compd.system import prepare
@@ -19,7 +20,7 @@ _SHOWN = 8
 
 @takes_pair()
 def compare(
-    named: PairOptions,
+    named: LayeredOptions,
     runtimes: Annotated[
         str,
         typer.Option(
@@ -44,6 +45,7 @@ def compare(
 
     prepare(threads)
     check_outputs(json=json)
+    named = with_memory(named, corpus)
     for name in ("plain", "saturating"):
         if name in runtimes.split(",") and named.deployed is None:
             raise SettingError(

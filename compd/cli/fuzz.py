@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from compd.cli.options import common as o
-from compd.cli.options.pair import PairOptions
+from compd.cli.options.layers import LayeredOptions
+from compd.cli.options.remembered import remembering
 from compd.cli.options.takes import takes_pair
 from compd.errors import SettingError, unknown
 from compd.system import prepare
@@ -32,7 +33,7 @@ _DEFAULT_EPS, _SMALL_EPS = 8, 16
 
 @takes_pair()
 def fuzz(
-    named: PairOptions,
+    named: LayeredOptions,
     strategy: Annotated[
         str,
         typer.Option(
@@ -181,7 +182,7 @@ class _How:
 
 
 def _campaign(
-    named: PairOptions, request: PairRequest, corpus: Path | None, how: _How, control: Display
+    named: LayeredOptions, request: PairRequest, corpus: Path | None, how: _How, control: Display
 ) -> CampaignReport:
     """Open a pair, check it, search, and store what is found."""
     from compd.cli.files import default_corpus
@@ -201,12 +202,13 @@ def _campaign(
         with control.aside():
             print_check(preflight, notes=pair.notes)
 
-    with control.interruptible():
+    where = corpus or default_corpus(pair)
+    with control.interruptible(), remembering(where, named, request, new=True):
         return run_campaign(
             pair,
             splits,
             settings,
-            corpus or default_corpus(pair),
+            where,
             clean_rows=None if how.accuracy == "full" else settings.clean_rows(len(splits.seeds)),
             replays=how.confirm,
             others=runtimes_of(pair, how.confirm_on if how.confirm else None, named.overrides()),

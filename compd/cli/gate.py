@@ -10,7 +10,8 @@ import typer
 
 from compd.cli.interrupt import silence
 from compd.cli.options import common as o
-from compd.cli.options.pair import PairOptions
+from compd.cli.options.layers import LayeredOptions
+from compd.cli.options.remembered import remembering, with_memory
 from compd.cli.options.takes import takes_pair
 from compd.cli.quiet import print_anyway
 
@@ -19,7 +20,7 @@ __all__ = ["gate"]
 
 @takes_pair()
 def gate(
-    named: PairOptions,
+    named: LayeredOptions,
     directory: o.CorpusDir = None,
     baseline: o.BaselineFile = None,
     config: Annotated[
@@ -111,6 +112,7 @@ def gate(
         if path is not None:  # what an earlier run left is not to be taken for this one's
             clear_output(path)
     store = Corpus(find_corpus(directory))
+    named = with_memory(named, store.directory)
     policy, policy_from = library.find_policy(Path.cwd(), config)
     policy = policy.over(
         {
@@ -143,7 +145,8 @@ def gate(
         pair, splits = library.open_gated(store, request, policy, control)
         pair.batch = batch
         new = library.new_findings(pair, policy, out)
-        with control.interruptible():
+        found_in = None if new is None else new.directory
+        with control.interruptible(), remembering(found_in, named, request):
             result = library.gate(
                 pair,
                 store,

@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from compd.cli.options import common as o
-from compd.cli.options.pair import PairOptions
+from compd.cli.options.layers import LayeredOptions
+from compd.cli.options.remembered import remembering, with_memory
 from compd.cli.options.takes import takes_pair
 from compd.errors import SettingError
 from compd.system import prepare
@@ -20,7 +21,7 @@ _STRATEGIES = "boundary,diva"
 
 @takes_pair()
 def hunt(
-    named: PairOptions,
+    named: LayeredOptions,
     directory: o.CorpusDir = None,
     time: Annotated[
         float | None, typer.Option("--time", help="Seconds. Default: 600, unless --rounds is set.")
@@ -78,6 +79,7 @@ def hunt(
         store = Corpus(directory, create=True)
     else:
         store = Corpus(find_corpus(directory))
+    named = with_memory(named, store.directory)
     policy, _ = library.find_policy(Path.cwd(), config)
     policy = policy.over(
         {"min_severity": min_severity, "goal": goal, "eps": o.levels(eps), "norm": norm}
@@ -93,7 +95,7 @@ def hunt(
     with live() as control:
         pair, splits = open_with_data(store, request, changed=True, control=control)
         pair.batch = batch
-        with control.interruptible():
+        with control.interruptible(), remembering(store.directory, named, request, first=True):
             result = library.hunt(
                 pair,
                 splits.seeds,

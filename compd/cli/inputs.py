@@ -59,8 +59,11 @@ def export_inputs(
 
 def _files(store: Corpus) -> str:
     """What names the original again, where a corpus was made with files."""
+    from compd.corpus.local import recall
     from compd.pair.requests import facts_of
 
+    if recall(store.directory) is not None:
+        return ""
     record = next(iter(store))
     made = facts_of(record.pair)
     if made is None:

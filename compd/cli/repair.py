@@ -8,7 +8,9 @@ from typing import Annotated, Any
 import typer
 
 from compd.cli.options import common as o
-from compd.cli.options.pair import FILE_OPTIONS, PairOptions
+from compd.cli.options.layers import LayeredOptions
+from compd.cli.options.pair import FILE_OPTIONS
+from compd.cli.options.remembered import with_memory
 from compd.cli.options.takes import takes_pair
 from compd.errors import SettingError
 from compd.system import prepare
@@ -18,7 +20,7 @@ __all__ = ["repair"]
 
 @takes_pair(*FILE_OPTIONS)
 def repair(
-    named: PairOptions,
+    named: LayeredOptions,
     corpus: o.CorpusDir = None,
     out: Annotated[
         Path | None,
@@ -108,9 +110,10 @@ def repair(
     settings = {key: value for key, value in given.items() if value is not None}
     library.RepairSettings(**settings)  # now, not after minutes of training
     store = None if corpus is None else Corpus(corpus)
-    request = named.request()
     if store is not None:
         library.check_corpus(store, force=force)
+        named = with_memory(named, store.directory)
+    request = named.request()
     with live() as control:
         if store is None or names_pair(request):
             pair, splits = request.open(control)

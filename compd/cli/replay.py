@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from compd.cli.options import common as o
-from compd.cli.options.pair import PairOptions
+from compd.cli.options.layers import LayeredOptions
+from compd.cli.options.remembered import with_memory
 from compd.cli.options.takes import takes_pair
 from compd.system import prepare
 
@@ -22,7 +23,7 @@ __all__ = ["replay"]
 
 @takes_pair()
 def replay(
-    named: PairOptions,
+    named: LayeredOptions,
     file: Annotated[Path, typer.Argument(help="A picture, of a corpus or not.")],
     json: o.JsonFile = None,
     threads: o.Threads = None,
@@ -39,6 +40,7 @@ def replay(
 
     check_outputs(json=json)
     store = corpus_around(file)
+    named = with_memory(named, None if store is None else store.directory)
     if store is None:
         prepare(threads)
     else:
@@ -52,7 +54,7 @@ def replay(
     return int(result.deviates)
 
 
-def _open(named: PairOptions, store: Corpus | None, file: Path, control: Control) -> Pair:
+def _open(named: LayeredOptions, store: Corpus | None, file: Path, control: Control) -> Pair:
     from compd.corpus.opening import open_pair_of
     from compd.errors import SettingError
     from compd.pair.requests import PairFolder

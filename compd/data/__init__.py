@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from pathlib import Path
 
 from compd.data.dataset import UNKNOWN, Dataset, Part, Split, Splits, part_of
@@ -13,6 +12,7 @@ from compd.data.naming import named_for
 from compd.data.parquet import parquet_files, read_parquet
 from compd.data.resize import Resize
 from compd.errors import InputError, SettingError
+from compd.files.names import check_data
 from compd.sizes import AnySize, Size
 from compd.wording import setting
 
@@ -82,14 +82,10 @@ def load_data(
         return read_parquet(
             files, parent.resolve().name, channels=channels, size=size, resize=resize
         )
-    if path.exists() or spec.startswith((".", "/", "~")) or any(mark in spec for mark in "*?["):
+    if path.exists():
         raise InputError(
             f"expected 'digits', an image folder, parquet files or a Hugging Face dataset name, "
-            f"got data={spec!r} (no such folder, and no parquet file matches)"
+            f"got data={spec!r} (which is none of them)"
         )
-    if find_spec("datasets") is None:
-        raise InputError(
-            f"expected 'digits', a folder of images or parquet files, got data={spec!r} (there is "
-            "no such folder; a Hugging Face name needs: pip install 'compd[hf]')"
-        )
+    check_data(spec)
     return from_hub(spec, channels=channels, size=size, resize=resize)

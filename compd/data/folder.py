@@ -13,11 +13,11 @@ from compd.data.dataset import UNKNOWN, Dataset, Part, part_of
 from compd.data.decode import decode_all
 from compd.data.resize import Resize, marked
 from compd.errors import InputError
+from compd.files.names import IMAGE_SUFFIXES
 from compd.sizes import Size
 
 __all__ = ["image_folder", "looks_like_folder"]
 
-_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".ppm", ".pgm", ".tif", ".tiff"}
 _TEST_NAMES = ("test", "val", "validation")
 
 
@@ -71,11 +71,11 @@ def image_folder(
             if unlabelled:
                 raise InputError(
                     f"expected a folder with images, got none in data={str(roots[name])!r} (no "
-                    f"{', '.join(sorted(_SUFFIXES)[:4])} …)"
+                    f"{', '.join(sorted(IMAGE_SUFFIXES)[:4])} …)"
                 )
             raise InputError(
                 f"expected an image folder with at least one image in class subfolders, got "
-                f"data={str(roots[name])!r} (no {', '.join(sorted(_SUFFIXES)[:4])} … in any "
+                f"data={str(roots[name])!r} (no {', '.join(sorted(IMAGE_SUFFIXES)[:4])} … in any "
                 "subfolder); put images under CLASS/NAME.png"
             )
     if len(classes) < 2 and not unlabelled:
@@ -124,7 +124,7 @@ def _images(root: Path) -> list[Path]:
     return [
         file
         for file in sorted(root.rglob("*"))
-        if file.suffix.lower() in _SUFFIXES and file.is_file() and not _hidden(file)
+        if file.suffix.lower() in IMAGE_SUFFIXES and file.is_file() and not _hidden(file)
     ]
 
 

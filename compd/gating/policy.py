@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import tomllib
+import difflib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from compd.errors import CompdError, SettingError, brief, unknown
+from compd.errors import CompdError, SettingError, unknown
+from compd.files.project import compd_table, find_project, read_project
 from compd.search import STRATEGIES
 from compd.search.settings import GOALS
 
@@ -17,7 +18,6 @@ __all__ = ["KNOWN_BY", "Policy", "find_policy"]
 KNOWN_BY = ("image", "seed")
 NORMS = ("linf", "l2")
 _TABLE = "[tool.compd.gate]"
-_LARGEST = 4 << 20  # bytes of a pyproject.toml
 
 
 @dataclass(frozen=True)
@@ -100,20 +100,13 @@ class Policy:
         Raises:
             CompdError: if the file is no TOML, or the table has an unknown or senseless key.
         """
-        try:
-            content = tomllib.loads(data.decode())
-        except (ValueError, RecursionError) as error:
-            said = brief(error, 120)
-            raise SettingError(f"expected TOML, got {said}: {where}") from error
-        table: Any = content
-        for key in ("tool", "compd", "gate"):
-            if key == "gate" and table.keys() - {key}:
-                raise SettingError(
-                    f"{unknown('a key of [tool.compd]', min(table.keys() - {key}), [key])}: {where}"
-                )
-            table = table.get(key, {})
-            if not isinstance(table, dict):
-                raise SettingError(f"expected {_TABLE} to be a table, got {table!r:.40}: {where}")
+        options = compd_table(data, where)
+        for key, value in options.items():  # the other keys are options of the command line
+            if isinstance(value, dict) and key != "gate" and _is_like_gate(key):
+                raise SettingError(f"{unknown('a table of [tool.compd]', key, ['gate'])}: {where}")
+        table = options.get("gate", {})
+        if not isinstance(table, dict):
+            raise SettingError(f"expected {_TABLE} to be a table, got {table!r:.40}: {where}")
         names = {field.name.replace("_", "-"): field.name for field in fields(cls)}
         for key in table:
             if key not in names:
@@ -137,23 +130,19 @@ def find_policy(folder: Path, named: Path | None = None) -> tuple[Policy, str]:
     Raises:
         CompdError: if a file that is named is not there, or a file cannot be read.
     """
-    around = [above / "pyproject.toml" for above in (folder, *folder.parents)]
-    for path in around if named is None else [named]:
-        try:
-            with path.open("rb") as file:
-                data = file.read(_LARGEST + 1)
-        except FileNotFoundError:
-            continue
-        except OSError as error:
-            raise SettingError(f"expected to read {str(path)!r}, got: {error.strerror}") from error
-        if len(data) > _LARGEST:
-            raise SettingError(f"expected at most {_LARGEST >> 20} MiB, got more: {path}")
-        if named is not None and b"tool.compd" not in data:
-            raise SettingError(f"expected a table {_TABLE}, got none: {path}")
-        return Policy.from_toml(data, str(path)), str(path)
-    if named is not None:
+    if named is not None and not named.exists():
         raise SettingError(f"expected a pyproject.toml, got config={str(named)!r} (no such file)")
-    return Policy(), "defaults"
+    path = find_project(folder) if named is None else named
+    if path is None:
+        return Policy(), "defaults"
+    data = read_project(path)
+    if named is not None and b"tool.compd" not in data:
+        raise SettingError(f"expected a table {_TABLE}, got none: {path}")
+    return Policy.from_toml(data, str(path)), str(path)
+
+
+def _is_like_gate(key: str) -> bool:
+    return bool(difflib.get_close_matches(key[:80], ["gate"]))
 
 
 def _check(name: str, value: object, kinds: tuple[type, ...], low: float, high: float) -> None:

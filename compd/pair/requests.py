@@ -11,6 +11,7 @@ from compd.compress import Compression
 from compd.control import QUIET, Control
 from compd.data import Resize, Splits, load_data
 from compd.errors import InputError
+from compd.files.names import anchored_data
 from compd.files.storage import check_cache
 from compd.pair.build import build_pair
 from compd.pair.from_files import deployed_as, pair_of_files
@@ -55,6 +56,7 @@ class PairFolder:
     trust: bool = False  # whether a model that is code may be run
     deployed: DeployedFile | None = None
     resize: Resize | None = None  # how images are scaled; None: as those that it was made with
+    folder: Path | None = None  # where its own data's name was right, if that is a relative path
 
     def load(self) -> Pair:
         """The pair, without its data, which need not be there."""
@@ -68,7 +70,7 @@ class PairFolder:
         del control
         check_cache()
         pair = self.load()
-        model, name = pair.spec.model, self.data or pair.spec.data
+        model, name = pair.spec.model, self.data or self._own_data(pair)
         resize, size = self.resize or pair.spec.resize or None, self.size
         if resize is not None:
             size = size or model.size
@@ -79,6 +81,12 @@ class PairFolder:
                 f"{len(splits.dataset.classes)} in data={name!r}"
             )
         return pair, splits
+
+    def _own_data(self, pair: Pair) -> str:
+        name = pair.spec.data
+        if self.folder is None or Path(name).exists():
+            return name
+        return anchored_data(name, self.folder)
 
 
 @dataclass(frozen=True)

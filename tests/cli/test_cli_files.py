@@ -1,6 +1,7 @@
 """Files of somebody's toolchain at the command line, as a newcomer would type it."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,8 @@ def test_from_two_files_to_a_picture(run: Run, tmp_path: Path) -> None:
     assert run("corpus", "show", "--corpus", corpus, "--out", out).code == 0
     assert Path(out).read_bytes().startswith(b"\x89PNG")
     assert run("corpus", "verify", "--corpus", corpus, *files()).code == 0
+    assert run("corpus", "verify", "--corpus", corpus).code == 0  # it knows them on this machine
+    shutil.rmtree(f"{corpus}/.compd")
     alone = run("corpus", "verify", "--corpus", corpus)
     assert alone.code == 2
     assert "--original whole.onnx --deployed whole.int8.onnx" in alone.err

@@ -3,25 +3,67 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from compd.cli.options import common as o
-from compd.cli.options.pair import PairOptions
+from compd.cli.options.layers import LayeredOptions
+from compd.cli.options.remembered import with_memory
 from compd.cli.options.takes import takes_pair
 
 if TYPE_CHECKING:
+    from compd.control import Control
+    from compd.corpus import Corpus
     from compd.data import Splits
     from compd.pair import Pair
 
 __all__ = ["accept"]
 
 
+@dataclass
+class _Opener:
+    """Opens the pair of some entries, once; with its data if the gate's search is recorded."""
+
+    named: LayeredOptions
+    store: Corpus
+    source: Corpus
+    threads: int | None
+    wanted: bool  # whether with data
+    control: Control
+    pair: Pair | None = None
+    splits: Splits | None = None
+    failed: list[str] = field(default_factory=list)  # why there are no data
+
+    def open(self) -> Pair:
+        """The pair, without data if there are none."""
+        if self.pair is not None:
+            return self.pair
+        from compd.cli.files import prepare_as
+        from compd.cli.wording import as_options
+        from compd.corpus.opening import open_pair_of, open_with_data
+        from compd.errors import CompdError
+
+        prepare_as(self.store, self.threads)
+        if self.wanted:
+            try:
+                request = self.named.request()
+                self.pair, self.splits = open_with_data(
+                    self.source, request, changed=True, control=self.control
+                )
+                return self.pair
+            except CompdError as error:  # a pair may be judged without its data
+                self.failed.append(as_options(error.message))
+        request = self.named.request()
+        self.pair = open_pair_of(self.source, request, changed=True, control=self.control)
+        return self.pair
+
+
 @takes_pair()
 def accept(
-    named: PairOptions,
+    named: LayeredOptions,
     entries: Annotated[
         list[str] | None, typer.Argument(help="Starts of the entries' hashes.")
     ] = None,
@@ -45,63 +87,58 @@ def accept(
     ] = True,
     threads: o.Threads = None,
 ) -> int:
-    """Accept entries as they were stored, or as they are on a pair."""
+    """Accept entries as they were stored, or as they are on a pair.
+
+    With --all, the pair that the corpus remembers will do.
+    """
     import compd.gating as library
     from compd.cli.display import live
-    from compd.cli.files import find_corpus, prepare_as
-    from compd.cli.wording import as_options
+    from compd.cli.files import find_corpus
     from compd.corpus import Corpus
-    from compd.corpus.opening import open_pair_of, open_with_data
     from compd.errors import CompdError, SettingError
 
     if reason is None or not reason.strip():
         raise SettingError("expected a reason to accept a deviation, got none; --reason '…'")
     if bool(entries) == everything:
         raise SettingError("expected the hashes of entries, or --all; see: compd corpus list")
-    request, store = named.request(), Corpus(find_corpus(directory))
+    store = Corpus(find_corpus(directory))
     path = file or library.baseline_of(store.directory)
     source = store if found is None else Corpus(found)
     policy, _ = library.find_policy(Path.cwd())
-    wanted = record and (everything or named.names_pair or not library.path_of(path).is_file())
-    opened: list[tuple[Pair, Splits]] = []
-    failed: list[str] = []
+    wanted = record and (everything or named.says_pair or not library.path_of(path).is_file())
+    known = with_memory(with_memory(named, store.directory), source.directory)
     searched = None
     with live() as control:
-
-        def open_pair() -> Pair:
-            prepare_as(store, threads)
-            if wanted:
-                try:
-                    opened.append(open_with_data(source, request, changed=True, control=control))
-                    return opened[0][0]
-                except CompdError as error:  # a pair may be judged without its data
-                    failed.append(as_options(error.message))
-            return open_pair_of(source, request, changed=True, control=control)
-
+        opener = _Opener(known, store, source, threads, wanted, control)
         with control.interruptible():
+            judged_on = opener.open if named.says_pair else None
+            if everything and not named.says_pair and known.names_pair:
+                with suppress(CompdError):  # then they are accepted as they were stored
+                    opener.open()
+                    judged_on = opener.open
             done = library.accept(
                 store,
                 path,
                 reason,
                 entries=entries or None,
                 source=source,
-                open_pair=open_pair if named.names_pair else None,
+                open_pair=judged_on,
                 control=control,
             )
-            if wanted and not opened and not failed:
+            if wanted and opener.splits is None and not opener.failed:
                 with suppress(CompdError):  # which has been noted
-                    open_pair()
-            if opened:
+                    opener.open()
+            if opener.splits is not None:
                 searched = library.record_search(
-                    opened[0][0], store, path, opened[0][1], policy, control=control
+                    opener.open(), store, path, opener.splits, policy, control=control
                 )
     for one in done.records:
         typer.echo(f"{one.sha256[:12]}  {one.flip}  severity {one.severity:.2f}")
     if done.passed_over:
         typer.echo(f"passed over: {done.passed_over} that do not deviate")
     typer.echo(f"accepted: {len(done.records)}; {path} has {done.lines}")
-    if failed:
-        typer.echo(f"not recorded what the gate's search finds: {failed[0]}")
+    if opener.failed:
+        typer.echo(f"not recorded what the gate's search finds: {opener.failed[0]}")
     if searched is not None:
         deviate = sum(seed.severity > 0 for seed in searched.seeds)
         typer.echo(

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from compd.cli.options import common as o
-from compd.cli.options.pair import PairOptions
+from compd.cli.options.layers import LayeredOptions
+from compd.cli.options.remembered import with_memory
 from compd.cli.options.takes import takes_pair
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ __all__ = ["prune"]
 
 @takes_pair()
 def prune(
-    named: PairOptions,
+    named: LayeredOptions,
     directory: o.CorpusDir = None,
     file: o.BaselineFile = None,
     everywhere: Annotated[
@@ -41,13 +42,14 @@ def prune(
     from compd.corpus.opening import open_pair_of
 
     o.check_batch(batch)
-    request, store = named.request(), Corpus(find_corpus(directory))
+    store = Corpus(find_corpus(directory))
+    named = with_memory(named, store.directory)
     prepare_as(store, threads)
     path = file or library.baseline_of(store.directory)
     with live() as control:
 
         def open_pair() -> Pair:
-            pair = open_pair_of(store, request, changed=True, control=control)
+            pair = open_pair_of(store, named.request(), changed=True, control=control)
             pair.batch = batch
             return pair
 

@@ -9,7 +9,8 @@ from typing import Annotated
 import typer
 
 from compd.cli.options import common as o
-from compd.cli.options.pair import PairOptions
+from compd.cli.options.layers import LayeredOptions
+from compd.cli.options.remembered import remembering, with_memory
 from compd.cli.options.takes import takes_pair
 from compd.system import prepare
 
@@ -18,7 +19,7 @@ __all__ = ["minimise"]
 
 @takes_pair()
 def minimise(
-    named: PairOptions,
+    named: LayeredOptions,
     directory: o.CorpusDir = None,
     out: Annotated[
         Path | None,
@@ -74,14 +75,20 @@ def minimise(
     settings = MinimiseSettings(trials, o.levels(eps), random_seed)
     kept = check_keep(keep, subset)
     o.check_batch(batch)
-    request, store = named.request(), Corpus(find_corpus(directory))
+    store = Corpus(find_corpus(directory))
+    named = with_memory(named, store.directory)
+    request = named.request()
     if out is None and subset is None:
         found = store.directory.resolve()
         out = Path(os.path.relpath(found.with_name(f"{found.name}-min")))
     with live() as control:
         pair = open_pair_of(store, request, control=control)
         pair.batch = batch
-        with control.interruptible():
+        with (
+            control.interruptible(),
+            remembering(out, named, request),
+            remembering(subset, named, request),
+        ):
             result = reduce(
                 store, pair, out=out, subset=subset, keep=kept, settings=settings, control=control
             )

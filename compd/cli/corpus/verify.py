@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from compd.cli.options import common as o
-from compd.cli.options.pair import PairOptions
+from compd.cli.options.layers import LayeredOptions
+from compd.cli.options.remembered import with_memory
 from compd.cli.options.takes import takes_pair
 from compd.system import prepare
 
@@ -12,7 +13,7 @@ __all__ = ["verify_entries"]
 
 @takes_pair()
 def verify_entries(
-    named: PairOptions,
+    named: LayeredOptions,
     directory: o.CorpusDir = None,
     json: o.JsonFile = None,
     batch: o.Batch = None,
@@ -28,7 +29,8 @@ def verify_entries(
     prepare(threads)
     check_outputs(json=json)
     o.check_batch(batch)
-    request, store = named.request(), Corpus(find_corpus(directory))
+    store = Corpus(find_corpus(directory))
+    request = with_memory(named, store.directory).request()
     with live() as control:
         pair = open_pair_of(store, request, control=control)
         pair.batch = batch

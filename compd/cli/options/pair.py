@@ -128,6 +128,18 @@ class PairOptions:
         """Whether the compressed model is given, not made."""
         return any(name is not None for name in (self.pair, self.original, self.deployed))
 
+    def check_together(self) -> None:
+        """Raise if something is given that files or a pair's folder decide; imports nothing slow.
+
+        Raises:
+            SettingError: then.
+        """
+        if self.original is not None:
+            self._reject_beside("original", _FILES)
+        elif self.pair is not None:
+            files = () if self.deployed is None else FILE_OPTIONS
+            self._reject_beside("pair", _FOLDER | {*files})
+
     def request(self) -> PairRequest:
         """The pair that they name.
 
@@ -140,8 +152,8 @@ class PairOptions:
 
         resize = Resize.of(self.resize, self.crop)
         size = None if self.size is None else Size.of(self.size)
+        self.check_together()
         if self.original is not None:
-            self._reject_beside("original", _FILES)
             if self.deployed is None or self.data is None:
                 missing = [f"--{name}" for name in ("deployed", "data") if not getattr(self, name)]
                 raise SettingError(
@@ -162,7 +174,6 @@ class PairOptions:
             )
         file = self._deployed_file()
         if self.pair is not None:
-            self._reject_beside("pair", _FOLDER | (set() if file is None else {*FILE_OPTIONS}))
             return PairFolder(
                 self.pair,
                 self.data,
