@@ -63,7 +63,7 @@ def prepare_as(store: Corpus, threads: int | None) -> None:
     """Compute with as many threads as all entries were found with, unless told otherwise."""
     from compd.corpus.opening import threads_of
 
-    prepare(threads or threads_of(store))
+    prepare(threads_of(store) if threads is None else threads)
 
 
 def check_outputs(**outputs: Path | None) -> None:

@@ -122,16 +122,17 @@ class Corpus:
         self.directory.mkdir(parents=True, exist_ok=True)
         # What two branches append or accept is all true: git is to take both.
         write_atomic(self.directory / _ATTRIBUTES, _GIT, sync=False)
-        self._metadata.touch()
+        inside(self.directory, _METADATA).touch()
         return True
 
-    def _unmake(self) -> None:
-        """Remove a folder that has nothing in it yet."""
+    def _unmake(self, new_folder: bool) -> None:
+        """Remove what was made, if nothing is in it yet."""
         with suppress(OSError):
             if {path.name for path in self.directory.iterdir()} <= {_ATTRIBUTES, _METADATA}:
                 for name in (_METADATA, _ATTRIBUTES):
                     (self.directory / name).unlink(missing_ok=True)
-                self.directory.rmdir()
+                if new_folder:
+                    self.directory.rmdir()
 
     def __len__(self) -> int:
         return len(self._records)
@@ -194,12 +195,13 @@ class Corpus:
             return 0
         entries = waiting if first is None else chain([first], waiting)
         with disk_errors(self.directory):
+            new_folder = not self.directory.exists()
             made = self._make()
             try:
                 return self._add(entries)
             except BaseException:
                 if made and not self._lines:
-                    self._unmake()
+                    self._unmake(new_folder)
                 raise
 
     def _add(self, entries: Iterable[tuple[Record, Tensor, Tensor]]) -> int:
@@ -344,7 +346,7 @@ def _check_place(directory: Path) -> None:
             f"expected a new folder or a corpus, got corpus={str(directory)!r}, which holds other "
             "files; name another one"
         )
-    if os.statvfs(near).f_flag & os.ST_RDONLY:
+    if hasattr(os, "statvfs") and os.statvfs(near).f_flag & os.ST_RDONLY:
         raise OSError(errno.EROFS, os.strerror(errno.EROFS))
     if not os.access(near, os.W_OK | os.X_OK):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))

@@ -237,9 +237,10 @@ def test_what_cannot_be_minimised_is_named_and_stays(
 
 
 def test_nothing_to_do_is_done_at_once(pair: Pair, tmp_path: Path) -> None:
-    Corpus(tmp_path / "empty", create=True)
+    Corpus(tmp_path / "empty", create=True).make()
     done = minimised(tmp_path / "empty", tmp_path / "out", pair)
     assert (done.stored, done.trials, done.stopped) == (0, 0, "done")
+    assert len(Corpus(tmp_path / "out")) == 0
 
 
 def test_a_target_that_is_something_else_is_refused(

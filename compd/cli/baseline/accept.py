@@ -11,6 +11,7 @@ import typer
 from compd.cli.options import common as o
 from compd.cli.options.pair import PairOptions
 from compd.cli.options.takes import takes_pair
+from compd.system import check_threads
 
 if TYPE_CHECKING:
     from compd.data import Splits
@@ -54,6 +55,8 @@ def accept(
     from compd.corpus.opening import open_pair_of, open_with_data
     from compd.errors import CompdError, SettingError
 
+    if threads is not None:
+        check_threads(threads)
     if reason is None or not reason.strip():
         raise SettingError("expected a reason to accept a deviation, got none; --reason '…'")
     if bool(entries) == everything:
