@@ -44,6 +44,7 @@ class GateResult:
     fingerprint: Mapping[str, Any]
     compared: Compared | None = None  # the search, next to that of the accepted pair
     notes: tuple[str, ...] = ()  # why the search could not be compared
+    warnings: tuple[str, ...] = ()  # of the corpus: what makes the verdict weaker than it looks
 
     def of(self, *statuses: Status) -> tuple[Deviation, ...]:
         """The deviations of some statuses."""
@@ -120,6 +121,7 @@ class GateResult:
             },
             "compared": None if self.compared is None else self.compared.to_json(),
             "notes": list(self.notes),
+            "warnings": list(self.warnings),
             "found": self.found,
             "seconds": round(self.seconds, 3),
             "replay_seconds": round(self.replay_seconds, 3),

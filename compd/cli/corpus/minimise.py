@@ -50,6 +50,13 @@ def minimise(
             help="Linf bound in levels of 255; 1: Linf never rises. Default: the campaign's.",
         ),
     ] = None,
+    keep_severity: Annotated[
+        float,
+        typer.Option(
+            "--keep-severity",
+            help="Share of its severity that a smaller entry keeps at least, 0..1; 0: any.",
+        ),
+    ] = 0.5,
     random_seed: Annotated[int, typer.Option("--random-seed", help="Of all draws.")] = 0,
     json: o.JsonFile = None,
     batch: o.Batch = None,
@@ -70,7 +77,7 @@ def minimise(
     prepare(threads)
     check_outputs(json=json)
     check_folder(out)
-    settings = MinimiseSettings(trials, eps, random_seed)
+    settings = MinimiseSettings(trials, eps, random_seed, keep_severity)
     kept = check_keep(keep, subset)
     o.check_batch(batch)
     request, store = named.request(), Corpus(find_corpus(directory))

@@ -78,6 +78,7 @@ def _facts(result: GateResult) -> list[tuple[str, str]]:
     if result.compared is not None:
         rows.append(("next to its record", result.compared.describe()))
     rows += [("note", note) for note in result.notes]
+    rows += [("warning", warning) for warning in result.warnings]
     if result.clean is not None:
         clean = result.clean
         bound = f"below {clean.disagree_bound:.2%} with 95 % confidence"
