@@ -61,7 +61,7 @@ def test_minimise_reports_and_stores(
     content = json.loads(target.read_text())
     assert content["stored"] + content["alike"] == effective
     assert content["left_out"] == {}
-    assert content["effort"] == {"trials": 40, "eps": None, "random_seed": 0}
+    assert content["effort"] == {"trials": 40, "eps": None, "random_seed": 0, "keep_severity": 0.5}
     medians = content["minimised"]["pixels"]
     assert medians[1] < medians[0]
     assert f"changed pixels {medians[0]:g} → {medians[1]:g}" in ran.out
