@@ -33,6 +33,8 @@ class SearchSettings:
     random_seed: int = 0  # of all draws; each depends on it and on the seed image alone
     keep: str = "effective"  # or "valid": hand out candidates that changed no answer, too
     seconds: float | None = None  # budget of wall time
+    # candidates a seed where blackbox takes over; None: 2000 instead of a strategy, 400 after one
+    queries: int | None = None
 
     def clean_rows(self, available: int) -> int:
         """How many clean images to look at before the search.
@@ -58,7 +60,9 @@ class SearchSettings:
             flip = f"{objective.source}:{objective.target}"
         parts = [part["kind"] for part in objective.to_json()]
         simple = parts in (["LabelFlip"], ["SourceClass", "TargetClass"])
-        more = {} if simple else {"objective": objective.to_json()}
+        more: dict[str, Any] = {} if simple else {"objective": objective.to_json()}
+        if self.queries is not None:
+            more["queries"] = self.queries
         return {"goal": self.goal, "flip": flip, **more}
 
     def __post_init__(self) -> None:
@@ -78,5 +82,7 @@ class SearchSettings:
             raise SettingError("at least one seed", seeds=self.limit)
         if self.seconds is not None and not self.seconds > 0:
             raise SettingError("a positive time", time=self.seconds)
+        if self.queries is not None and self.queries < 1:
+            raise SettingError("at least one candidate a seed", queries=self.queries)
         if not 0 <= self.random_seed < 2**63:
             raise SettingError(f"expected 0 <= random_seed < 2**63, got {self.random_seed}")

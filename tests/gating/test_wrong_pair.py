@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 import torch
 from tiny import CPU, SIZE, TinyNet, tiny_pair, tiny_spec, tiny_splits
