@@ -26,17 +26,20 @@ def as_command(command: Callable[..., int]) -> Callable[..., int]:
     """Give a command what every command has."""
 
     @functools.wraps(command)
-    def run(*, quiet: bool, **given: Any) -> int:
-        be_quiet(quiet)
+    def run(*, context: typer.Context, quiet: bool, **given: Any) -> int:
+        if quiet or context.obj:  # said here, or before the command
+            be_quiet()
         return command(**given)
 
     signature = inspect.signature(command, eval_str=True)
-    quiet = inspect.Parameter(
-        "quiet", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=Quiet
-    )
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    more = [
+        inspect.Parameter("context", keyword, annotation=typer.Context),
+        inspect.Parameter("quiet", keyword, default=False, annotation=Quiet),
+    ]
     own = [_completed(p, command.__name__) for p in signature.parameters.values()]
-    run.__signature__ = signature.replace(parameters=[*own, quiet])  # type: ignore[attr-defined]
-    run.__annotations__ = {p.name: p.annotation for p in [*own, quiet]}
+    run.__signature__ = signature.replace(parameters=[*own, *more])  # type: ignore[attr-defined]
+    run.__annotations__ = {p.name: p.annotation for p in [*own, *more]}
     return run
 
 
