@@ -33,7 +33,7 @@ def softened(records: Iterable[Record], policy: Policy) -> tuple[str, ...]:
         return ()
     before, after = max(fallen, key=lambda one: one[0] - one[1])
     mild = sum(one < policy.min_severity <= was for was, one in fallen)
-    count = f"; {mild} of them are below the policy's {policy.min_severity:g} for that"
+    count = f"; {mild} now below the policy's min-severity of {policy.min_severity:g}"
     again = command("corpus minimise", keep_severity=_KEPT)
     return (
         f"minimising took more than half of their severity from {len(fallen)} entries, from "

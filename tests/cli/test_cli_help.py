@@ -45,3 +45,15 @@ def test_the_version_is_the_packages(run: Run) -> None:
     from compd import __version__
 
     assert run("--version").out == f"compd {__version__}\n"
+
+
+@pytest.mark.parametrize("group", [[], ["corpus"], ["baseline"]])
+def test_descriptions_of_commands_are_whole_at_80_columns(
+    run: Run, monkeypatch: pytest.MonkeyPatch, group: list[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    lines = run(*group, "--help").out.split("Commands:\n")[1].splitlines()
+    assert len(lines) > 2
+    for line in lines:
+        assert line.endswith("."), line
+        assert not line.endswith("..."), line

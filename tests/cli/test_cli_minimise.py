@@ -130,6 +130,8 @@ def test_an_entry_that_is_left_out_is_named(command: Run, deviations: Path, tmp_
         (["--trials", "0"], "trials=0"),
         (["--eps", "0"], "eps=0"),
         (["--random-seed", "-1"], "random_seed"),
+        (["--keep-severity", "1.5"], "keep_severity=1.5"),
+        (["--keep-severity", "nan"], "keep_severity=nan"),
         (["--keep", "kind"], "did you mean 'kinds'"),
         (["--batch", "0"], "batch=0"),
         (["--json", "/nowhere/x.json"], "json='/nowhere/x.json'"),
