@@ -32,7 +32,7 @@ from compd.cli.interrupt import silence
 from compd.cli.options.every import Quiet, as_command
 from compd.cli.panels import PanelCommand
 from compd.cli.project import project_defaults
-from compd.cli.quiet import be_quiet, print_anyway
+from compd.cli.quiet import print_anyway
 from compd.cli.repair import repair
 from compd.cli.replay import replay
 from compd.cli.train import train
@@ -77,6 +77,7 @@ def _version(value: bool) -> None:
 
 @app.callback()
 def _root(
+    context: typer.Context,
     version: bool = typer.Option(
         False, "--version", help="Print the version and exit.", callback=_version, is_eager=True
     ),
@@ -84,7 +85,7 @@ def _root(
     quiet: Quiet = False,
 ) -> None:
     del version
-    be_quiet(quiet)
+    context.obj = quiet  # for the command, whose help is printed all the same
     if debug:
         os.environ["COMPD_DEBUG"] = "1"
 

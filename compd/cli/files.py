@@ -12,7 +12,7 @@ from compd.cli.quiet import is_quiet, print_to_errors
 from compd.cli.wording import as_options
 from compd.errors import SettingError
 from compd.files.outputs import check_output, is_standard_output, write_output
-from compd.system import prepare
+from compd.system import prepare, use_threads
 
 if TYPE_CHECKING:
     from compd.corpus import Corpus
@@ -63,7 +63,11 @@ def prepare_as(store: Corpus, threads: int | None) -> None:
     """Compute with as many threads as all entries were found with, unless told otherwise."""
     from compd.corpus.opening import threads_of
 
-    prepare(threads or threads_of(store))
+    own = threads_of(store) if threads is None else None
+    if own is None:
+        prepare(threads)
+    else:
+        use_threads(own)
 
 
 def check_outputs(**outputs: Path | None) -> None:

@@ -70,7 +70,10 @@ def fuzz(
     steps: Annotated[int | None, typer.Option("--steps", help="Steps of the search.")] = None,
     queries: Annotated[
         int | None,
-        typer.Option("--queries", help="blackbox, dflare: candidates a seed. Default: 2000."),
+        typer.Option(
+            "--queries",
+            help="blackbox (also where it takes over), dflare: candidates a seed. Default: 2000.",
+        ),
     ] = None,
     coverage: Annotated[
         str | None, typer.Option("--coverage", help="compd: none, or neuron (its Algorithm 2).")
@@ -126,8 +129,12 @@ def fuzz(
     check_outputs(json=json)
     if accuracy not in _ACCURACY:
         raise unknown("accuracy", accuracy, _ACCURACY)
+    name = strategy.partition(":")[0]
+    differentiates = name in search.STRATEGIES and search.STRATEGIES[name].gradients
     settings = search.SearchSettings(
-        strategy=search.strategy(strategy, steps=steps, queries=queries, coverage=coverage),
+        strategy=search.strategy(
+            strategy, steps=steps, queries=None if differentiates else queries, coverage=coverage
+        ),
         limit=_SEEDS if seeds is None else seeds,
         eps=_DEFAULT_EPS if eps is None and norm == "linf" else o.levels(eps, unbounded=None),
         norm=norm,
@@ -137,6 +144,7 @@ def fuzz(
         random_seed=random_seed,
         keep=keep,
         seconds=time,
+        queries=queries if differentiates else None,
     )
     o.check_batch(batch)
     requests = named.requests()

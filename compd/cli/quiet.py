@@ -32,9 +32,9 @@ class _Nowhere(io.TextIOBase):
         return self.real.fileno()
 
 
-def be_quiet(value: bool = True) -> None:
+def be_quiet() -> None:
     """Print nothing for people from here on, until the command ends."""
-    if value and not is_quiet():
+    if not is_quiet():
         sys.stdout.flush()
         sys.stdout = _Nowhere(sys.stdout)
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from compd.corpus.shrink import Steps
-from compd.corpus.trials import Ask, Outcome, Pixels, Reply, Slopes
+from compd.corpus.trials import Ask, Judged, Outcome, Pixels, Reply, Slopes
 from compd.logits import answers_of
 from compd.models.inputs import steady, to_input
 from compd.pair import Pair
@@ -42,25 +42,35 @@ class Models:
         self.forwards = 0  # of these, images that were run on the original, too
         self.gradients = 0  # images differentiated through the original and the shadow
 
-    def outcomes(self, images: Tensor, original: Tensor, deployed: Tensor) -> list[Outcome]:
+    def outcomes(
+        self, images: Tensor, original: Tensor, deployed: Tensor, least: Tensor
+    ) -> list[Judged]:
         """What both real models say of trials.
 
         Args:
             images: uint8 (N, C, H, W).
             original: int64 (N,), labels that the original has to keep.
             deployed: int64 (N,), labels that the deployed model has to give.
+            least: float (N,), margins that both have to give them with, 0..1.
         """
         # A forward on int8 costs a third of one on the original, and decides most trials alone.
         # A tie with the original's label is no deviation, as everywhere.
-        given = answers_of(self._pair.deployed.run(images), original).label == deployed
+        first, second = self._pair.heads
+        said = answers_of(self._pair.deployed.run(images), original, head=second)
+        given = (said.label == deployed) & (said.margin >= least)
         outcomes = torch.full((len(images),), Outcome.SHORT)
         outcomes[given] = Outcome.OVER
+        severity = said.margin.clone()
         if given.any():
-            kept = answers_of(self._pair.reference.run(images[given])).label == original[given]
-            outcomes[given.nonzero()[:, 0][kept]] = Outcome.FLIP
+            rows = given.nonzero()[:, 0]
+            own = answers_of(self._pair.reference.run(images[given]), head=first)
+            kept = (own.label == original[given]) & (own.margin >= least[given])
+            outcomes[rows[kept]] = Outcome.FLIP
+            severity[rows] = torch.minimum(severity[rows], own.margin)
         self.trials += len(images)
         self.forwards += int(given.sum())
-        return [Outcome(value) for value in outcomes.tolist()]
+        pairs = zip(outcomes.tolist(), severity.tolist(), strict=True)
+        return [Judged(Outcome(outcome), one) for outcome, one in pairs]
 
     def slopes(self, images: Tensor, original: Tensor, deployed: Tensor) -> list[Slopes]:
         """Gradients of both models' margins between the two labels; shapes as above.
@@ -115,13 +125,20 @@ def batched(
             return
         queue = trials if len(trials) >= min(batch, max(1, len(slopes))) else slopes
         called, queue[:] = queue[:batch], queue[batch:]
-        images = torch.from_numpy(np.stack([ask.image for _, ask in called]))
-        labels = torch.tensor([(job.original, job.deployed) for job, _ in called])
-        answer = models.slopes if queue is slopes else models.outcomes
-        answers: Sequence[Reply] = answer(images, labels[:, 0], labels[:, 1])
-        for (job, _), said in zip(called, answers, strict=True):
-            yield from _advance(job, said, waiting)
+        answers = _answers(models, called, slopes=queue is slopes)
+        for (job, _), reply in zip(called, answers, strict=True):
+            yield from _advance(job, reply, waiting)
         yield None
+
+
+def _answers(models: Models, called: Sequence[tuple[Job, Ask]], *, slopes: bool) -> Sequence[Reply]:
+    """What the models say of a batch, all of one kind."""
+    images = torch.from_numpy(np.stack([ask.image for _, ask in called]))
+    labels = torch.tensor([(job.original, job.deployed) for job, _ in called])
+    if slopes:
+        return models.slopes(images, labels[:, 0], labels[:, 1])
+    least = torch.tensor([ask.least for _, ask in called])
+    return models.outcomes(images, labels[:, 0], labels[:, 1], least)
 
 
 def _advance(

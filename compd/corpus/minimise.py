@@ -37,6 +37,7 @@ class MinimiseSettings:
     trials: int = 400  # candidates judged for each entry at most
     eps: int | None = None  # levels a value may move; None: as in the entry's campaign
     random_seed: int = 0
+    keep_severity: float = 0.5  # share of an entry's severity that a smaller one keeps; 0: any
 
     def __post_init__(self) -> None:
         if not 1 <= self.trials < 2**31:
@@ -45,6 +46,9 @@ class MinimiseSettings:
             raise SettingError("eps in 1..255 (levels of 255)", eps=self.eps)
         if not 0 <= self.random_seed < 2**63:
             raise SettingError(f"expected 0 <= random_seed < 2**63, got {self.random_seed}")
+
+        if not 0 <= self.keep_severity <= 1:  # NaN is refused, too
+            raise SettingError("a share of the severity in 0..1", keep_severity=self.keep_severity)
 
     def bound(self, record: Record) -> int:
         """How many levels from the seed a value of this entry may lie: never less than it does.
@@ -126,6 +130,7 @@ def minimise(
                 trials=settings.trials,
                 draws=draws,
                 length=record.eps if record.norm == "l2" else None,
+                keep_severity=settings.keep_severity,
             )
             yield Job(number, steps, record.seed_label, record.deployed.label)
 
@@ -177,7 +182,7 @@ def minimise(
 
 
 def _check_target(
-    source: Corpus, target: Corpus, pair: Pair, settings: dict[str, int | None]
+    source: Corpus, target: Corpus, pair: Pair, settings: dict[str, int | float | None]
 ) -> None:
     """Raise unless a corpus holds nothing but what the same minimisation put there."""
     where = str(target.directory)

@@ -24,7 +24,7 @@ def records_of(
     entries: Sequence[tuple[Entry, Pixels]],
     pair: Pair,
     *,
-    settings: Mapping[str, int | None],
+    settings: Mapping[str, float | None],
 ) -> list[tuple[Record, Tensor, Tensor] | None]:
     """Judge smaller images after the PNG round trip, as every stored image is.
 
@@ -54,16 +54,17 @@ def records_of(
             counts = zip(_counts(entry.image.numpy(), entry), _counts(pixels, entry), strict=True)
             changed_pixels, changed_values = counts
             linf, l2 = int(far.linf[i]), round(float(far.l2[i]), 6)
+            severity = round(float(judgement.severity[i]), 6)
             new = replace(
                 old,
                 sha256=pixel_hash(judgement.images[i]),
                 original=Answer.of(judgement.original, i, pair.classes),
                 deployed=Answer.of(judgement.deployed, i, pair.classes),
-                severity=round(float(judgement.severity[i]), 6),
+                severity=severity,
                 linf=linf,
                 l2=l2,
                 psnr=round(float(far.psnr[i]), 3),
-                eps=_eps(old, settings["eps"]),
+                eps=_eps(old, settings.get("eps")),
                 fingerprint=fingerprint,
                 pair=made_of,
                 minimised=Minimised(
@@ -73,17 +74,18 @@ def records_of(
                     (old.linf, linf),
                     (old.l2, l2),
                     settings,
+                    (old.severity, severity),
                 ),
             )
             found.append((new, judgement.images[i], entry.seed))
     return found
 
 
-def _eps(old: Record, eps: int | None) -> int | None:
+def _eps(old: Record, eps: float | None) -> int | None:
     """The bound that the smaller image keeps: the campaign's, or a wider one that was asked for."""
     if old.eps is None or old.norm != "linf":
         return old.eps
-    return max(old.eps, eps or 0)
+    return max(old.eps, int(eps or 0))
 
 
 def _counts(image: Pixels, entry: Entry) -> tuple[int, int]:

@@ -46,7 +46,8 @@ class Minimised:
     values: tuple[int, int]  # changed values: positions times channels
     linf: tuple[int, int]  # levels of 255
     l2: tuple[float, float]  # per pixel, values in 0..1
-    settings: Mapping[str, int | None]  # trials, eps, random_seed
+    settings: Mapping[str, float | None]  # trials, eps, random_seed, keep_severity
+    severity: tuple[float, float] | None = None  # None: an older compd did not write it down
 
 
 @dataclass(frozen=True)
@@ -227,7 +228,7 @@ def _answer(content: Mapping[str, Any], shared: Shared) -> Answer:
 
 
 def _minimised_json(minimised: Minimised) -> dict[str, Any]:
-    return {
+    content: dict[str, Any] = {
         "from": minimised.source,
         "pixels": minimised.pixels,
         "values": minimised.values,
@@ -235,6 +236,9 @@ def _minimised_json(minimised: Minimised) -> dict[str, Any]:
         "l2": minimised.l2,
         "settings": dict(minimised.settings),
     }
+    if minimised.severity is not None:
+        content["severity"] = minimised.severity
+    return content
 
 
 def _minimised(content: Any) -> Minimised | None:
@@ -243,6 +247,7 @@ def _minimised(content: Any) -> Minimised | None:
     if not HASH.fullmatch(content["from"]):
         raise ValueError(f"expected a SHA-256, got {content['from']!r:.80}")
     settings = content["settings"]
+    said = "keep_severity" in settings
     return Minimised(
         source=content["from"],
         pixels=two(content["pixels"], integer),
@@ -253,5 +258,8 @@ def _minimised(content: Any) -> Minimised | None:
             "trials": integer(settings["trials"]),
             "eps": None if settings["eps"] is None else integer(settings["eps"], 255),
             "random_seed": integer(settings["random_seed"], 2**63 - 1),
+            # an older compd kept none, and did not write it down
+            **({"keep_severity": share(settings["keep_severity"])} if said else {}),
         },
+        severity=None if content.get("severity") is None else two(content["severity"], share),
     )

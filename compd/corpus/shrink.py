@@ -19,7 +19,7 @@ from collections.abc import Callable, Generator
 import numpy as np
 from numpy.typing import NDArray
 
-from compd.corpus.trials import Ask, Floats, Levels, Outcome, Pixels, Reply, Slopes, change
+from compd.corpus.trials import Ask, Floats, Judged, Levels, Outcome, Pixels, Reply, Slopes, change
 
 __all__ = ["Steps", "shrink"]
 
@@ -44,6 +44,7 @@ def shrink(
     trials: int,
     draws: np.random.Generator,
     length: int | None = None,
+    keep_severity: float = 0.0,
 ) -> Steps:
     """Look for the smallest change of a seed that keeps a flip.
 
@@ -54,6 +55,7 @@ def shrink(
         trials: images to try at most.
         draws: randomness of this entry.
         length: Euclidean length of the whole change in levels, likewise; None for any.
+        keep_severity: share of the image's severity that a smaller one has to keep, 0..1.
 
     Yields:
         What it wants to know; send the answer.
@@ -62,9 +64,12 @@ def shrink(
         The smallest image found whose outcome was :attr:`Outcome.FLIP`; None if that of ``image``
         itself was not.
     """
-    if (yield Ask(image)) is not Outcome.FLIP:
+    first = yield Ask(image)
+    assert isinstance(first, Judged)
+    if first.outcome is not Outcome.FLIP:
         return None
-    state = _Shrinking(image, seed, bound, trials, draws, length)
+    least = keep_severity * first.severity
+    state = _Shrinking(image, seed, bound, trials, draws, length, least)
     try:
         for one_pass in (state.fewer, state.lower, state.soften):
             yield from one_pass()
@@ -86,6 +91,7 @@ class _Shrinking:
         trials: int,
         draws: np.random.Generator,
         length: int | None,
+        least: float,
     ) -> None:
         self.image = image
         self._seed = seed.astype(np.int16)
@@ -96,6 +102,7 @@ class _Shrinking:
         self._high = np.minimum(self._seed + bound, 255) - self._seed
         self._trials = trials
         self._draws = draws
+        self._least = least
         self._known: dict[bytes, Outcome] = {}
 
     @property
@@ -119,9 +126,9 @@ class _Shrinking:
             if not self._trials:
                 raise _EnoughError
             self._trials -= 1
-            outcome = yield Ask(image)
-            assert isinstance(outcome, Outcome)
-            self._known[key] = outcome
+            judged = yield Ask(image, least=self._least)
+            assert isinstance(judged, Judged)
+            self._known[key] = judged.outcome
         outcome = self._known[key]
         if outcome is Outcome.FLIP:
             if size >= self._size:

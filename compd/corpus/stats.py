@@ -26,15 +26,17 @@ class Cut:
     linf: tuple[float, float]  # levels of 255
     l2: tuple[float, float]  # per pixel
     factor: float  # median of each entry's changed pixels before / after
+    severity: tuple[float, float] | None = None  # None: not all entries say it
 
     def __str__(self) -> str:
         def both(name: str, medians: tuple[float, float]) -> str:
             return f"{name} {medians[0]:g} → {medians[1]:g}"
 
+        severe = "" if self.severity is None else f"; {both('severity', self.severity)}"
         return (
             f"{self.entries}; medians: {both('changed pixels', self.pixels)}, cut by "
             f"{self.factor:g}; {both('values', self.values)}; {both('Linf', self.linf)}; "
-            f"{both('L2 per pixel', self.l2)}"
+            f"{both('L2 per pixel', self.l2)}{severe}"
         )
 
 
@@ -48,12 +50,14 @@ def cut_of(records: Iterable[Record]) -> Cut | None:
         before, after = np.median(np.array(pairs, dtype=float), 0).round(6).tolist()
         return before, after
 
+    severe = [m.severity for m in made if m.severity is not None]
     return Cut(
         entries=len(made),
         pixels=medians([m.pixels for m in made]),
         values=medians([m.values for m in made]),
         linf=medians([m.linf for m in made]),
         l2=medians([m.l2 for m in made]),
+        severity=medians(severe) if len(severe) == len(made) else None,
         factor=round(float(np.median([m.pixels[0] / max(1, m.pixels[1]) for m in made])), 1),
     )
 

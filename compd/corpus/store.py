@@ -10,11 +10,10 @@ are in it; only regular files are opened; and what is too large to be honest is 
 
 from __future__ import annotations
 
-import errno
 import os
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -22,11 +21,12 @@ from typing import Any
 from torch import Tensor
 
 from compd.corpus.lines import LONGEST_LINE, MOST_LINES, lines_of
+from compd.corpus.place import METADATA, check_place, make_place, new_place
 from compd.corpus.records import Record, image_file, seed_file
 from compd.corpus.shared import Shared
 from compd.errors import CompdError, CompdWarning, InputError
 from compd.files.reading import inside, open_file, read_whole
-from compd.files.storage import disk_errors, write_all, write_atomic
+from compd.files.storage import disk_errors, write_all
 from compd.images import decode_png, encode_png, pixel_hash
 from compd.wording import command
 
@@ -39,11 +39,6 @@ except (
 
 __all__ = ["MOST_PIXELS", "Corpus"]
 
-_METADATA, _ATTRIBUTES = "metadata.jsonl", ".gitattributes"
-_GIT = b"""metadata.jsonl text eol=lf merge=union
-baseline.txt text eol=lf merge=union
-*.png binary
-"""
 _TOGETHER = 128  # pictures in one write: each is an open file until then
 MOST_PIXELS = 1 << 24  # of a picture: 4096 x 4096, the largest that a pair may take
 _MOST_BYTES = 1 << 26  # of its file: all these pixels, packed not at all
@@ -75,14 +70,14 @@ class Corpus:
     ) -> None:
         self._most_lines, self._most_memory = most_lines, most_memory
         self.directory = Path(directory)
-        self._metadata = inside(self.directory, _METADATA)
+        self._metadata = inside(self.directory, METADATA)
         with disk_errors(self.directory):
             there = self._metadata.exists()
             if create and not there:
-                _check_place(self.directory)
+                check_place(self.directory)
         if not create and not self._metadata.is_file():
             raise InputError(
-                f"expected a corpus (a folder with {_METADATA}), got corpus={str(directory)!r}; "
+                f"expected a corpus (a folder with {METADATA}), got corpus={str(directory)!r}; "
                 f"fill one with: {command('fuzz', corpus='DIR')}"
             )
         self._records: dict[str, Record] = {}
@@ -113,25 +108,7 @@ class Corpus:
             CompdError: if the disk is full or cannot be written.
         """
         with disk_errors(self.directory):
-            self._make()
-
-    def _make(self) -> bool:
-        """Make the folder; whether it was not there."""
-        if self._metadata.exists():
-            return False
-        self.directory.mkdir(parents=True, exist_ok=True)
-        # What two branches append or accept is all true: git is to take both.
-        write_atomic(self.directory / _ATTRIBUTES, _GIT, sync=False)
-        self._metadata.touch()
-        return True
-
-    def _unmake(self) -> None:
-        """Remove a folder that has nothing in it yet."""
-        with suppress(OSError):
-            if {path.name for path in self.directory.iterdir()} <= {_ATTRIBUTES, _METADATA}:
-                for name in (_METADATA, _ATTRIBUTES):
-                    (self.directory / name).unlink(missing_ok=True)
-                self.directory.rmdir()
+            make_place(self.directory)
 
     def __len__(self) -> int:
         return len(self._records)
@@ -193,14 +170,8 @@ class Corpus:
         if first is None and not self._metadata.exists():
             return 0
         entries = waiting if first is None else chain([first], waiting)
-        with disk_errors(self.directory):
-            made = self._make()
-            try:
-                return self._add(entries)
-            except BaseException:
-                if made and not self._lines:
-                    self._unmake()
-                raise
+        with disk_errors(self.directory), new_place(self.directory):
+            return self._add(entries)
 
     def _add(self, entries: Iterable[tuple[Record, Tensor, Tensor]]) -> int:
         new: dict[str, Record] = {}
@@ -263,7 +234,7 @@ class Corpus:
     @contextmanager
     def _locked(self) -> Iterator[Any]:
         """Open the metadata for writing; one process at a time."""
-        with open_file(inside(self.directory, _METADATA), write=True) as file:
+        with open_file(inside(self.directory, METADATA), write=True) as file:
             if fcntl is not None:
                 try:
                     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -284,7 +255,7 @@ class Corpus:
 
     def _read(self) -> None:
         number, end, torn = self._lines, self._end, b""
-        with open_file(inside(self.directory, _METADATA)) as file:
+        with open_file(inside(self.directory, METADATA)) as file:
             lines = lines_of(file, self._metadata, start=end, before=number, most=self._most_lines)
             for line in lines:
                 if not line.endswith(b"\n"):
@@ -332,19 +303,3 @@ class Corpus:
                 f"expected pixels with the hash in the name, got others: {path}; it was changed"
             )
         return image
-
-
-def _check_place(directory: Path) -> None:
-    """Raise if a new corpus could not be made there."""
-    near = next(one for one in (directory, *directory.absolute().parents) if one.exists())
-    if not near.is_dir():
-        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
-    if near == directory and any(path.name[0] != "." for path in directory.iterdir()):
-        raise InputError(
-            f"expected a new folder or a corpus, got corpus={str(directory)!r}, which holds other "
-            "files; name another one"
-        )
-    if os.statvfs(near).f_flag & os.ST_RDONLY:
-        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
-    if not os.access(near, os.W_OK | os.X_OK):
-        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))

@@ -8,7 +8,7 @@ from enum import IntEnum
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Ask", "Floats", "Levels", "Outcome", "Pixels", "Reply", "Slopes", "change"]
+__all__ = ["Ask", "Floats", "Judged", "Levels", "Outcome", "Pixels", "Reply", "Slopes", "change"]
 
 Pixels = NDArray[np.uint8]  # (C, H, W)
 Levels = NDArray[np.int16]  # (C, H, W), a difference of images
@@ -18,9 +18,9 @@ Floats = NDArray[np.float32]
 class Outcome(IntEnum):
     """What both models said of a trial."""
 
-    SHORT = -1  # the deployed model does not give its label of the record
+    SHORT = -1  # the deployed model does not give its label of the record, or not surely enough
     FLIP = 0  # both models give their labels of the record
-    OVER = 1  # the deployed model does, and the original has left its own
+    OVER = 1  # the deployed model does, and the original has left its own, or is about to
 
 
 @dataclass(frozen=True)
@@ -38,9 +38,18 @@ class Ask:
 
     image: Pixels
     slopes: bool = False
+    least: float = 0.0  # margin that a model has to give its label with
 
 
-Reply = Outcome | Slopes
+@dataclass(frozen=True)
+class Judged:
+    """What became of a trial."""
+
+    outcome: Outcome
+    severity: float = 0.0  # of a flip
+
+
+Reply = Judged | Slopes
 
 
 def change(image: Pixels, seed: Pixels) -> tuple[int, int, int]:

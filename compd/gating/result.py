@@ -44,6 +44,7 @@ class GateResult:
     fingerprint: Mapping[str, Any]
     compared: Compared | None = None  # the search, next to that of the accepted pair
     notes: tuple[str, ...] = ()  # why the search could not be compared
+    warnings: tuple[str, ...] = ()  # of the corpus: what makes the verdict weaker than it looks
 
     def of(self, *statuses: Status) -> tuple[Deviation, ...]:
         """The deviations of some statuses."""
@@ -67,10 +68,18 @@ class GateResult:
 
     @property
     def foreign(self) -> bool:
-        """Whether nothing of the corpus is of this pair: all of another original, none deviates."""
+        """Whether the corpus is not this pair's: all of another original, and most are gone.
+
+        Some deviations of one network are, by chance, also those of another one.
+        """
         replayed = [one for one in self.deviations if one.found == "corpus"]
-        gone = all(one.status in (Status.STALE, Status.FIXED) for one in replayed)
-        return 0 < self.entries == self.other_original and bool(replayed) and gone
+        return 0 < self.entries == self.other_original and 2 * self.gone > len(replayed)
+
+    @property
+    def gone(self) -> int:
+        """How many entries of the corpus do not deviate here."""
+        gone = (Status.STALE, Status.FIXED)
+        return sum(one.found == "corpus" and one.status in gone for one in self.deviations)
 
     @property
     def exit_code(self) -> int:
@@ -120,6 +129,7 @@ class GateResult:
             },
             "compared": None if self.compared is None else self.compared.to_json(),
             "notes": list(self.notes),
+            "warnings": list(self.warnings),
             "found": self.found,
             "seconds": round(self.seconds, 3),
             "replay_seconds": round(self.replay_seconds, 3),

@@ -21,6 +21,7 @@ from compd.gating.record import SearchRecord
 from compd.gating.replays import replayed
 from compd.gating.result import ORDER, GateResult
 from compd.gating.search import Searched, search, settings_for
+from compd.gating.softened import softened
 from compd.pair import Pair
 from compd.pair.preflight import the_same_twice
 from compd.search import Verdict
@@ -132,6 +133,7 @@ def gate(
         searched=searched,
         compared=comparison,
         notes=notes,
+        warnings=softened(corpus, policy),
         found=str(found.directory) if found is not None and len(found) else None,
         seconds=time.perf_counter() - begun,
         replay_seconds=replay_seconds,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -17,10 +18,12 @@ from compd.runtimes.files import Opened, sha256_of, with_classes
 from compd.runtimes.formats import Overrides, QParams, format_of
 from compd.runtimes.outputs import choose_output
 from compd.sizes import Size
+from compd.system.quiet import without_chatter
 
 __all__ = ["open_model"]
 
 _IDENTIFIER = b"TFL3"
+_CHATTER = re.compile(rb"INFO: [^\n]*\n")  # of each delegate; no setting of the package ends it
 _FEW = ("int8", "uint8", "int16", "uint16")  # types of tensors that have a scale
 _KINDS = {"SOFTMAX": "probs", "LOGISTIC": "sigmoid"}  # of outputs, by the last operator
 
@@ -35,12 +38,13 @@ def open_model(path: Path, overrides: Overrides, size: Size | None, optimise: bo
     if not optimise:
         resolver = litert.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
     try:
-        interpreter = litert.Interpreter(
-            model_path=str(path),
-            num_threads=torch.get_num_threads(),
-            experimental_op_resolver_type=resolver,
-        )
-        interpreter.allocate_tensors()
+        with without_chatter(_CHATTER):
+            interpreter = litert.Interpreter(
+                model_path=str(path),
+                num_threads=torch.get_num_threads(),
+                experimental_op_resolver_type=resolver,
+            )
+            interpreter.allocate_tensors()
     except (ValueError, RuntimeError, TypeError) as error:
         raise ModelError(
             f"expected a file that LiteRT can run, got {str(path)!r} ({brief(error)})"

@@ -25,6 +25,7 @@ from compd.search.judge import Judge, Judgement, Verdict
 from compd.search.seeds import agreeing
 from compd.search.settings import SearchSettings
 from compd.search.strategies import STRATEGIES, Blackbox, Proposal, Task
+from compd.wording import Worded, setting
 
 __all__ = ["Campaign", "fuzz"]
 
@@ -82,13 +83,14 @@ class Campaign:
             raise SettingError("expected at least one seed image, got an empty split")
         self.pair = pair
         self.notes = list(pair.notes)  # of the pair, and what the campaign decided by itself
-        name = STRATEGIES.name_of(settings.strategy)
+        chosen = settings.strategy
+        name = STRATEGIES.name_of(chosen)
         if STRATEGIES[name].gradients and not pair.has_shadow:
             lacks = "shadow" if pair.can_differentiate_original else "original"
             self.notes.append(
                 f"blackbox instead of {name}: the pair has no {lacks} to differentiate"
             )
-            settings = replace(settings, strategy=Blackbox())
+            settings = replace(settings, strategy=_with(settings.queries, Blackbox()))
         settings.objective.check(pair.classes)
         self.settings = settings
         self.outcome = Outcome.INTERRUPTED  # until it ends by itself
@@ -101,6 +103,7 @@ class Campaign:
         self._values = values
         self._tally = Tally()
         self._running = False
+        self._took_over = self.settings.strategy is not chosen  # blackbox, from the strategy
         self._set_aside = self._wrong = 0
         # seeds with a deviation that waits for its proof, and the best severity of these
         self._unproved = 0, 0.0
@@ -153,6 +156,11 @@ class Campaign:
     def summary(self) -> Summary:
         """The campaign in numbers, so far."""
         notes = list(self.notes)
+        queries = self.settings.queries
+        if queries is not None and not self._took_over and self.outcome is Outcome.DONE:
+            name = STRATEGIES.name_of(self.settings.strategy)
+            left = f"is for blackbox, which had nothing to take over from {name}"
+            notes.append(Worded(f"{setting('queries', queries)} {left}"))
         if self._tally.blind:
             name = STRATEGIES.name_of(self.settings.strategy)
             taken = "blackbox took over" if STRATEGIES[name].rescued else "nothing was found there"
@@ -181,7 +189,9 @@ class Campaign:
             self._tally.blind += int(blind.sum())
         if blind.any() and STRATEGIES.of(strategy).rescued and not self._ended_early():
             seeing = before + int((~blind).sum())
-            yield from self._run(_RESCUE, judge, chosen[blind], labels[blind], (seeing, total))
+            self._took_over = True
+            rescue = _with(self.settings.queries, _RESCUE)
+            yield from self._run(rescue, judge, chosen[blind], labels[blind], (seeing, total))
         if not self._ended_early():
             self._report_progress(before + len(chosen), total)
 
@@ -307,3 +317,8 @@ class Campaign:
     def _report_progress(self, done: int, total: int) -> None:
         facts = self._tally.facts(self._ended - self._begun, *self._unproved)
         self._control.report("searching", done, total, facts)
+
+
+def _with(queries: int | None, blackbox: Blackbox) -> Blackbox:
+    """The search that takes over, with as many queries as were asked for."""
+    return blackbox if queries is None else replace(blackbox, queries=queries)

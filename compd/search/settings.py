@@ -35,6 +35,8 @@ class SearchSettings:
     random_seed: int = 0  # of all draws; each depends on it and on the seed image alone
     keep: str = "effective"  # or "valid": hand out candidates that changed no answer, too
     seconds: float | None = None  # budget of wall time
+    # candidates a seed where blackbox takes over; None: 2000 instead of a strategy, 400 after one
+    queries: int | None = None
 
     def clean_rows(self, available: int) -> int:
         """How many clean images to look at before the search.
@@ -63,6 +65,8 @@ class SearchSettings:
         more: dict[str, Any] = {} if simple else {"objective": objective.to_json()}
         if self.wrong_seeds != WRONG_SEEDS[0]:
             more["wrong_seeds"] = self.wrong_seeds
+        if self.queries is not None:
+            more["queries"] = self.queries
         return {"goal": self.goal, "flip": flip, **more}
 
     def __post_init__(self) -> None:
@@ -84,5 +88,7 @@ class SearchSettings:
             raise SettingError("at least one seed", seeds=self.limit)
         if self.seconds is not None and not self.seconds > 0:
             raise SettingError("a positive time", time=self.seconds)
+        if self.queries is not None and self.queries < 1:
+            raise SettingError("at least one candidate a seed", queries=self.queries)
         if not 0 <= self.random_seed < 2**63:
             raise SettingError(f"expected 0 <= random_seed < 2**63, got {self.random_seed}")

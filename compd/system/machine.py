@@ -10,6 +10,7 @@ from pathlib import Path
 __all__ = [
     "GROUP",
     "computes_bfloat16",
+    "core_count",
     "cpu_count",
     "cpu_flags",
     "cpu_quota",
@@ -49,8 +50,14 @@ def cpu_count() -> int:
     within the control group's quota.
     """
     wanted = os.environ.get("OMP_NUM_THREADS", "")
-    if wanted.isdigit() and int(wanted) > 0:
-        return int(wanted)
+    return int(wanted) if wanted.isdigit() and int(wanted) > 0 else core_count()
+
+
+def core_count() -> int:
+    """Cores that this process may use, whatever the environment asks for.
+
+    The affinity mask, as batch systems set it, within the control group's quota.
+    """
     try:
         count = len(os.sched_getaffinity(0))
     except AttributeError:  # not on Linux

@@ -17,7 +17,7 @@ from compd.corpus.replay import Replayed, replay
 from compd.errors import CompdError, SettingError, brief
 from compd.pair import Pair
 from compd.search.judge import Judge
-from compd.system import prepare
+from compd.system import use_threads
 from compd.system.machine import cpu_count
 
 __all__ = ["PairOption", "Replays"]
@@ -73,9 +73,9 @@ def _share_cores() -> None:
     """In a worker of pytest-xdist: no more threads than its share, or all wait for each other."""
     workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
     if workers > 1:
-        prepare(min(torch.get_num_threads(), max(1, cpu_count() // workers)))
+        use_threads(min(torch.get_num_threads(), max(1, cpu_count() // workers)))
     else:
-        prepare(torch.get_num_threads())
+        use_threads(torch.get_num_threads())
 
 
 class Replays:

@@ -45,7 +45,7 @@ def _told(ran: Any, *parts: str, worked: bool = False) -> str:
         (["--strategy", "compd", "--coverage", "layer"], ["coverage='layer'", "neuron, none"]),
         (["--strategy", "diva", "--coverage", "neuron"], ["coverage with strategy compd", "diva"]),
         (["--coverage", "neuron"], ["coverage with strategy compd", "boundary"]),
-        (["--queries", "9"], ["queries with strategy blackbox or dflare", "boundary"]),
+        (["--queries", "-9"], ["queries=-9"]),
         (["--strategy", "dflare", "--queries", "0"], ["queries=0"]),
         (["--compress", "prune", "--engine", "x86"], ["engine='x86'", "leave --engine out"]),
         (["--compress", "ptq", "--weight-bits", "9"], ["weight_bits=9"]),

@@ -160,3 +160,16 @@ def test_clashes(run: Run) -> None:
     done = run("check", *files(), "--deployed-input", "colour=red")
     assert done.code == 2
     assert "colour" in done.err
+
+
+def test_a_gate_on_the_pair_the_wrong_way_round_is_not_clean(run: Run, tmp_path: Path) -> None:
+    corpus = str(tmp_path / "corpus")
+    assert run("fuzz", *files(), "--seeds", "20", "--corpus", corpus).code == 0
+    assert run("baseline", "accept", "--all", "--reason", "x", "--corpus", corpus).code == 0
+    words = files()
+    words[1], words[3] = words[3], words[1]
+    gate = ["gate", "--corpus", corpus, "--only-replay"]
+    swapped = run(*gate, *words)
+    assert swapped.code == 3, swapped.out
+    assert "is this the corpus's pair?" in swapped.out
+    assert run(*gate, *files()).code == 0

@@ -103,7 +103,7 @@ def test_prune_removes_what_the_corpus_does_not_have(mine, run) -> None:
 
 
 def test_what_the_search_finds_can_be_replayed_and_accepted(mine, run, tmp_path: Path) -> None:
-    Corpus(tmp_path / "empty", create=True)
+    Corpus(tmp_path / "empty", create=True).make()
     search_from_few_seeds()
     gate = ["gate", "--pair", mine.pair, "--corpus", "empty", "--out", "new", *T]
     assert run(*gate).code == 1

@@ -90,3 +90,15 @@ def test_the_panels_of_fuzz_come_in_order(run: Run) -> None:
     panels = [line[:-1] for line in text.splitlines() if line[:1].isupper() and line[-1] == ":"]
     files = "Files that somebody else made"
     assert panels == ["What to test", files, "Search", "Budget", "Output"]
+
+
+@pytest.mark.parametrize("group", [[], ["corpus"], ["baseline"]])
+def test_descriptions_of_commands_are_whole_at_80_columns(
+    run: Run, monkeypatch: pytest.MonkeyPatch, group: list[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    lines = run(*group, "--help").out.split("Commands:\n")[1].splitlines()
+    assert len(lines) > 2
+    for line in lines:
+        assert line.endswith("."), line
+        assert not line.endswith("..."), line

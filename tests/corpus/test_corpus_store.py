@@ -241,6 +241,7 @@ def test_what_is_no_corpus_is_refused(tmp_path: Path, name: str) -> None:
 def test_a_second_writer_is_locked_out(tmp_path: Path, make_entry: MakeEntry) -> None:
     fcntl = pytest.importorskip("fcntl")
     corpus = Corpus(tmp_path, create=True)
+    corpus.make()
     with (tmp_path / "metadata.jsonl").open("rb") as other:
         fcntl.flock(other, fcntl.LOCK_EX)
         with pytest.raises(CompdError, match="another process writing"):
@@ -256,6 +257,7 @@ def test_another_process_holds_the_lock_until_it_ends(
 ) -> None:
     pytest.importorskip("fcntl")
     corpus = Corpus(tmp_path, create=True)
+    corpus.make()
     holder = (
         "import fcntl, sys\n"
         "file = open(sys.argv[1], 'rb')\n"

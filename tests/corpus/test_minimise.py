@@ -121,6 +121,24 @@ def test_every_flip_is_kept_by_a_smaller_change(source: Path, result: Path, pair
     assert cut.factor > 1.2  # this network sums all pixels up, so that each counts the same
 
 
+@pytest.mark.parametrize("keep", [0.0, 0.9])
+def test_how_much_of_the_severity_is_kept_is_a_setting(
+    source: Path, result: Path, pair: Pair, tmp_path: Path, keep: float
+) -> None:
+    def least(folder: Path) -> float:
+        made = [record.minimised for record in Corpus(folder)]
+        pairs = [one.severity for one in made if one is not None and one.severity is not None]
+        assert len(pairs) == len(made)
+        return min(after / before for before, after in pairs if before)
+
+    minimised(source, tmp_path / "out", pair, dataclasses.replace(EFFORT, keep_severity=keep))
+    assert least(result) >= 0.5 - 1e-4
+    assert least(tmp_path / "out") < 0.5 if keep == 0 else least(tmp_path / "out") >= 0.9 - 1e-4
+    entry = next(iter(Corpus(result)))
+    assert entry.minimised is not None
+    assert entry.minimised.settings["keep_severity"] == 0.5
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("batch", [1, 64])
 def test_results_do_not_depend_on_the_batch(
@@ -237,9 +255,10 @@ def test_what_cannot_be_minimised_is_named_and_stays(
 
 
 def test_nothing_to_do_is_done_at_once(pair: Pair, tmp_path: Path) -> None:
-    Corpus(tmp_path / "empty", create=True)
+    Corpus(tmp_path / "empty", create=True).make()
     done = minimised(tmp_path / "empty", tmp_path / "out", pair)
     assert (done.stored, done.trials, done.stopped) == (0, 0, "done")
+    assert len(Corpus(tmp_path / "out")) == 0
 
 
 def test_a_target_that_is_something_else_is_refused(
@@ -294,7 +313,8 @@ def test_ties_are_no_flips(source: Path, pair: Pair) -> None:
     models = Models(pair.with_deployed(Tied()))
     images = tiny_splits().seeds.images[:4]
     labels = pair.reference.run(images).argmax(1)
-    assert models.outcomes(images, labels, (labels + 1) % 3) == [Outcome.SHORT] * 4
+    said = models.outcomes(images, labels, (labels + 1) % 3, torch.zeros(4))
+    assert [one.outcome for one in said] == [Outcome.SHORT] * 4
 
 
 def test_without_gradients_changes_get_smaller_too(

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from compd.corpus.shrink import Steps, shrink
-from compd.corpus.trials import Outcome, Pixels, Slopes, change
+from compd.corpus.trials import Judged, Outcome, Pixels, Slopes, change
 
 
 @dataclass
@@ -32,11 +32,15 @@ class Linear:
             self.margin[1] + float((self.deployed * delta).sum()),
         )
 
-    def outcome(self, image: Pixels) -> Outcome:
+    def outcome(self, image: Pixels, least: float = 0.0) -> Outcome:
         original, deployed = self.margins(image)
-        if deployed >= 0:
+        if deployed >= 0 or -deployed < least:
             return Outcome.SHORT
-        return Outcome.FLIP if original > 0 else Outcome.OVER
+        return Outcome.FLIP if original > 0 and original >= least else Outcome.OVER
+
+    def severity(self, image: Pixels) -> float:
+        original, deployed = self.margins(image)
+        return min(original, -deployed)
 
     def slopes(self, image: Pixels) -> Slopes:
         mean = sum(self.margins(image)) / 2
@@ -57,7 +61,8 @@ def run(steps: Steps, models: Linear, slopes: Callable[[Pixels], Slopes] | None 
             said = (slopes or models.slopes)(ask.image)
         else:
             models.trials += 1
-            said = models.outcome(ask.image)
+            outcome = models.outcome(ask.image, ask.least)
+            said = Judged(outcome, models.severity(ask.image))
 
 
 def world(number: int, channels: int = 3, size: int = 6, reach: int = 8) -> tuple[Linear, Pixels]:
@@ -114,6 +119,16 @@ def test_a_length_is_kept_to(number: int, length: int) -> None:
     assert models.outcome(small) is Outcome.FLIP
     longest = max(length**2, change(image, models.seed)[2])
     assert change(small, models.seed)[2] <= longest
+
+
+@given(number=st.integers(0, 10_000), keep=st.sampled_from([0.0, 0.3, 0.5, 1.0]))
+def test_a_share_of_the_severity_is_kept(number: int, keep: float) -> None:
+    models, image = world(number)
+    draws = np.random.default_rng(0)
+    steps = shrink(image, models.seed, bound=8, trials=200, draws=draws, keep_severity=keep)
+    small = run(steps, models)
+    assert models.outcome(small) is Outcome.FLIP
+    assert models.severity(small) >= keep * models.severity(image)
 
 
 @pytest.mark.parametrize("number", range(5))

@@ -98,7 +98,7 @@ def git(folder: Path, *arguments: str) -> str:
 def test_two_branches_that_accept_different_deviations_merge(
     tmp_path: Path, make_record, *, neighbours: bool
 ) -> None:
-    Corpus(tmp_path, create=True)
+    Corpus(tmp_path, create=True).make()
     file = baseline_of(tmp_path)
     hashes = ["a" * 64, "c" * 64] if not neighbours else ["a" * 64, "f" * 64]
     start = Baseline(Accepted(sha256, "cat → dog", 0.1, "first") for sha256 in hashes)

@@ -84,6 +84,7 @@ def test_what_was_interrupted_is_taken_in_by_the_next(tmp_path: Path) -> None:
 
 def test_two_hunts_on_one_corpus_keep_out_of_each_others_way(tmp_path: Path) -> None:
     pair, corpus = tiny_pair(), Corpus(tmp_path / "corpus", create=True)
+    corpus.make()
 
     def hunt_too(progress: Progress) -> None:
         del progress

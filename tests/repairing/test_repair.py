@@ -313,10 +313,11 @@ def test_an_interrupted_repair_ends_as_one_that_was_not(
 
 def test_a_torn_state_file_means_starting_over(make_corpus: MakeCorpus, tmp_path: Path) -> None:
     pair, corpus = make_corpus()
-    control = Control(lambda p: control.stop())
+    states = cache_dir() / "repairs"
+    control = Control(lambda p: control.stop() if any(states.glob("*.state")) else None)
     with pytest.raises(Stopped):
         repair(pair, corpus, out=tmp_path / "out", control=control, **QUICK)
-    for file in (cache_dir() / "repairs").iterdir():
+    for file in states.iterdir():
         file.write_bytes(file.read_bytes()[:100])
     assert repair(pair, corpus, out=tmp_path / "out", **QUICK).rounds == 1
 

@@ -336,3 +336,26 @@ def test_a_pair_without_a_shadow_is_searched_without_gradients():
     assert seen.accuracy(seen.shadow) is None
     with pytest.raises(CompdError, match="pair with a shadow"):
         pair.shadow  # noqa: B018
+
+
+def without_shadow():
+    images = tiny_splits().seeds.images
+    original = tiny_original()
+    return Pair.from_modules(original, lambda x: original(x).round(decimals=1), example=images[:1])
+
+
+def test_queries_are_those_of_what_takes_over():
+    campaign = fuzz(without_shadow(), tiny_splits().seeds.images[:4], limit=4, queries=30)
+    list(campaign)
+    assert campaign.settings.strategy == Blackbox(queries=30)
+    assert campaign.summary().forwards_per_seed <= 30
+    assert not any("queries" in note for note in campaign.summary().notes)
+
+
+def test_queries_that_nothing_takes_are_named():
+    campaign = fuzz(tiny_pair(COARSE), tiny_splits().seeds.images[:8], queries=30, eps=8)
+    list(campaign)
+    (note,) = [note for note in campaign.summary().notes if "queries" in note]
+    assert note == "queries=30 is for blackbox, which had nothing to take over from boundary"
+    with pytest.raises(CompdError, match="queries=0"):
+        fuzz(tiny_pair(COARSE), tiny_splits().seeds.images[:8], queries=0)

@@ -175,7 +175,7 @@ def test_workers_share_the_tests(run, options):
 def test_a_wrong_option_is_one_line_and_exit_code_4(run, project, pytester, args, said, workers):
     if workers:
         pytest.importorskip("xdist")
-    Corpus(pytester.path / "empty", create=True)
+    Corpus(pytester.path / "empty", create=True).make()
     places = {"CORPUS": project / "found", "PAIR": project / "pair"}
     result = run(*(places.get(arg, arg) for arg in args), *workers)
     assert result.ret == pytest.ExitCode.USAGE_ERROR

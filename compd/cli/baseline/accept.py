@@ -13,6 +13,7 @@ from compd.cli.options import common as o
 from compd.cli.options.layers import LayeredOptions
 from compd.cli.options.remembered import with_memory
 from compd.cli.options.takes import takes_pair
+from compd.system import check_threads
 
 if TYPE_CHECKING:
     from compd.control import Control
@@ -97,6 +98,8 @@ def accept(
     from compd.corpus import Corpus
     from compd.errors import CompdError, SettingError
 
+    if threads is not None:
+        check_threads(threads)
     if reason is None or not reason.strip():
         raise SettingError("expected a reason to accept a deviation, got none; --reason '…'")
     if bool(entries) == everything:

@@ -52,6 +52,13 @@ def minimise(
             "the campaign's.",
         ),
     ] = None,
+    keep_severity: Annotated[
+        float,
+        typer.Option(
+            "--keep-severity",
+            help="Share of its severity that a smaller entry keeps at least, 0..1; 0: any.",
+        ),
+    ] = 0.5,
     random_seed: Annotated[int, typer.Option("--random-seed", help="Of all draws.")] = 0,
     json: o.JsonFile = None,
     batch: o.Batch = None,
@@ -72,7 +79,7 @@ def minimise(
     prepare(threads)
     check_outputs(json=json)
     check_folder(out)
-    settings = MinimiseSettings(trials, o.levels(eps), random_seed)
+    settings = MinimiseSettings(trials, o.levels(eps), random_seed, keep_severity)
     kept = check_keep(keep, subset)
     o.check_batch(batch)
     store = Corpus(find_corpus(directory))

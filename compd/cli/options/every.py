@@ -27,13 +27,20 @@ def as_command(command: Callable[..., int]) -> Callable[..., int]:
     """Give a command what every command has."""
 
     @functools.wraps(command)
-    def run(*, quiet: bool, help_all: bool, **given: Any) -> int:
+    def run(*, context: typer.Context, quiet: bool, help_all: bool, **given: Any) -> int:
         del help_all  # it has ended the command
-        be_quiet(quiet)
+        if quiet or context.obj:  # said here, or before the command
+            be_quiet()
+        if wants_context:
+            given["context"] = context
         return command(**given)
 
     signature = inspect.signature(command, eval_str=True)
+    wants_context = "context" in signature.parameters
     own = [_completed(p, command.__name__) for p in signature.parameters.values()]
+    if not wants_context:
+        keyword = inspect.Parameter.KEYWORD_ONLY
+        own.append(inspect.Parameter("context", keyword, annotation=typer.Context))
     own += [_flag("quiet", Quiet), _flag("help_all", HelpAll)]
     run.__signature__ = signature.replace(parameters=own)  # type: ignore[attr-defined]
     run.__annotations__ = {p.name: p.annotation for p in own}

@@ -58,7 +58,8 @@ def _facts(result: GateResult) -> list[tuple[str, str]]:
     if result.other_original:
         note = f"{result.other_original} entries are of another original"
         if result.foreign:
-            note += ", and none of them deviates here: is this the corpus's pair?"
+            left = len(replayed) - result.gone
+            note += f", and {left or 'none'} of them deviate here: is this the corpus's pair?"
         rows.append(("note", note))
     if result.searched is not None:
         found, settings = result.searched.summary, result.searched.settings
@@ -78,6 +79,7 @@ def _facts(result: GateResult) -> list[tuple[str, str]]:
     if result.compared is not None:
         rows.append(("next to its record", result.compared.describe()))
     rows += [("note", note) for note in result.notes]
+    rows += [("warning", warning) for warning in result.warnings]
     if result.clean is not None:
         clean = result.clean
         bound = f"below {clean.disagree_bound:.2%} with 95 % confidence"

@@ -87,6 +87,7 @@ def _head(result: GateResult) -> str:
             f"Natural disagreement {clean.disagree} of {clean.images}{tied(clean)} (below "
             f"{clean.disagree_bound:.2%} with 95 % confidence)."
         )
+    lines += [f"- **warning**: {_cell(warning)}" for warning in result.warnings]
     lines += [f"- **{name}**: {_cell(said)}" for name, said in result.failures.items()]
     return "\n".join(lines) + "\n"
 
