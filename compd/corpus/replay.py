@@ -21,6 +21,7 @@ from compd.logits import answers_of
 from compd.pair import Pair
 from compd.search.findings import Answer
 from compd.search.judge import Judge, Verdict, verdicts_of
+from compd.text import shortened
 
 __all__ = [
     "JudgedImage",
@@ -43,6 +44,10 @@ class Replayed:
     original: Answer | None = None
     deployed: Answer | None = None
     problem: str | None = None
+
+    def __repr__(self) -> str:
+        now = f"damaged, {self.problem}" if self.verdict is None else f"now {self.verdict}"
+        return shortened(f"Replayed({'holds' if self.holds else now}: {self.record!r})")
 
     @property
     def holds(self) -> bool:

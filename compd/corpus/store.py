@@ -27,6 +27,7 @@ from compd.errors import CompdError, CompdWarning, InputError
 from compd.files.reading import inside, open_file, read_whole
 from compd.files.storage import disk_errors, write_all, write_atomic
 from compd.images import decode_png, encode_png, pixel_hash
+from compd.text import shortened
 from compd.wording import command
 
 try:
@@ -121,6 +122,11 @@ class Corpus:
                 raise OSError(errno.EROFS, os.strerror(errno.EROFS))
             if not os.access(near, os.W_OK | os.X_OK):
                 raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    def __repr__(self) -> str:
+        where = str(self.directory)
+        where = where if len(where) < 90 else f"…{where[-89:]}"  # its end tells more
+        return shortened(f"Corpus({where!r}, {len(self)} entries)")
 
     def __len__(self) -> int:
         return len(self._records)

@@ -37,6 +37,16 @@ class Evaluation:
     def __len__(self) -> int:
         return len(self.original)
 
+    def __repr__(self) -> str:
+        right = [self.accuracy(self.original), self.accuracy(self.deployed)]
+        told = "".join(
+            f", {name} right on {share:.1%}"
+            for name, share in zip(("original", "deployed"), right, strict=True)
+            if share is not None
+        )
+        differ = int(self.disagree.sum())
+        return f"Evaluation({len(self)} images: the models differ on {differ}{told})"
+
     @cached_property
     def answers(self) -> Tensor:
         """int64 (N,): the original's labels."""

@@ -26,6 +26,7 @@ from compd.pair.spec import PAIR_FILE, PAIR_FORMAT, PairSpec, read_pair_file
 from compd.runtimes import FloatRuntime, Runtime, check_engine, deploy
 from compd.system.devices import choose_device, device_name
 from compd.system.machine import cpu_flags, isa_limits, versions
+from compd.text import shortened
 from compd.wording import setting
 
 __all__ = ["Pair", "check_pair_target", "own_copy"]
@@ -77,6 +78,12 @@ class Pair:
         self.reference: Runtime = reference or FloatRuntime(self.original, device)
         self.answers = AnswerCache()  # of its models to clean images
         self._batch: int | None = None
+
+    def __repr__(self) -> str:
+        model = self.spec.model
+        shape = "x".join(map(str, model.shape)) if model.size else ""
+        parts = [self.spec.title, f"{len(model.classes)} classes", shape]
+        return shortened(f"Pair({', '.join(part for part in parts if part)})")
 
     @classmethod
     def from_modules(

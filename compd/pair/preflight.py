@@ -21,6 +21,7 @@ from compd.pair.warnings import LEAST, few, near_chance, stretched, unused_label
 from compd.runtimes import Runtime
 from compd.runtimes.converted import model_of
 from compd.system.machine import cpu_flags
+from compd.text import shortened
 from compd.wording import Worded, setting
 
 __all__ = ["FileFacts", "Preflight", "check", "the_same_twice"]
@@ -65,6 +66,11 @@ class Preflight:
     shadow_error: float | None  # mean absolute difference of logits, in parts of their spread
     faults: tuple[Worded, ...]
     warnings: tuple[Worded, ...]
+
+    def __repr__(self) -> str:
+        counts = f"{len(self.faults)} faults, {len(self.warnings)} warnings"
+        said = "".join(f"; {text}" for text in (*self.faults, *self.warnings)[:1])
+        return shortened(f"Preflight({self.images} images: {counts}{said})")
 
     def to_json(self) -> dict[str, Any]:
         """As a JSON object."""

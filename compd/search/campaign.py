@@ -25,6 +25,7 @@ from compd.search.judge import Judge, Judgement, Verdict
 from compd.search.seeds import agreeing
 from compd.search.settings import SearchSettings
 from compd.search.strategies import STRATEGIES, Blackbox, Proposal, Task
+from compd.text import shortened
 
 __all__ = ["Campaign", "fuzz"]
 
@@ -105,6 +106,19 @@ class Campaign:
         # seeds with a deviation that waits for its proof, and the best severity of these
         self._unproved = 0, 0.0
         self._begun = self._ended = time.perf_counter()
+
+    def __repr__(self) -> str:
+        name, eps = STRATEGIES.name_of(self.settings.strategy), self.settings.eps
+        state = "not run yet"
+        if self._running:
+            under_way = self.outcome is Outcome.INTERRUPTED and not self._control.stopped
+            found = len(self._tally.effective_seeds)
+            state = f"{found} of {self._tally.seeds} seeds deviate, "
+            state += "under way" if under_way else str(self.outcome)
+        bound = "no bound" if eps is None else f"{self.settings.norm} {eps}/255"
+        return shortened(
+            f"Campaign({name} from {len(self._split)} images of {self.data}, {bound}: {state})"
+        )
 
     @property
     def batch(self) -> int:

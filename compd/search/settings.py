@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from compd.errors import SettingError, unknown
 from compd.search.bounds import Bound
 from compd.search.objective import LabelFlip, Objective
 from compd.search.strategies import STRATEGIES, Boundary
+from compd.text import shortened
 
 __all__ = ["GOALS", "SearchSettings"]
 
@@ -33,6 +34,17 @@ class SearchSettings:
     random_seed: int = 0  # of all draws; each depends on it and on the seed image alone
     keep: str = "effective"  # or "valid": hand out candidates that changed no answer, too
     seconds: float | None = None  # budget of wall time
+
+    def __repr__(self) -> str:
+        """What is not as by default."""
+        usual = SearchSettings()
+        told = {
+            one.name: getattr(self, one.name)
+            for one in fields(self)
+            if getattr(self, one.name) != getattr(usual, one.name)
+        }
+        given = [f"{name}={value!r}" for name, value in told.items()]
+        return shortened(f"SearchSettings({', '.join(given)})")
 
     def clean_rows(self, available: int) -> int:
         """How many clean images to look at before the search.

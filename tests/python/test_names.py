@@ -50,7 +50,7 @@ def test_no_module_hides_a_name(package: str) -> None:
 
 def test_a_name_that_is_not_there_is_told_with_the_nearest() -> None:
     with pytest.raises(AttributeError, match="module 'compd' has no attribute 'fuz'") as caught:
-        compd.fuz  # type: ignore[attr-defined]
+        _ = compd.fuz  # type: ignore[attr-defined]
     assert caught.value.name == "fuz"
     assert caught.value.obj is compd  # what Python makes "Did you mean: 'fuzz'?" of
     assert not hasattr(compd, "annotations_of")
