@@ -147,7 +147,7 @@ def gate(
                 pair,
                 store,
                 accepted,
-                policy,
+                policy=policy,
                 splits=splits,
                 found=new,
                 record=record,

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from compd.control import QUIET, Control
 from compd.corpus.entries import Entry, check_labels, read_entry
+from compd.corpus.given import check_given
 from compd.corpus.records import Record
 from compd.corpus.rows import RowsUsed, rows_used
 from compd.corpus.store import Corpus
@@ -142,6 +143,7 @@ def verify(
     Raises:
         Stopped: if it was told to stop: part of a corpus says nothing of the whole.
     """
+    check_given(pair=pair, corpus=corpus)
     judge, batch = Judge(pair, control), pair.batch
     wanted = list(corpus) if records is None else records
     results: list[Replayed] = []

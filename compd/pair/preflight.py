@@ -93,8 +93,8 @@ def check(
 
     Args:
         pair: any.
-        images: of what it is searched on: a uint8 tensor (N, C, H, W), rows of a data set, a data
-            set or its name. The shadow is run on :data:`SHADOW_ROWS` of them.
+        images: of what it is searched on: uint8 (N, C, H, W), rows of a data set, a data set or its
+            name. The shadow is run on :data:`SHADOW_ROWS` of them.
         allow_float: whether a deployed file without any integer operator is meant.
         control: told of progress, and asked whether to stop.
 

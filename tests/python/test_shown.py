@@ -168,7 +168,7 @@ def test_nothing_fills_the_screen(corpus: compd.Corpus, tmp_path: Path) -> None:
         compd.evaluate(pair, seeds),
         compd.check(pair, seeds),
         *compd.verify(corpus, pair),
-        compd.gate(pair, corpus, Baseline(), Policy(only_replay=True)),
+        compd.gate(pair, corpus, Baseline(), policy=Policy(only_replay=True)),
     ]
     for thing in everything:
         said = repr(thing)
