@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
+from numbers import Real
 from typing import Any
 
 from compd.errors import SettingError, unknown
@@ -10,6 +11,7 @@ from compd.search.bounds import Bound
 from compd.search.objective import LabelFlip, Objective
 from compd.search.strategies import STRATEGIES, Boundary
 from compd.text import shortened
+from compd.wording import setting
 
 __all__ = ["GOALS", "SearchSettings"]
 
@@ -85,10 +87,29 @@ class SearchSettings:
             raise unknown("goal", self.goal, GOALS)
         if self.goal == "severe" and self.keep != "effective":
             raise SettingError("expected keep='effective' with goal='severe', got keep='valid'")
+        for name in ("eps", "limit", "random_seed"):
+            object.__setattr__(self, name, _whole(name, getattr(self, name)))
         Bound(self.eps, self.norm)  # raises
         if self.limit is not None and self.limit < 1:
             raise SettingError("at least one seed", seeds=self.limit)
-        if self.seconds is not None and not self.seconds > 0:
+        if self.seconds is not None and not (
+            isinstance(self.seconds, int | float) and self.seconds > 0
+        ):
             raise SettingError("a positive time", time=self.seconds)
-        if not 0 <= self.random_seed < 2**63:
+        if self.random_seed is None or not 0 <= self.random_seed < 2**63:
             raise SettingError(f"expected 0 <= random_seed < 2**63, got {self.random_seed}")
+
+
+def _whole(name: str, value: Any) -> int | None:
+    """A whole number of any type (of numpy, 4.0) as an int, which is what a corpus can store."""
+    if value is None:
+        return None
+    is_number: bool = isinstance(value, Real)
+    if not is_number or value % 1:
+        advice = ""
+        if name == "eps" and is_number and 0 < value < 1:
+            advice = f"a change of {value:.3g} of the range 0..1 is "
+            advice += setting("eps", max(1, round(value * 255)))
+        what = "whole levels of 255" if name == "eps" else "a whole number"
+        raise SettingError(f"{name} as {what}", advice=advice, **{name: value})
+    return int(value)
