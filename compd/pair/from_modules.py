@@ -122,7 +122,8 @@ def parts_of_modules(
         notes.insert(0, f"no gradients: the pair has no {what}; blackbox searches without")
     if trained:
         notes.append(
-            f"{' and '.join(trained)} came in training mode, and is asked in evaluation mode"
+            f"{' and '.join(trained)} came in training mode, and "
+            f"{'are' if len(trained) > 1 else 'is'} asked in evaluation mode"
         )
     return Parts(
         spec,
