@@ -101,7 +101,7 @@ def main() -> None:
                 ("gate, all accepted", pair, accepted),
                 ("gate, nothing accepted, another model", changed, Baseline()),
             ):
-                result = gate(judged, corpus, baseline, REPLAY)
+                result = gate(judged, corpus, baseline, policy=REPLAY)
                 share = result.model_seconds / result.seconds
                 rows.setdefault(name, []).append((result.seconds, share))
             rows.setdefault("one picture at a time", []).append((one_by_one(corpus, pair), 1.0))

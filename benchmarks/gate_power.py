@@ -168,7 +168,9 @@ def main() -> None:
         record = SearchRecord.load(path)
 
         def passes(kind: str, size: str, other: Pair) -> Tried:
-            result = gate(other, corpus, Baseline.load(path), policy, splits=splits, record=record)
+            result = gate(
+                other, corpus, Baseline.load(path), policy=policy, splits=splits, record=record
+            )
             apart = evaluate(other, splits.test(500)).natural_disagreement
             return Tried(kind, size, result, apart)
 

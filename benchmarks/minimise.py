@@ -10,6 +10,7 @@ counts what of them suffices.
 from __future__ import annotations
 
 import tempfile
+from dataclasses import asdict
 from pathlib import Path
 
 import setup as bench
@@ -71,7 +72,7 @@ def main() -> None:
             # how small it gets: whatever is left of the severity
             effort = MinimiseSettings(trials=options.trials, eps=eps, keep_severity=0)
             with live() as control:
-                done = minimise(first, small, pair, effort, control=control)
+                done = minimise(first, small, pair, **asdict(effort), control=control)
             held = sum(replayed.holds for replayed in verify(small, pair))
             same = {(r.minimised.source, r.flip) for r in small if r.minimised is not None}
             kept = len(same & {(r.sha256, r.flip) for r in first})

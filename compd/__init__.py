@@ -7,7 +7,32 @@ the compressed network, and gates CI on new deviations:
     for finding in compd.fuzz(pair, images, eps=4, goal="severe"):
         print(finding)
 
-The names below load on first use, so that importing the package costs nothing.
+What can be done with a pair and with images:
+
+    check        is a pair what it is said to be?
+    evaluate     accuracies, and where the two models differ on untouched images
+    fuzz         search for images on which they part: a campaign of findings
+    collect      run a campaign, and store what it finds as it goes
+    verify       replay a corpus
+    minimise     make the changes in a corpus smaller
+    repair       fine-tune the compressed model where it deviates, and measure what is left
+    gate         does anything deviate that nobody has accepted?
+    export       write a model of a pair for another runtime
+
+What these work on:
+
+    Pair         an original, its compressed form, and perhaps a differentiable stand-in for that
+    build_pair   a pair by names: train a network, compress it, cache both
+    load_data    open a data set by name
+    Splits       five disjoint parts of a data set
+    Finding      an image on which a pair parts, with both answers
+    Corpus       stored findings, in a folder
+    Control      is told how far a task is, and ends it
+    register     make a strategy, method, compression, runtime or target of your own known
+    CompdError   what all of these raise, in one line
+
+help(compd.fuzz) tells more of one of them. They load on first use, so that importing the package
+costs nothing.
 """
 
 from __future__ import annotations
@@ -75,8 +100,5 @@ _HOMES = {
     "verify": "corpus",
 }
 
-__getattr__ = lazy_names(__name__, _HOMES)
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+if not TYPE_CHECKING:
+    __getattr__, __dir__ = lazy_names(__name__, _HOMES)

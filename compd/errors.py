@@ -22,6 +22,7 @@ __all__ = [
     "Stopped",
     "UnavailableError",
     "brief",
+    "check_kind",
     "require_extra",
     "unknown",
 ]
@@ -93,6 +94,23 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> CompdError:
     near = difflib.get_close_matches(name[:80], names, n=1)  # its time grows with the square
     hint = f"did you mean {near[0]!r}?" if near else ""
     return SettingError(f"{kind} to be one of {', '.join(names)}", advice=hint, **{kind: name})
+
+
+def check_kind(name: str, value: object, kind: type, *, advice: str) -> None:
+    """Raise unless an argument is of a class.
+
+    Args:
+        name: of the argument.
+        value: what came.
+        kind: what it has to be.
+        advice: how to get one.
+
+    Raises:
+        SettingError: if it is not.
+    """
+    if not isinstance(value, kind):
+        came = f"{type(value).__module__}.{type(value).__qualname__}".removeprefix("builtins.")
+        raise SettingError(f"expected {name} as a {kind.__name__}, got {came}; {advice}")
 
 
 def brief(error: object, length: int = 160) -> str:

@@ -27,6 +27,7 @@ __all__ = [
     "pixel_hash",
     "png_round_trip",
     "read_image",
+    "upright_pixels",
 ]
 
 _LFS = b"version https://git-lfs"
@@ -114,6 +115,23 @@ def read_image(data: bytes, where: str, *, channels: int = 3) -> Tensor:
     return _decode(data, where=where, strict=False, channels=channels)
 
 
+def upright_pixels(image: Image.Image, where: str, *, channels: int = 3) -> Tensor:
+    """An opened picture as :func:`read_image` reads a file.
+
+    Args:
+        image: of Pillow.
+        where: what it is called in error messages.
+        channels: 3 for RGB, 1 for grey.
+
+    Returns:
+        uint8 tensor of shape (channels, H, W).
+
+    Raises:
+        CompdError: if something would be lost on the way.
+    """
+    return torch.from_numpy(_pixels(image, where, channels))
+
+
 def _decode(
     data: bytes, *, where: str, strict: bool, channels: int = 3, most: int = MAX_PIXELS
 ) -> Tensor:
@@ -151,17 +169,27 @@ def _array_of(
             raise InputError(
                 f"expected at most {most} pixels, got {width}x{height}: {where}; scale it down"
             )
-        if _is_deep(image):  # Pillow would keep the high bytes and say nothing
-            raise _deep(image, where)
-        image.load()
         if strict:
+            if _is_deep(image):
+                raise _deep(image, where)
+            image.load()
             if image.mode not in _MODES.values():
                 raise InputError(
                     f"expected an 8-bit grey or RGB PNG, got mode {image.mode}: {where}"
                 )
             array = np.asarray(image)  # read-only
             return array.reshape(height, width, -1).transpose(2, 0, 1).copy()
-        return _planes(_upright(_lossless(image, where), _orientation(image)), channels)
+        return _pixels(image, where, channels)
+
+
+def _pixels(
+    image: Image.Image, where: str, channels: int
+) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+    """(C, H, W) of a picture that may not be loaded yet."""
+    if _is_deep(image):  # Pillow would keep the high bytes and say nothing
+        raise _deep(image, where)
+    image.load()
+    return _planes(_upright(_lossless(image, where), _orientation(image)), channels)
 
 
 def _orientation(image: Image.Image) -> int:

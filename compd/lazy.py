@@ -10,20 +10,30 @@ from typing import Any
 __all__ = ["lazy_names"]
 
 
-def lazy_names(package: str, homes: Mapping[str, str]) -> Callable[[str], Any]:
-    """Make a package's ``__getattr__`` (PEP 562).
+def lazy_names(
+    package: str, homes: Mapping[str, str]
+) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
+    """Make a package's ``__getattr__`` and ``__dir__`` (PEP 562).
+
+    Type checkers are not to see them: a module that has ``__getattr__`` has every name for them.
 
     Args:
-        package: its full name.
-        homes: name -> the module of the package that has it.
+        package: its full name; its ``__all__`` is what ``dir()`` and completion show.
+        homes: name -> the module of the package that has it. No module of the package is called
+            like such a name: once imported, it would hide it.
     """
+    module = sys.modules[package]
 
     def load(name: str) -> Any:
-        if name not in homes:
-            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        if name not in homes:  # with these arguments Python tells the nearest name
+            raise AttributeError(
+                f"module {package!r} has no attribute {name!r}", name=name, obj=module
+            )
         value = getattr(importlib.import_module(f"{package}.{homes[name]}"), name)
-        # kept there: once loaded through here, no module of the same name hides it
-        setattr(sys.modules[package], name, value)
+        setattr(module, name, value)
         return value
 
-    return load
+    def names() -> list[str]:
+        return sorted(module.__all__)
+
+    return load, names

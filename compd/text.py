@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["one_line", "printable"]
+__all__ = ["one_line", "printable", "shortened"]
 
 # What a terminal obeys (C0, DEL, C1), line and paragraph separators, and marks that turn the order
 # of letters around, so that a text can look like another one.
@@ -32,3 +32,9 @@ def one_line(message: str) -> str:
 
 def _written_out(match: re.Match[str]) -> str:
     return match[0].encode("unicode_escape").decode()
+
+
+def shortened(text: str, most: int = 120) -> str:
+    """Text as one printable line of at most so many characters; the end of a longer one is cut."""
+    line = printable(" ".join(text[: 4 * most].split()))
+    return line if len(line) <= most else f"{line[: most - 1]}…"

@@ -151,7 +151,7 @@ def gate(
                 pair,
                 store,
                 accepted,
-                policy,
+                policy=policy,
                 splits=splits,
                 found=new,
                 record=record,

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from compd.control import Outcome
+from compd.corpus.given import check_given
 from compd.corpus.records import Record
 from compd.corpus.store import Corpus
 from compd.search.campaign import Campaign
@@ -55,6 +56,7 @@ def collect(
     Yields:
         How many entries each write added; they are on the disk by then.
     """
+    check_given(pair=campaign.pair, corpus=corpus)  # before the search, not at its end
     record = records_by(campaign)
 
     def store(findings: list[Finding]) -> int:

@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, field
 from compd.control import QUIET, Control, Outcome
 from compd.corpus.batching import Job, Models, batched
 from compd.corpus.entries import Entry, read_entry
+from compd.corpus.given import check_given
 from compd.corpus.minimised import records_of
 from compd.corpus.records import Record
 from compd.corpus.shrink import shrink
@@ -79,8 +80,10 @@ def minimise(
     source: Corpus,
     target: Corpus,
     pair: Pair,
-    settings: MinimiseSettings | None = None,
     *,
+    trials: int = 400,
+    eps: int | None = None,
+    random_seed: int = 0,
     save_every: float = 1.0,
     control: Control = QUIET,
 ) -> Minimisation:
@@ -94,14 +97,18 @@ def minimise(
         source: what to make smaller; not changed.
         target: where results go, in the order of their sources.
         pair: the models that judge.
-        settings: how hard to try.
+        trials: candidates judged for each entry at most.
+        eps: levels of 255 that a value may move; None: as in the entry's campaign.
+        random_seed: of all draws, 0..2**63 - 1.
         save_every: seconds between writes, each of which waits for the disk.
         control: told of progress, and asked whether to stop.
 
     Raises:
-        CompdError: if ``target`` holds anything but results of this pair and these settings.
+        CompdError: if a setting makes no sense, or ``target`` holds anything but results of this
+            pair and these settings.
     """
-    settings = settings or MinimiseSettings()
+    check_given(pair=pair, source=source, target=target)
+    settings = MinimiseSettings(trials, eps, random_seed)
     made_with = asdict(settings)
     _check_target(source, target, pair, made_with)
     done = {record.minimised.source for record in target if record.minimised is not None}

@@ -23,6 +23,7 @@ from compd.corpus.shared import Shared
 from compd.errors import InputError, brief
 from compd.search.findings import Answer, Finding, Stability
 from compd.search.judge import Verdict
+from compd.text import shortened
 
 __all__ = ["Minimised", "Record", "image_file", "seed_file"]
 
@@ -81,6 +82,12 @@ class Record:
     def flip(self) -> str:
         """From which answer to which, for people: ``cat → dog``."""
         return f"{self.original.name} → {self.deployed.name}"
+
+    def __repr__(self) -> str:
+        return shortened(
+            f"Record({self.sha256[:12]}, {self.seed_row} of {self.seed_data}: {self.flip}, "
+            f"severity {self.severity:.3f}, Linf {self.linf}/255)"
+        )
 
     @classmethod
     def of(

@@ -108,7 +108,7 @@ def reduce(
     fewer = None if subset is None else _corpus_of_its_own(subset, corpus, target)
     done, chosen = Minimisation(), None
     if target is not None:
-        done = minimise(corpus, target, pair, settings, control=control)
+        done = minimise(corpus, target, pair, **asdict(settings), control=control)
     if fewer is not None and not control.stopped:
         whole = corpus if target is None else target
         chosen = select_subset(whole, pair, keep=keep, control=control)

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from compd.control import QUIET, Control
 from compd.corpus.entries import Entry, check_labels, read_entry
+from compd.corpus.given import check_given
 from compd.corpus.records import Record
 from compd.corpus.rows import RowsUsed, rows_used
 from compd.corpus.store import Corpus
@@ -21,6 +22,7 @@ from compd.logits import answers_of
 from compd.pair import Pair
 from compd.search.findings import Answer
 from compd.search.judge import Judge, Verdict, verdicts_of
+from compd.text import shortened
 
 __all__ = [
     "JudgedImage",
@@ -43,6 +45,10 @@ class Replayed:
     original: Answer | None = None
     deployed: Answer | None = None
     problem: str | None = None
+
+    def __repr__(self) -> str:
+        now = f"damaged, {self.problem}" if self.verdict is None else f"now {self.verdict}"
+        return shortened(f"Replayed({'holds' if self.holds else now}: {self.record!r})")
 
     @property
     def holds(self) -> bool:
@@ -137,6 +143,7 @@ def verify(
     Raises:
         Stopped: if it was told to stop: part of a corpus says nothing of the whole.
     """
+    check_given(pair=pair, corpus=corpus)
     judge, batch = Judge(pair, control), pair.batch
     wanted = list(corpus) if records is None else records
     results: list[Replayed] = []

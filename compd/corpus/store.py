@@ -28,6 +28,7 @@ from compd.errors import CompdError, CompdWarning, InputError
 from compd.files.reading import inside, open_file, read_whole
 from compd.files.storage import disk_errors, write_all
 from compd.images import decode_png, encode_png, pixel_hash
+from compd.text import shortened
 from compd.wording import command
 
 try:
@@ -109,6 +110,11 @@ class Corpus:
         """
         with disk_errors(self.directory):
             make_place(self.directory)
+
+    def __repr__(self) -> str:
+        where = str(self.directory)
+        where = where if len(where) < 90 else f"…{where[-89:]}"  # its end tells more
+        return shortened(f"Corpus({where!r}, {len(self)} entries)")
 
     def __len__(self) -> int:
         return len(self._records)

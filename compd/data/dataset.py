@@ -16,11 +16,13 @@ from torch import Tensor
 
 from compd.errors import InputError
 from compd.sizes import Size
+from compd.text import shortened
 
 __all__ = ["UNKNOWN", "Dataset", "Part", "Split", "Splits", "part_of"]
 
 UNKNOWN = -1  # label of an image that nobody labelled
 
+_NAMES = ("train", "calibration", "selection", "seeds", "heldout")
 _SHUFFLE_SEED = 0  # fixed: the splits of a data set are a property of its files
 
 
@@ -36,6 +38,14 @@ class Part:
     stretched: Tensor | None = None
     # int64 (N,): labels of the data set's own classes, where these are not the model's; else None
     own: Tensor | None = None
+
+    def __repr__(self) -> str:
+        return f"Part({_pictures(self.images)})"
+
+
+def _pictures(images: Tensor) -> str:
+    """How many images of which shape: ``359 images 3x32x32``."""
+    return f"{len(images)} images {'x'.join(map(str, images.shape[1:]))}"
 
 
 def _some(values: Tensor | None, rows: Tensor | slice) -> Tensor | None:
@@ -105,6 +115,10 @@ class Dataset:
     resize: str = ""
     own_classes: tuple[str, ...] = ()
 
+    def __repr__(self) -> str:
+        shape = "x".join(map(str, (self.channels, *self.size)))
+        return shortened(f"Dataset({self.name}: {len(self.classes)} classes, {shape})")
+
     @cached_property
     def train(self) -> Part:
         """The part that training rows come from."""
@@ -134,6 +148,10 @@ class Split:
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    def __repr__(self) -> str:
+        name = self.name if self.name == self.data else f"{self.data} {self.name}"
+        return shortened(f"Split({name}: {_pictures(self.images)}, rows {self.rows})")
 
     def first(self, count: int) -> Split:
         """Its first rows; all of them if there are no more."""
@@ -187,6 +205,14 @@ class Splits:
     def __init__(self, dataset: Dataset, *, trains: bool = True) -> None:
         self.dataset = dataset
         self._trains = trains
+
+    def __repr__(self) -> str:
+        # to look at it reads no files: only the splits that were used are told
+        names: tuple[str, ...] = _NAMES if self._trains else ("calibration", "seeds")
+        if self.dataset.small:
+            names = tuple(name for name in names if len(getattr(self, name)))
+        read = ", ".join(f"{name} {len(vars(self)[name])}" for name in names if name in vars(self))
+        return shortened(f"Splits({self.dataset.name}: {read or 'nothing read yet'})")
 
     @cached_property
     def _cuts(self) -> dict[str, tuple[Part, str, int, int]]:

@@ -6,10 +6,10 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from compd.compress.explicit import is_quantised
 from compd.control import QUIET, Control
+from compd.corpus.given import check_given
 from compd.data import Splits
 from compd.errors import ModelError, unknown
 from compd.exporting.artifact import MODELS, Source, Target
@@ -44,12 +44,12 @@ class Exported:
 def export(
     pair: Pair,
     to: str,
-    out: Path,
+    out: Path | str,
     *,
     of: str | None = None,
     splits: Splits | None = None,
     control: Control = QUIET,
-    **settings: Any,
+    **settings: str | float | None,
 ) -> Exported:
     """Write one model of a pair as an artifact of another runtime.
 
@@ -61,12 +61,16 @@ def export(
             else the original.
         splits: whose calibration rows set the ranges of targets that quantise by themselves.
         control: told of progress.
-        settings: of the target, for example ``reduce_range`` of ``onnx-ptq``; None is the default.
+        settings: of the target; None is the default. ``onnx-ptq`` has ``activations`` (``uint8`` or
+            ``int8``), ``reduce_range`` and ``per_channel``; ``openvino-ptq`` has ``preset``
+            (``performance`` or ``mixed``); a plug-in's target has its own.
 
     Raises:
         CompdError: if the target is unknown, cannot hold the model, lacks its extra or cannot read
             the model's operators, or if the file cannot be written.
     """
+    check_given(pair=pair)
+    out = Path(out)
     config = TARGETS.make(to, **settings)
     target = TARGETS[to]
     check_export_target(to, out)

@@ -11,7 +11,7 @@ import shutil
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from compd.control import QUIET, Control, Outcome
@@ -210,7 +210,7 @@ class _Intake:
         chosen = self._new(raw)
         novel, small = (Corpus(place / name, create=True) for name in (_NOVEL, _SMALL))
         novel.add((one, raw.image(one), raw.seed_image(one)) for one in chosen)
-        minimise(novel, small, self._pair, self._minimising, control=self._control)
+        minimise(novel, small, self._pair, **asdict(self._minimising), control=self._control)
         found = sum(record.verdict is Verdict.EFFECTIVE for record in raw)
         if self._control.stopped:
             return found

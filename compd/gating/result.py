@@ -13,6 +13,7 @@ from compd.gating.compared import Compared
 from compd.gating.deviations import Deviation, Status
 from compd.gating.policy import Policy
 from compd.gating.search import Searched
+from compd.text import shortened
 
 __all__ = ["ORDER", "GateResult"]
 
@@ -45,6 +46,10 @@ class GateResult:
     compared: Compared | None = None  # the search, next to that of the accepted pair
     notes: tuple[str, ...] = ()  # why the search could not be compared
     warnings: tuple[str, ...] = ()  # of the corpus: what makes the verdict weaker than it looks
+
+    def __repr__(self) -> str:
+        counts = ", ".join(f"{count} {status}" for status, count in self.counts.items() if count)
+        return shortened(f"GateResult({self.verdict}: {counts or 'nothing deviates'})")
 
     def of(self, *statuses: Status) -> tuple[Deviation, ...]:
         """The deviations of some statuses."""

@@ -9,6 +9,7 @@ from typing import Any
 
 from compd.control import QUIET, Control
 from compd.corpus import Corpus
+from compd.corpus.given import check_given
 from compd.data import Splits
 from compd.errors import InputError, SettingError, Stopped
 from compd.gating.baseline import Baseline
@@ -34,8 +35,8 @@ def gate(
     pair: Pair,
     corpus: Corpus,
     baseline: Baseline,
-    policy: Policy | None = None,
     *,
+    policy: Policy | None = None,
     splits: Splits | None = None,
     found: Corpus | None = None,
     record: SearchRecord | None = None,
@@ -65,6 +66,7 @@ def gate(
             are none.
         Stopped: if it was told to stop during the replays; later on, the result says so.
     """
+    check_given(pair=pair, corpus=corpus)
     policy = policy or Policy()
     begun, now = time.perf_counter(), pair.fingerprint(batch=pair.batch)
     control = control.timed

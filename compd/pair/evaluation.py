@@ -12,7 +12,7 @@ from compd.control import QUIET, Control
 from compd.data import Split
 from compd.errors import ModelError
 from compd.logits import disagrees, divergence
-from compd.pair.images import Images, as_split
+from compd.pair.images import Images, Labels, as_split
 from compd.pair.pair import Pair
 from compd.runtimes import Runtime
 from compd.wording import setting
@@ -36,6 +36,16 @@ class Evaluation:
 
     def __len__(self) -> int:
         return len(self.original)
+
+    def __repr__(self) -> str:
+        right = [self.accuracy(self.original), self.accuracy(self.deployed)]
+        told = "".join(
+            f", {name} right on {share:.1%}"
+            for name, share in zip(("original", "deployed"), right, strict=True)
+            if share is not None
+        )
+        differ = int(self.disagree.sum())
+        return f"Evaluation({len(self)} images: the models differ on {differ}{told})"
 
     @cached_property
     def answers(self) -> Tensor:
@@ -106,7 +116,7 @@ def evaluate(
     pair: Pair,
     images: Images,
     *,
-    labels: Tensor | None = None,
+    labels: Labels | None = None,
     shadow: int | None = 0,
     control: Control = QUIET,
 ) -> Evaluation:
@@ -114,9 +124,8 @@ def evaluate(
 
     Args:
         pair: the pair.
-        images: of its shape: a uint8 tensor (N, C, H, W), rows of a data set, a data set or its
-            name.
-        labels: int64 (N,), of a tensor's images.
+        images: of its shape: uint8 (N, C, H, W), rows of a data set, a data set or its name.
+        labels: whole numbers (N,), of a batch of images.
         shadow: on how many of them, the first ones, to ask its shadow, if there is one, too; None
             for all.
         control: told of progress, and asked whether to stop.

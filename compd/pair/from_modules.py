@@ -14,6 +14,7 @@ from compd.errors import InputError, ModelError, SettingError, brief, unknown
 from compd.models import Normalise
 from compd.models.copies import copied
 from compd.models.inputs import checked_batch
+from compd.pair.arrays import Batch, arranged, as_tensor
 from compd.pair.calls import numbers_from
 from compd.pair.objects import (
     CallableRuntime,
@@ -53,7 +54,7 @@ def parts_of_modules(
     deployed: Model,
     *,
     shadow: nn.Module | None,
-    example: Tensor | None,
+    example: Batch | None,
     classes: Sequence[str] | None,
     mean: Sequence[float] | None,
     std: Sequence[float] | None,
@@ -121,7 +122,8 @@ def parts_of_modules(
         notes.insert(0, f"no gradients: the pair has no {what}; blackbox searches without")
     if trained:
         notes.append(
-            f"{' and '.join(trained)} came in training mode, and is asked in evaluation mode"
+            f"{' and '.join(trained)} came in training mode, and "
+            f"{'are' if len(trained) > 1 else 'is'} asked in evaluation mode"
         )
     return Parts(
         spec,
@@ -157,17 +159,19 @@ class _Front:
         return Logits(own, front, self.output).eval()
 
 
-def _images_of(example: Tensor) -> Tensor:
+def _images_of(given: object) -> Tensor:
     """An example as uint8 (N, C, H, W)."""
-    if not isinstance(example, Tensor) or example.ndim != 4 or not len(example):
-        came = tuple(example.shape) if isinstance(example, Tensor) else type(example).__name__
-        raise SettingError(f"expected an example of images (N, C, H, W), got {came}")
+    example = arranged(as_tensor(given, "example"))
+    if example.ndim != 4 or not len(example):
+        raise SettingError(
+            f"expected an example of images (N, C, H, W), got {tuple(example.shape)}"
+        )
     if example.shape[1] not in (1, 3):
         raise InputError(
             f"expected images of 1 or 3 channels, got an example {tuple(example.shape)}"
         )
     if example.dtype == torch.uint8:
-        return example.cpu()
+        return example
     if (
         not example.is_floating_point()
         or not 0 <= float(example.min()) <= float(example.max()) <= 1
@@ -177,7 +181,7 @@ def _images_of(example: Tensor) -> Tensor:
             f"{float(example.min()):g}..{float(example.max()):g}; a normalisation is part of the "
             f"model: pass {setting('mean')} and {setting('std')}"
         )
-    return (example.cpu() * 255).round().to(torch.uint8)
+    return (example * 255).round().to(torch.uint8)
 
 
 def _classes(

@@ -21,11 +21,13 @@ from compd.models import model_hash, zoo_weights
 from compd.models.inputs import checked_batch, fitting
 from compd.models.tensors import load_tensors_, tensors_to_bytes
 from compd.pair.answers import AnswerCache
+from compd.pair.arrays import Batch
 from compd.pair.from_modules import Model, parts_of_modules
 from compd.pair.spec import PAIR_FILE, PAIR_FORMAT, PairSpec, read_pair_file
 from compd.runtimes import FloatRuntime, Runtime, check_engine, deploy
 from compd.system.devices import choose_device, device_name
 from compd.system.machine import cpu_flags, isa_limits, versions
+from compd.text import shortened
 from compd.wording import setting
 
 __all__ = ["Pair", "check_pair_target", "own_copy"]
@@ -78,6 +80,12 @@ class Pair:
         self.answers = AnswerCache()  # of its models to clean images
         self._batch: int | None = None
 
+    def __repr__(self) -> str:
+        model = self.spec.model
+        shape = "x".join(map(str, model.shape)) if model.size else ""
+        parts = [self.spec.title, f"{len(model.classes)} classes", shape]
+        return shortened(f"Pair({', '.join(part for part in parts if part)})")
+
     @classmethod
     def from_modules(
         cls,
@@ -85,7 +93,7 @@ class Pair:
         deployed: Model,
         *,
         shadow: nn.Module | None = None,
-        example: Tensor | None = None,
+        example: Batch | None = None,
         classes: Sequence[str] | None = None,
         mean: Sequence[float] | None = None,
         std: Sequence[float] | None = None,
@@ -104,7 +112,8 @@ class Pair:
             shadow: a differentiable module that answers as the deployed model does. Without one,
                 searches take no gradients: ``blackbox``.
             example: images (N, C, H, W), uint8, or float in 0..1, from which their shape is
-                learnt; without one, ``classes`` are needed.
+                learnt, or what else can be meant one way only (:mod:`compd.pair.arrays`);
+                without one, ``classes`` are needed.
             classes: their names in label order; None numbers them.
             mean: per-channel mean that is subtracted in front of the modules; None if they do so.
             std: the same for the standard deviation.
@@ -276,6 +285,14 @@ class Pair:
         model = self.spec.model
         if model.size and tuple(images.shape[1:]) != model.shape:
             expected = ", ".join(map(str, model.shape))
+            if images.shape[1] != model.channels:
+                advice = "repeat grey, images.expand(-1, 3, -1, -1)"
+                raise InputError(
+                    f"expected {name} of shape (N, {expected}) for this pair, got "
+                    f"{tuple(images.shape)}; "
+                    f"{advice if model.channels == 3 else 'make them grey'} (of a data set: "
+                    f"{setting('channels', model.channels)})"
+                )
             raise InputError(
                 f"expected {name} of shape (N, {expected}) for this pair, got "
                 f"{tuple(images.shape)}; scale them (of a data set: {setting('size', model.size)})"

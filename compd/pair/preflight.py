@@ -21,6 +21,7 @@ from compd.pair.warnings import LEAST, few, near_chance, stretched, unused_label
 from compd.runtimes import Runtime
 from compd.runtimes.converted import model_of
 from compd.system.machine import cpu_flags
+from compd.text import shortened
 from compd.wording import Worded, setting
 
 __all__ = ["FileFacts", "Preflight", "check", "the_same_twice"]
@@ -66,6 +67,11 @@ class Preflight:
     faults: tuple[Worded, ...]
     warnings: tuple[Worded, ...]
 
+    def __repr__(self) -> str:
+        counts = f"{len(self.faults)} faults, {len(self.warnings)} warnings"
+        said = "".join(f"; {text}" for text in (*self.faults, *self.warnings)[:1])
+        return shortened(f"Preflight({self.images} images: {counts}{said})")
+
     def to_json(self) -> dict[str, Any]:
         """As a JSON object."""
         return asdict(self)
@@ -87,8 +93,8 @@ def check(
 
     Args:
         pair: any.
-        images: of what it is searched on: a uint8 tensor (N, C, H, W), rows of a data set, a data
-            set or its name. The shadow is run on :data:`SHADOW_ROWS` of them.
+        images: of what it is searched on: uint8 (N, C, H, W), rows of a data set, a data set or its
+            name. The shadow is run on :data:`SHADOW_ROWS` of them.
         allow_float: whether a deployed file without any integer operator is meant.
         control: told of progress, and asked whether to stop.
 

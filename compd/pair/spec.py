@@ -163,6 +163,14 @@ class PairSpec:
         return "".join(c if c.isalnum() or c in "-_." else "_" for c in text)
 
     @property
+    def title(self) -> str:
+        """The same for people: ``resnet18 on digits, qat, x86``."""
+        data = f" on {Path(self.data).name or 'data'}" if self.data else ""
+        if isinstance(self.compress, Given):
+            return f"{self.compress.original} and {self.compress.deployed}{data}, {self.engine}"
+        return f"{self.model.model}{data}, {kind_of(self.compress)}, {self.engine}"
+
+    @property
     def made_of(self) -> dict[str, Any]:
         """What a corpus says of its pair, as a JSON object: enough to build it again."""
         return {

@@ -11,6 +11,7 @@ from compd.repairing.fresh import Fresh
 from compd.repairing.selection import Seen
 from compd.repairing.verdict import RepairVerdict, Robust
 from compd.statistics import Share
+from compd.text import shortened
 
 __all__ = ["RepairResult"]
 
@@ -55,6 +56,13 @@ class RepairResult:
     fresh: tuple[Fresh, ...]
     robust: tuple[Robust, ...]
     notes: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        return shortened(
+            f"RepairResult(deviates on {self.fresh_effective_before} → "
+            f"{self.fresh_effective_after} of {self.fresh_seeds} held-out seeds, accuracy "
+            f"{self.accuracy_before:.1%} → {self.accuracy_after:.1%})"
+        )
 
     @classmethod
     def of(cls, verdict: RepairVerdict, **how: Any) -> RepairResult:

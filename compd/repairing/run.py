@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from compd.compress import RECIPE, starts
-from compd.control import QUIET, Control
+from compd.control import Control
 from compd.corpus import Corpus
 from compd.data import Splits, load_data
 from compd.errors import UnavailableError
@@ -29,7 +29,7 @@ from compd.repairing.training_set import TrainingSet, training_set_of
 from compd.repairing.verdict import verdict_on
 from compd.wording import Worded, setting
 
-__all__ = ["Plan", "plan", "repair"]
+__all__ = ["Plan", "plan", "repaired"]
 
 _OTHER_DATA = Worded(
     "the data are not as they were when the pair was made (files were changed, or "
@@ -52,10 +52,10 @@ class Plan:
 
 
 def plan(pair: Pair, corpus: Corpus, *, splits: Splits | None = None, **settings: Any) -> Plan:
-    """Say what :func:`repair` with the same arguments would do, and how long its rounds take.
+    """Say what :func:`compd.repair` with the same arguments would do, and how long its rounds take.
 
     Raises:
-        CompdError: as :func:`repair`.
+        CompdError: as :func:`compd.repair`.
     """
     splits, training_set, how = _checked(pair, corpus, splits, RepairSettings(**settings))
     bench = _bench(pair, splits, training_set, how)
@@ -78,42 +78,17 @@ def plan(pair: Pair, corpus: Corpus, *, splits: Splits | None = None, **settings
     )
 
 
-def repair(
+def repaired(
     pair: Pair,
     corpus: Corpus,
+    asked: RepairSettings,
     *,
     out: Path,
-    splits: Splits | None = None,
-    save_every: float = 20.0,
-    control: Control = QUIET,
-    **settings: Any,
+    splits: Splits | None,
+    save_every: float,
+    control: Control,
 ) -> RepairResult:
-    """Fine-tune a pair's compressed model until it deviates less, and measure what that is worth.
-
-    Trains on training rows and on the corpus, all labelled by the original; chooses among rounds by
-    the selection rows; measures on held-out rows. A repair that was interrupted goes on where it
-    was when it is called again with the same arguments.
-
-    Args:
-        pair: not changed.
-        corpus: deviations of that pair.
-        out: directory for the repaired pair; the start itself if no round was better.
-        splits: the data; the pair's own if None.
-        save_every: seconds of training after which its state is saved, for a process that is
-            killed.
-        control: told of progress, and asked whether to stop.
-        settings: the fields of :class:`RepairSettings`.
-
-    Returns:
-        The verdict; ``Pair.load(result.pair)`` gives the repaired pair.
-
-    Raises:
-        CompdError: if an argument makes no sense, the corpus is another pair's or empty, the pair
-            has no shadow to train, or the disk is full.
-        Stopped: if it was told to stop. All training is saved by then; a search or a verdict
-            that was under way is done again.
-    """
-    asked = RepairSettings(**settings)
+    """Repair a pair; arguments and errors are those of :func:`compd.repair`."""
     check_pair_target(out)
     splits, training_set, how = _checked(pair, corpus, splits, asked)
     key = _key(pair, splits, training_set, how)

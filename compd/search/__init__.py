@@ -1,7 +1,8 @@
 """The search: strategies propose, the judge decides, the campaign keeps the books."""
 
 from compd.search.bounds import Bound
-from compd.search.campaign import Campaign, fuzz
+from compd.search.call import fuzz
+from compd.search.campaign import Campaign
 from compd.search.findings import Answer, Finding, Stability, Summary
 from compd.search.judge import Judge, Judgement, Verdict
 from compd.search.objective import (

@@ -17,7 +17,6 @@ from compd.errors import SettingError
 from compd.images import check_batch
 from compd.models.inputs import fitting
 from compd.pair import Pair
-from compd.pair.images import Images, as_split
 from compd.search.bounds import Bound
 from compd.search.findings import Finding, Summary, Tally
 from compd.search.group import Group
@@ -26,8 +25,9 @@ from compd.search.seeds import agreeing
 from compd.search.settings import SearchSettings
 from compd.search.strategies import STRATEGIES, Blackbox, Proposal, Task
 from compd.wording import Worded, setting
+from compd.text import shortened
 
-__all__ = ["Campaign", "fuzz"]
+__all__ = ["Campaign"]
 
 # Seeds that are searched together: while some finish early, model calls stay full. The boundary
 # walk keeps up to two dozen float copies of them (measured on photographs: 0.4 GB).
@@ -35,25 +35,6 @@ _TOGETHER = 256
 VALUES = 1 << 22  # in all their images, at most: 27 of 3 x 224 x 224
 # What takes over where there is no gradient; most of what it finds comes early.
 _RESCUE = Blackbox(queries=400)
-
-
-def fuzz(pair: Pair, images: Images, *, control: Control = QUIET, **settings: Any) -> Campaign:
-    """Search for inputs on which the deployed model leaves the original's answer.
-
-    Nothing runs until the result is iterated; each iteration step hands out one finding, and
-    ``summary()`` gives the numbers at any time.
-
-    Args:
-        pair: what to test.
-        images: clean images to start from: a uint8 tensor (N, C, H, W), rows of a data set, a data
-            set or its name. Those on which the pair disagrees are set aside.
-        control: told of progress, and asked whether to stop.
-        settings: the fields of :class:`SearchSettings`.
-
-    Raises:
-        CompdError: if a setting makes no sense or the seeds do not fit the pair.
-    """
-    return Campaign(pair, as_split(images, pair), SearchSettings(**settings), control=control)
 
 
 class Campaign:
@@ -108,6 +89,19 @@ class Campaign:
         # seeds with a deviation that waits for its proof, and the best severity of these
         self._unproved = 0, 0.0
         self._begun = self._ended = time.perf_counter()
+
+    def __repr__(self) -> str:
+        name, eps = STRATEGIES.name_of(self.settings.strategy), self.settings.eps
+        state = "not run yet"
+        if self._running:
+            under_way = self.outcome is Outcome.INTERRUPTED and not self._control.stopped
+            found = len(self._tally.effective_seeds)
+            state = f"{found} of {self._tally.seeds} seeds deviate, "
+            state += "under way" if under_way else str(self.outcome)
+        bound = "no bound" if eps is None else f"{self.settings.norm} {eps}/255"
+        return shortened(
+            f"Campaign({name} from {len(self._split)} images of {self.data}, {bound}: {state})"
+        )
 
     @property
     def batch(self) -> int:

@@ -12,6 +12,7 @@ from torch import Tensor
 from compd.images import distances, pixel_hash
 from compd.logits import Answers
 from compd.search.judge import Judgement, Verdict
+from compd.text import shortened
 
 __all__ = ["Answer", "Finding", "Stability", "Summary", "Tally", "Worst", "worst_by_seed"]
 
@@ -35,6 +36,10 @@ class Answer:
     confidence: float
     margin: float
     top: tuple[tuple[str, float], ...]  # class and probability, most probable first
+
+    def __repr__(self) -> str:
+        name = shortened(self.name, 60)
+        return f"Answer({name}, confidence {self.confidence:.3f}, margin {self.margin:.3f})"
 
     @classmethod
     def of(cls, answers: Answers, i: int, classes: tuple[str, ...]) -> Answer:
@@ -80,6 +85,15 @@ class Finding:
             f"{self.seed_row}: {self.original.name} → {self.deployed.name}, severity "
             f"{self.severity:.3f}, Linf {self.linf}/255"
         )
+
+    def __repr__(self) -> str:
+        return shortened(f"Finding({self})")
+
+    def _repr_html_(self) -> str:
+        """As notebooks show it: pictures, and both models' answers."""
+        from compd.search.shown import finding_html
+
+        return finding_html(self)
 
     @classmethod
     def of(
@@ -167,6 +181,17 @@ class Summary:
     model_seconds: float  # of these inside model calls
     stopped: str  # "done", "time" or "interrupted"
     notes: tuple[str, ...] = ()  # what the campaign decided by itself
+
+    def __str__(self) -> str:
+        from compd.search.shown import summary_text
+
+        return summary_text(self)
+
+    def _repr_html_(self) -> str:
+        """As notebooks show it: a table."""
+        from compd.search.shown import summary_html
+
+        return summary_html(self)
 
 
 class Tally:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from numbers import Real
 from typing import Any
 
 from compd.errors import SettingError, unknown
 from compd.search.bounds import Bound
 from compd.search.objective import LabelFlip, Objective
 from compd.search.strategies import STRATEGIES, Boundary
+from compd.text import shortened
+from compd.wording import setting
 
 __all__ = ["GOALS", "WRONG_SEEDS", "SearchSettings"]
 
@@ -37,6 +40,17 @@ class SearchSettings:
     seconds: float | None = None  # budget of wall time
     # candidates a seed where blackbox takes over; None: 2000 instead of a strategy, 400 after one
     queries: int | None = None
+
+    def __repr__(self) -> str:
+        """What is not as by default."""
+        usual = SearchSettings()
+        told = {
+            one.name: getattr(self, one.name)
+            for one in fields(self)
+            if getattr(self, one.name) != getattr(usual, one.name)
+        }
+        given = [f"{name}={value!r}" for name, value in told.items()]
+        return shortened(f"SearchSettings({', '.join(given)})")
 
     def clean_rows(self, available: int) -> int:
         """How many clean images to look at before the search.
@@ -83,12 +97,31 @@ class SearchSettings:
             raise unknown("wrong_seeds", self.wrong_seeds, WRONG_SEEDS)
         if self.goal == "severe" and self.keep != "effective":
             raise SettingError("expected keep='effective' with goal='severe', got keep='valid'")
+        for name in ("eps", "limit", "random_seed"):
+            object.__setattr__(self, name, _whole(name, getattr(self, name)))
         Bound(self.eps, self.norm)  # raises
         if self.limit is not None and self.limit < 1:
             raise SettingError("at least one seed", seeds=self.limit)
-        if self.seconds is not None and not self.seconds > 0:
+        if self.seconds is not None and not (
+            isinstance(self.seconds, int | float) and self.seconds > 0
+        ):
             raise SettingError("a positive time", time=self.seconds)
         if self.queries is not None and self.queries < 1:
             raise SettingError("at least one candidate a seed", queries=self.queries)
-        if not 0 <= self.random_seed < 2**63:
+        if self.random_seed is None or not 0 <= self.random_seed < 2**63:
             raise SettingError(f"expected 0 <= random_seed < 2**63, got {self.random_seed}")
+
+
+def _whole(name: str, value: Any) -> int | None:
+    """A whole number of any type (of numpy, 4.0) as an int, which is what a corpus can store."""
+    if value is None:
+        return None
+    is_number: bool = isinstance(value, Real)
+    if not is_number or value % 1:
+        advice = ""
+        if name == "eps" and is_number and 0 < value < 1:
+            advice = f"a change of {value:.3g} of the range 0..1 is "
+            advice += setting("eps", max(1, round(value * 255)))
+        what = "whole levels of 255" if name == "eps" else "a whole number"
+        raise SettingError(f"{name} as {what}", advice=advice, **{name: value})
+    return int(value)

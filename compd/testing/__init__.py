@@ -1,7 +1,15 @@
 """compd in a test suite: a pytest plugin, and Hypothesis strategies for property tests.
 
-The names below load on first use, so that importing the package costs nothing: the plugin is loaded
-in every pytest run.
+    assert_agrees    fail unless both models of a pair give an image the same answer
+    corpus_images    strategy: the images of a corpus
+    seeds            strategy: rows of a data set
+    perturbed        strategy: images near the seeds
+    shifted          strategy: seeds under corruptions
+    Candidate        what the strategies draw
+    CorpusDatabase   an example database that keeps what fails in a corpus
+
+They load on first use, so that importing the package costs nothing: the plugin is loaded in every
+pytest run.
 """
 
 from __future__ import annotations
@@ -14,8 +22,8 @@ if TYPE_CHECKING:
     from compd.testing.agrees import assert_agrees
     from compd.testing.candidates import Candidate
     from compd.testing.database import CorpusDatabase
-    from compd.testing.perturbed import perturbed
-    from compd.testing.shifted import shifted
+    from compd.testing.perturbing import perturbed
+    from compd.testing.shifting import shifted
     from compd.testing.sources import corpus_images, seeds
 
 __all__ = [
@@ -33,9 +41,10 @@ _HOMES = {
     "CorpusDatabase": "database",
     "assert_agrees": "agrees",
     "corpus_images": "sources",
-    "perturbed": "perturbed",
+    "perturbed": "perturbing",
     "seeds": "sources",
-    "shifted": "shifted",
+    "shifted": "shifting",
 }
 
-__getattr__ = lazy_names(__name__, _HOMES)
+if not TYPE_CHECKING:
+    __getattr__, __dir__ = lazy_names(__name__, _HOMES)

@@ -63,7 +63,9 @@ def minimised(
     **how: Any,
 ) -> Any:
     pair.batch = batch
-    return minimise(Corpus(source), Corpus(target, create=True), pair, effort, **how)
+    return minimise(
+        Corpus(source), Corpus(target, create=True), pair, **dataclasses.asdict(effort), **how
+    )
 
 
 def stopping_after(calls: int) -> Control:
@@ -173,7 +175,7 @@ def test_an_interrupted_run_goes_on_and_ends_the_same(
 _KILLED = """
 import os, signal, sys
 import torch
-from compd.corpus import Corpus, MinimiseSettings, minimise
+from compd.corpus import Corpus, minimise
 from compd.corpus.batching import Models
 from compd.pair import Pair
 
@@ -190,10 +192,9 @@ for number in map(int, fatal):
             return real(self, *arguments)
 
         Models.outcomes = dying
-        effort = MinimiseSettings(trials=60)
         opened = Pair.load(pair)
         opened.batch = 4
-        minimise(Corpus(source), Corpus(target, create=True), opened, effort, save_every=0.0)
+        minimise(Corpus(source), Corpus(target, create=True), opened, trials=60, save_every=0.0)
         os._exit(0)
     status = os.waitpid(child, 0)[1]
     print(os.WTERMSIG(status), len(Corpus(target)), flush=True)

@@ -151,7 +151,7 @@ def passes(accepted: tuple[Pair, Corpus, Path], pair: Pair, policy: Policy = POL
         pair,
         corpus,
         Baseline.load(path),
-        policy,
+        policy=policy,
         splits=tiny_splits(),
         record=SearchRecord.load(path),
     )
@@ -167,7 +167,7 @@ def test_the_accepted_pair_passes_with_what_its_corpus_does_not_have(
     assert result.compared is not None
     assert result.compared.mean_now == result.compared.mean_before > 0
     # without a record, all of that is new
-    old = gate(pair, corpus, Baseline.load(path), POLICY, splits=tiny_splits())
+    old = gate(pair, corpus, Baseline.load(path), policy=POLICY, splits=tiny_splits())
     assert old.exit_code == 1
     assert "no record" in old.notes[0]
 

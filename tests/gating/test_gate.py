@@ -62,7 +62,7 @@ def counts(result: GateResult) -> dict[Status, int]:
 
 
 def test_what_nobody_accepted_fails(corpus: Corpus, pair: Pair) -> None:
-    result = gate(pair, corpus, Baseline(), REPLAY)
+    result = gate(pair, corpus, Baseline(), policy=REPLAY)
     assert (result.exit_code, counts(result)) == (1, {Status.NEW: len(corpus)})
     lines = [one.line for one in result.deviations]
     assert sorted(lines) == list(range(1, len(corpus) + 1))
@@ -75,7 +75,7 @@ def test_what_was_accepted_passes_and_the_search_finds_nothing_else(
 ) -> None:
     new = Corpus(tmp_path / "new", create=True)
     policy = Policy(seeds=40)
-    result = gate(pair, corpus, all_of(corpus), policy, splits=tiny_splits(), found=new)
+    result = gate(pair, corpus, all_of(corpus), policy=policy, splits=tiny_splits(), found=new)
     assert (result.exit_code, counts(result)) == (0, {Status.ACCEPTED: len(corpus)})
     assert result.searched is not None
     # strategy, bound and goal are those of the corpus's entries
@@ -91,7 +91,9 @@ def test_what_was_accepted_passes_and_the_search_finds_nothing_else(
 def test_a_changed_model_has_new_ones_which_are_stored(corpus: Corpus, tmp_path: Path) -> None:
     new = Corpus(tmp_path / "new", create=True)
     worse = bent(0.4)
-    result = gate(worse, corpus, all_of(corpus), Policy(seeds=40), splits=tiny_splits(), found=new)
+    result = gate(
+        worse, corpus, all_of(corpus), policy=Policy(seeds=40), splits=tiny_splits(), found=new
+    )
     fresh = {one.record.sha256 for one in result.of(Status.NEW) if one.found == "search"}
     assert result.exit_code == 1
     assert fresh
@@ -102,7 +104,13 @@ def test_a_changed_model_has_new_ones_which_are_stored(corpus: Corpus, tmp_path:
 def test_known_by_seed_takes_other_pixels_of_the_same_flip(corpus: Corpus) -> None:
     other = bent(0.21)
     by_image, by_seed = (
-        gate(other, corpus, all_of(corpus), Policy(seeds=40, known_by=known), splits=tiny_splits())
+        gate(
+            other,
+            corpus,
+            all_of(corpus),
+            policy=Policy(seeds=40, known_by=known),
+            splits=tiny_splits(),
+        )
         for known in ("image", "seed")
     )
     assert len(by_seed.of(Status.NEW)) < len(by_image.of(Status.NEW))
@@ -113,14 +121,14 @@ def test_known_by_seed_takes_other_pixels_of_the_same_flip(corpus: Corpus) -> No
 
 def test_mild_ones_do_not_count(corpus: Corpus, pair: Pair) -> None:
     middle = sorted(record.severity for record in corpus)[len(corpus) // 2]
-    result = gate(pair, corpus, Baseline(), replace(REPLAY, min_severity=middle))
+    result = gate(pair, corpus, Baseline(), policy=replace(REPLAY, min_severity=middle))
     assert all(one.record.severity >= middle for one in result.of(Status.NEW))
     assert all(one.record.severity < middle for one in result.of(Status.MILD))
     some = len(result.of(Status.NEW))
     assert 0 < some < len(corpus)
-    assert gate(pair, corpus, Baseline(), replace(REPLAY, max_new=some)).exit_code == 1
+    assert gate(pair, corpus, Baseline(), policy=replace(REPLAY, max_new=some)).exit_code == 1
     allowed = replace(REPLAY, min_severity=middle, max_new=some)
-    assert gate(pair, corpus, Baseline(), allowed).exit_code == 0
+    assert gate(pair, corpus, Baseline(), policy=allowed).exit_code == 0
 
 
 def test_an_accepted_one_that_got_worse_or_other_counts_as_new(corpus: Corpus, pair: Pair) -> None:
@@ -129,7 +137,7 @@ def test_an_accepted_one_that_got_worse_or_other_counts_as_new(corpus: Corpus, p
     lines[first.sha256] = replace(lines[first.sha256], severity=0.0)
     lines[second.sha256] = replace(lines[second.sha256], flip="red → yellow")
     policy = replace(REPLAY, max_severity_rise=first.severity / 2)
-    result = gate(pair, corpus, Baseline(lines.values()), policy)
+    result = gate(pair, corpus, Baseline(lines.values()), policy=policy)
     why = {one.record.sha256: one.why for one in result.of(Status.NEW)}
     assert set(why) == {first.sha256, second.sha256}
     assert "accepted at severity 0.00" in why[first.sha256]
@@ -141,7 +149,7 @@ def test_what_no_longer_deviates_is_fixed_or_stale(corpus: Corpus) -> None:
     one = next(iter(corpus))
     gone = Accepted("f" * 64, "red → blue", 0.1, "its entry was removed")
     baseline = Baseline([Accepted.of(one, "known"), gone])
-    result = gate(same, corpus, baseline, REPLAY)
+    result = gate(same, corpus, baseline, policy=REPLAY)
     assert counts(result) == {Status.STALE: 1, Status.FIXED: len(corpus) - 1}
     assert result.unknown == (gone,)
     assert result.exit_code == 0
@@ -166,13 +174,15 @@ def test_another_machine_is_inconclusive_unless_it_deviates_here(
     corpus: Corpus, pair: Pair, tmp_path: Path, key: str
 ) -> None:
     theirs = elsewhere(corpus, tmp_path / "theirs", **{key: "other"})
-    assert gate(pair, theirs, Baseline(), REPLAY).exit_code == 1  # it is confirmed here
-    result = gate(bent(0.0), theirs, Baseline(), REPLAY)
+    assert gate(pair, theirs, Baseline(), policy=REPLAY).exit_code == 1  # it is confirmed here
+    result = gate(bent(0.0), theirs, Baseline(), policy=REPLAY)
     assert (result.exit_code, counts(result)) == (3, {Status.UNCONFIRMED: len(corpus)})
     assert all(key in one.why for one in result.deviations)
     # what is accepted, or too mild to count, needs no confirmation
-    assert gate(bent(0.0), theirs, all_of(corpus), REPLAY).exit_code == 0
-    assert gate(bent(0.0), theirs, Baseline(), replace(REPLAY, min_severity=1.0)).exit_code == 0
+    assert gate(bent(0.0), theirs, all_of(corpus), policy=REPLAY).exit_code == 0
+    assert (
+        gate(bent(0.0), theirs, Baseline(), policy=replace(REPLAY, min_severity=1.0)).exit_code == 0
+    )
 
 
 @pytest.mark.parametrize("key", ["python", "pillow", "compd", "deployed_sha256"])
@@ -180,7 +190,7 @@ def test_what_cannot_change_an_answer_is_not_another_machine(
     corpus: Corpus, tmp_path: Path, key: str
 ) -> None:
     theirs = elsewhere(corpus, tmp_path / "theirs", **{key: "other"})
-    assert gate(bent(0.0), theirs, Baseline(), REPLAY).exit_code == 0
+    assert gate(bent(0.0), theirs, Baseline(), policy=REPLAY).exit_code == 0
 
 
 def test_flaky_ones_never_block(
@@ -198,7 +208,7 @@ def test_flaky_ones_never_block(
     monkeypatch.setattr(other.deployed, "run", wavering)
     # what was found on the very same model is not replayed in other ways once more
     theirs = elsewhere(corpus, tmp_path / "theirs", deployed_sha256="other")
-    result = gate(other, theirs, Baseline(), REPLAY)
+    result = gate(other, theirs, Baseline(), policy=REPLAY)
     assert result.of(Status.FLAKY)
     assert all(one.record.stability is Stability.FLAKY for one in result.of(Status.FLAKY))
     assert not result.of(Status.NEW)
@@ -214,7 +224,7 @@ def test_limits_on_clean_rows(corpus: Corpus) -> None:
         max_class_accuracy_drop=0.0,
         max_new=10_000,
     )
-    result = gate(worse, corpus, Baseline(), policy, splits=tiny_splits())
+    result = gate(worse, corpus, Baseline(), policy=policy, splits=tiny_splits())
     assert result.exit_code == 1
     assert "max-natural-disagreement" in result.failures
     assert "max-class-accuracy-drop" in result.failures
@@ -229,7 +239,7 @@ def test_none_of_few_images_is_not_read_as_never(corpus: Corpus) -> None:
         same,
         corpus,
         Baseline(),
-        replace(REPLAY, max_natural_disagreement=0.01),
+        policy=replace(REPLAY, max_natural_disagreement=0.01),
         splits=tiny_splits(),
     )
     assert result.clean is not None
@@ -243,7 +253,7 @@ def test_a_damaged_picture_is_an_error_and_no_verdict(corpus: Corpus, pair: Pair
     path = corpus.directory / f"images/{record.sha256[:2]}/{record.sha256}.png"
     path.write_bytes(encode_png(torch.zeros(3, 16, 16, dtype=torch.uint8)))
     with pytest.raises(CompdError, match="hash in the name"):
-        gate(pair, corpus, Baseline(), REPLAY)
+        gate(pair, corpus, Baseline(), policy=REPLAY)
 
 
 def test_a_label_that_the_pair_has_not_is_an_error(
@@ -253,7 +263,7 @@ def test_a_label_that_the_pair_has_not_is_an_error(
     other = Corpus(tmp_path / "other", create=True)
     other.add([(replace(record, seed_label=7), corpus.image(record), corpus.seed_image(record))])
     with pytest.raises(CompdError, match="3 classes, got label=7"):
-        gate(pair, other, Baseline(), REPLAY)
+        gate(pair, other, Baseline(), policy=REPLAY)
 
 
 def test_a_corpus_of_other_classes_is_an_error(corpus: Corpus, pair: Pair, tmp_path: Path) -> None:
@@ -263,28 +273,28 @@ def test_a_corpus_of_other_classes_is_an_error(corpus: Corpus, pair: Pair, tmp_p
     entry = (replace(record, original=names), corpus.image(record), corpus.seed_image(record))
     other.add([entry])
     with pytest.raises(CompdError, match="it is of another network"):
-        gate(pair, other, Baseline(), REPLAY)
+        gate(pair, other, Baseline(), policy=REPLAY)
 
 
 def test_another_original_is_noted(corpus: Corpus, pair: Pair, tmp_path: Path) -> None:
     theirs = elsewhere(corpus, tmp_path / "theirs", original_sha256="other")
-    assert gate(pair, corpus, Baseline(), REPLAY).other_original == 0
-    assert gate(pair, theirs, Baseline(), REPLAY).other_original == len(corpus)
+    assert gate(pair, corpus, Baseline(), policy=REPLAY).other_original == 0
+    assert gate(pair, theirs, Baseline(), policy=REPLAY).other_original == len(corpus)
 
 
 def test_an_emptied_corpus_is_an_error(corpus: Corpus, pair: Pair, tmp_path: Path) -> None:
     with pytest.raises(CompdError, match="been emptied"):
-        gate(pair, Corpus(tmp_path / "empty", create=True), all_of(corpus), REPLAY)
+        gate(pair, Corpus(tmp_path / "empty", create=True), all_of(corpus), policy=REPLAY)
 
 
 def test_what_is_found_goes_to_another_folder(corpus: Corpus, pair: Pair) -> None:
     with pytest.raises(CompdError, match="another folder"):
-        gate(pair, corpus, Baseline(), REPLAY, found=Corpus(corpus.directory))
+        gate(pair, corpus, Baseline(), policy=REPLAY, found=Corpus(corpus.directory))
 
 
 def test_no_rise_lets_the_same_severity_pass(corpus: Corpus, pair: Pair) -> None:
     policy = replace(REPLAY, max_severity_rise=0.0)
-    assert gate(pair, corpus, all_of(corpus), policy).exit_code == 0
+    assert gate(pair, corpus, all_of(corpus), policy=policy).exit_code == 0
 
 
 def test_an_entry_that_did_not_deviate_counts_when_it_does(
@@ -294,8 +304,8 @@ def test_an_entry_that_did_not_deviate_counts_when_it_does(
     was = replace(record, verdict=Verdict.VALID, severity=0.0, stability=None)
     other = Corpus(tmp_path / "other", create=True)
     other.add([(was, corpus.image(record), corpus.seed_image(record))])
-    assert counts(gate(pair, other, Baseline(), REPLAY)) == {Status.NEW: 1}
-    assert counts(gate(bent(0.0), other, Baseline(), REPLAY)) == {}
+    assert counts(gate(pair, other, Baseline(), policy=REPLAY)) == {Status.NEW: 1}
+    assert counts(gate(bent(0.0), other, Baseline(), policy=REPLAY)) == {}
 
 
 def test_known_by_seed_holds_for_the_corpus_too(corpus: Corpus, pair: Pair, tmp_path: Path) -> None:
@@ -305,8 +315,8 @@ def test_known_by_seed_holds_for_the_corpus_too(corpus: Corpus, pair: Pair, tmp_
     twin = replace(record, sha256=pixel_hash(image))
     corpus.add([(twin, image, corpus.seed_image(record))])
     baseline = all_of(corpus).without([twin.sha256])
-    assert gate(pair, corpus, baseline, REPLAY).exit_code == 1
-    assert gate(pair, corpus, baseline, replace(REPLAY, known_by="seed")).exit_code == 0
+    assert gate(pair, corpus, baseline, policy=REPLAY).exit_code == 1
+    assert gate(pair, corpus, baseline, policy=replace(REPLAY, known_by="seed")).exit_code == 0
 
 
 def test_bounds_that_are_left_out_are_the_corpuss(corpus: Corpus) -> None:
@@ -324,7 +334,7 @@ def test_bounds_that_are_left_out_are_the_corpuss(corpus: Corpus) -> None:
 
 def test_a_search_that_looked_at_nothing_is_inconclusive(corpus: Corpus, pair: Pair) -> None:
     policy = Policy(seeds=40, time=0.001)
-    result = gate(pair, corpus, all_of(corpus), policy, splits=tiny_splits())
+    result = gate(pair, corpus, all_of(corpus), policy=policy, splits=tiny_splits())
     assert result.searched is not None
     if not result.searched.summary.forwards_per_seed:
         assert (result.exit_code, result.verdict) == (3, "inconclusive")
@@ -333,7 +343,9 @@ def test_a_search_that_looked_at_nothing_is_inconclusive(corpus: Corpus, pair: P
 def test_an_interrupted_gate_has_no_verdict(corpus: Corpus, pair: Pair) -> None:
     control = Control(lambda told: told.stage == "searching" and control.stop())
     policy = Policy(max_accuracy_drop=0.5)
-    result = gate(pair, corpus, all_of(corpus), policy, splits=tiny_splits(), control=control)
+    result = gate(
+        pair, corpus, all_of(corpus), policy=policy, splits=tiny_splits(), control=control
+    )
     assert (result.exit_code, result.verdict) == (130, "interrupted")
     assert result.clean is None  # whoever interrupts does not want to wait for more
     assert result.searched is not None
@@ -345,12 +357,12 @@ def test_a_gate_that_is_interrupted_while_it_replays_has_no_result(
     control = Control()
     control.stop()
     with pytest.raises(Stopped):
-        gate(pair, corpus, all_of(corpus), Policy(only_replay=True), control=control)
+        gate(pair, corpus, all_of(corpus), policy=Policy(only_replay=True), control=control)
 
 
 def test_a_search_needs_images(corpus: Corpus, pair: Pair) -> None:
     with pytest.raises(CompdError, match="only_replay"):
-        gate(pair, corpus, Baseline(), Policy())
+        gate(pair, corpus, Baseline(), policy=Policy())
 
 
 def test_int8_pairs_pass_the_same_gate(tmp_path: Path) -> None:
@@ -360,22 +372,24 @@ def test_int8_pairs_pass_the_same_gate(tmp_path: Path) -> None:
     for _ in collect(campaign, found, stability=StabilityCheck(pair)):
         pass
     assert len(found)
-    assert gate(pair, found, Baseline(), Policy(seeds=20), splits=tiny_splits()).exit_code == 1
-    result = gate(pair, found, all_of(found), Policy(seeds=20), splits=tiny_splits())
+    assert (
+        gate(pair, found, Baseline(), policy=Policy(seeds=20), splits=tiny_splits()).exit_code == 1
+    )
+    result = gate(pair, found, all_of(found), policy=Policy(seeds=20), splits=tiny_splits())
     assert (result.exit_code, counts(result)) == (0, {Status.ACCEPTED: len(found)})
 
 
 def test_a_corpus_of_another_pair_is_not_clean(corpus: Corpus, pair: Pair) -> None:
     other = Pair(tiny_spec(Prune()), bent(0.3).shadow, bent(0.3).shadow, device=CPU)
-    result = gate(other, corpus, all_of(corpus), REPLAY)
+    result = gate(other, corpus, all_of(corpus), policy=REPLAY)
     assert counts(result).keys() <= {Status.STALE}
     assert result.foreign
     assert (result.exit_code, result.verdict) == (3, "inconclusive")
-    assert not gate(pair, corpus, all_of(corpus), REPLAY).foreign
+    assert not gate(pair, corpus, all_of(corpus), policy=REPLAY).foreign
 
 
 def test_one_model_for_both_is_no_pair(corpus: Corpus) -> None:
     images = tiny_splits().seeds.images
     same = Pair.from_modules(tiny_original(), tiny_original(), example=images[:1])
     with pytest.raises(CompdError, match="got the same one as original and deployed; give"):
-        gate(same, corpus, Baseline(), REPLAY)
+        gate(same, corpus, Baseline(), policy=REPLAY)

@@ -207,7 +207,7 @@ def test_objectives_say_what_counts() -> None:
         ({"deployed": None}, SettingError, "callable as deployed"),
         ({"shadow": len}, SettingError, "torch.nn.Module as shadow"),
         ({"example": None}, SettingError, "example=None, classes=None"),
-        ({"example": IMAGES[0]}, SettingError, "images (N, C, H, W)"),
+        ({"example": IMAGES[0, 0]}, SettingError, "images (N, C, H, W)"),
         ({"example": IMAGES[:1] / 127.5 - 1}, InputError, "floats in 0..1"),
         ({"example": IMAGES[:1, :2]}, InputError, "1 or 3 channels"),
         ({"classes": ("a", "b")}, ModelError, "2 names"),
@@ -229,7 +229,7 @@ def test_what_does_not_fit_is_told(
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("wrong", [3, IMAGES.float(), IMAGES[0]], ids=["number", "floats", "one"])
+@pytest.mark.parametrize("wrong", [3, IMAGES / 510, IMAGES[0, 0]], ids=["number", "floats", "one"])
 def test_what_are_no_images_is_told(wrong: object, refuses: Refuses) -> None:
     with refuses("images"):
         compd.fuzz(tiny_pair(), wrong)  # type: ignore[arg-type]

@@ -81,7 +81,7 @@ def run(pair: Pair, folder: Path) -> tuple[Corpus, int]:
     assert len(corpus)
     assert all(one.holds for one in verify(Corpus(folder), pair))
     policy = Policy(only_replay=True, min_severity=0.01)
-    return corpus, gate(pair, corpus, Baseline(), policy).exit_code
+    return corpus, gate(pair, corpus, Baseline(), policy=policy).exit_code
 
 
 @pytest.mark.parametrize(
