@@ -24,8 +24,8 @@ from compd.search.judge import Judge, Judgement, Verdict
 from compd.search.seeds import agreeing
 from compd.search.settings import SearchSettings
 from compd.search.strategies import STRATEGIES, Blackbox, Proposal, Task
-from compd.wording import Worded, setting
 from compd.text import shortened
+from compd.wording import Worded, setting
 
 __all__ = ["Campaign"]
 

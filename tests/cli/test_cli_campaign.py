@@ -198,6 +198,8 @@ def test_the_same_campaign_gives_the_same_corpus(run: Run, cached: Any, tmp_path
     ran = run("fuzz", "--pair", cached.pair, *options, "--corpus", tmp_path / "again")
     assert ran.code == 0, ran.err
     for file in sorted(path for path in cached.corpus.rglob("*") if path.is_file()):
+        if file.parent.name == ".compd":  # what this machine remembers is no part of a corpus
+            continue
         again = tmp_path / "again" / file.relative_to(cached.corpus)
         assert again.read_bytes() == file.read_bytes()
     assert "240 new" in ran.out

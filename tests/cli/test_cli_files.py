@@ -137,11 +137,11 @@ def test_recorded_outputs(run: Run, tmp_path: Path) -> None:
     ("arguments", "part"),
     [
         (["--original", "nowhere.onnx", "--deployed", "x.onnx", "--data", "d"], "nowhere.onnx"),
-        (["--original", "x.onnx"], "--deployed FILE"),
+        (["--original", __file__], "--deployed FILE"),
         (["--layout", "NHWC"], "--layout without"),
         (["--deployed", "nowhere.tflite"], "nowhere.tflite"),
-        (["--deployed", "x.onnx", "--labels", "names.txt"], "leave it out"),
-        (["--deployed", "x.onnx", "--labels-offset", "1"], "leave it out"),
+        (["--deployed", __file__, "--labels", __file__], "leave it out"),
+        (["--deployed", __file__, "--labels-offset", "1"], "leave it out"),
     ],
 )
 def test_mistakes(run: Run, arguments: list[str], part: str) -> None:

@@ -105,7 +105,7 @@ def test_the_corpus_of_two_files(run: Run, tmp_path: Path, monkeypatch: pytest.M
     searched = run("fuzz", *files, "--seeds", 20, "--corpus", corpus, "--threads", 1)
     assert searched.code == 0, searched.err
     monkeypatch.setattr("compd.pair.requests.build_pair", None)
-    for named in ((), ("--model", "lenet5"), ("--pair", tmp_path / "none")):
+    for named in ((), ("--model", "lenet5"), ("--pair", tmp_path)):
         ran = run("repair", "--corpus", corpus, "--out", tmp_path / "fixed", *named, *QUICK)
         assert ran.code == 2
         said = ran.err.splitlines()[-1]

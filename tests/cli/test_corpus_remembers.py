@@ -145,6 +145,13 @@ def test_another_pair_takes_nothing_of_the_remembered_one(found: Path, run: Run)
     assert done.code in (0, 1), done.err
 
 
+def test_options_that_the_remembered_pair_decides(found: Path, run: Run) -> None:
+    done = run("corpus", "verify", "--corpus", found, "--epochs", 2, *T)
+    assert (done.code, len(done.err.splitlines())) == (2, 1)
+    assert "got both (--epochs 2)" in done.err
+    assert "--original is of the corpus 'found'" in done.err
+
+
 def test_a_moved_corpus_keeps_it_and_one_without_asks_as_before(
     found: Path, run: Run, tmp_path: Path
 ) -> None:
@@ -265,7 +272,7 @@ def test_a_project_names_its_pair_for_all_commands(
     monkeypatch.chdir(project / "below")
     done = run("fuzz")
     assert done.code == 0, done.err
-    assert "of 5 seeds" in done.out or "5 seeds" in done.out
+    assert "searching: 5/5" in done.err
     shutil.rmtree(project / "found" / ".compd")  # as in a fresh checkout
     for command in (("corpus", "verify"), ("gate", "--max-new", "99")):
         done = run(*command)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -285,3 +286,11 @@ def test_what_is_not_there_is_said_first(
     done = run(*command.split(), *words)
     assert (done.code, len(done.err.splitlines())) == (2, 1)
     assert said in done.err
+
+
+def test_the_table_of_the_docs_is_one(read: Read) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "your-own.md").read_text()
+    (text,) = re.findall(r"^```toml\n\[tool.compd\]\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    found = read(text, "fuzz")
+    assert (found["mean"], found["seeds"], found["eps"]) == ("0.49,0.48,0.45", 400, 8)
+    assert read(text, "corpus", "minimise")["trials"] == 1000

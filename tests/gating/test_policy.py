@@ -58,6 +58,13 @@ def test_a_senseless_key_is_one_line(text: str, said: str) -> None:
     assert "\n" not in str(caught.value)
 
 
+def test_options_of_commands_beside_it_are_left_alone() -> None:
+    text = b"[tool.compd]\nmodel = 'pkg:make'\nfuzz = {eps = 8}\n[tool.compd.gate]\nseeds = 7\n"
+    assert Policy.from_toml(text, "x") == Policy(seeds=7)
+    with pytest.raises(CompdError, match="did you mean 'gate'"):
+        Policy.from_toml(b"[tool.compd.gaet]\nseeds = 7\n", "x")
+
+
 def test_the_table_has_to_be_one() -> None:
     with pytest.raises(CompdError, match="to be a table"):
         Policy.from_toml(b"[tool]\ncompd = 3\n", "x")

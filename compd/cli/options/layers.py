@@ -12,7 +12,7 @@ import typer
 
 from compd.cli.options.pair import PairOptions
 from compd.cli.project import CommandDefaults
-from compd.errors import CompdError, InputError
+from compd.errors import CompdError, InputError, SettingError
 from compd.files.names import check_data, looks_like_path
 from compd.wording import command, setting
 
@@ -72,6 +72,17 @@ class LayeredOptions(PairOptions):
     def words(self) -> str:
         """The options that this command needs again: what is implied is implied there, too."""
         return PairOptions(**self.said).words
+
+    def check_together(self) -> None:
+        """As the options alone; says whose the pair is that leaves no room for one."""
+        try:
+            super().check_together()
+        except SettingError as error:
+            naming = next((name for name in NAMING if name in self.implied), None)
+            if naming is None:
+                raise
+            whose = f"{setting(naming)} is of {self.source}"
+            raise SettingError(f"{error.message.raw} ({whose})") from error
 
     def check(self) -> None:
         """Raise if a path that the command names is not there; imports nothing slow.
