@@ -84,6 +84,7 @@ def minimise(
     trials: int = 400,
     eps: int | None = None,
     random_seed: int = 0,
+    keep_severity: float = 0.5,
     save_every: float = 1.0,
     control: Control = QUIET,
 ) -> Minimisation:
@@ -100,6 +101,7 @@ def minimise(
         trials: candidates judged for each entry at most.
         eps: levels of 255 that a value may move; None: as in the entry's campaign.
         random_seed: of all draws, 0..2**63 - 1.
+        keep_severity: share of an entry's severity that a smaller change keeps at least, 0..1.
         save_every: seconds between writes, each of which waits for the disk.
         control: told of progress, and asked whether to stop.
 
@@ -108,7 +110,7 @@ def minimise(
             pair and these settings.
     """
     check_given(pair=pair, source=source, target=target)
-    settings = MinimiseSettings(trials, eps, random_seed)
+    settings = MinimiseSettings(trials, eps, random_seed, keep_severity)
     made_with = asdict(settings)
     _check_target(source, target, pair, made_with)
     done = {record.minimised.source for record in target if record.minimised is not None}

@@ -72,7 +72,7 @@ def _told(ran: Any, *parts: str, worked: bool = False) -> str:
         (["--pair", "x", "--model", "lenet5"], ["--pair or --model"]),
         (["--pair", "x", "--weights", "w"], ["--pair or --weights"]),
         (["--pair", "x", "--fine-tune-epochs", "3"], ["--pair or --fine-tune-epochs"]),
-        (["--eps", "many"], ["--eps", "valid integer"]),
+        (["--eps", "many"], ["--eps", "levels"]),
         (["--seeds", "2.5"], ["--seeds"]),
         (["--time", "soon"], ["--time"]),
         (["--batch", ""], ["--batch"]),

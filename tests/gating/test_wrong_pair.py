@@ -53,7 +53,7 @@ def another() -> nn.Module:
 def replayed(pair: Pair, corpus: Corpus, *, accepted: bool) -> GateResult:
     lines = (Accepted.of(record, "known") for record in corpus)
     baseline = Baseline(lines) if accepted else Baseline()
-    return gate(pair, corpus, baseline, Policy(only_replay=True, max_new=99))
+    return gate(pair, corpus, baseline, policy=Policy(only_replay=True, max_new=99))
 
 
 @pytest.mark.parametrize("accepted", [False, True])

@@ -106,6 +106,7 @@ def test_a_runtime_by_its_suffix(site: Path, tmp_path: Path) -> None:
         site,
         tmp_path,
         *["fuzz", "--original", "float.mine", "--deployed", "int3.mine", "--data", "digits"],
+        *["--eps", "none", "--goal", "first"],
         *[
             "--strategy",
             "noise:levels=80",
