@@ -101,6 +101,10 @@ def test_the_story(
     assert memory(Path("few"))["options"] == memory(found)["options"]
     if Path("new").is_dir():  # the gate has found something that is new
         assert memory(Path("few"))["options"] == memory(Path("new"))["options"]
+    repair = ("repair", "--corpus", found, "--out", "fixed", "--rounds", 1, "--steps", 4)
+    done = run(*repair, "--seeds", 2, *T)
+    assert done.code == (2 if way == "files" else 0), done.err  # files cannot be trained
+    assert ("cannot be trained" in done.err) == (way == "files")
 
 
 def test_what_is_remembered_stays_out_of_git_and_records(found: Path) -> None:
