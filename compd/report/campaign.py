@@ -9,13 +9,14 @@ from typing import Any
 
 from compd.compress import config_to_json, kind_of
 from compd.control import QUIET, Control
-from compd.corpus import Corpus, collect
+from compd.corpus import Corpus, Record, collect
 from compd.data import Splits
 from compd.pair import Pair
 from compd.pair.evaluation import SHADOW_ROWS, Evaluation, evaluate
 from compd.pair.preflight import Preflight, check
+from compd.report.sentence import worst_of
 from compd.runtimes import Runtime
-from compd.search import Campaign, SearchSettings, StabilityCheck
+from compd.search import Answer, Campaign, SearchSettings, StabilityCheck
 from compd.search.strategies import STRATEGIES
 
 __all__ = ["CampaignReport", "campaign_report", "run_campaign"]
@@ -63,6 +64,7 @@ class CampaignReport:
     settings: Mapping[str, Any]
     rows: Mapping[str, str]
     fingerprint: Mapping[str, Any]
+    worst: Mapping[str, Any] | None = None  # what is known of the most severe deviation
 
     def to_json(self) -> dict[str, Any]:
         """As a JSON object; keys are those of the class, but ``trust`` for ``stability``."""
@@ -115,6 +117,7 @@ def run_campaign(
     campaign = Campaign(pair, splits.seeds, settings, control=control)
     stability = StabilityCheck(pair, control, others=others) if replays else None
     stored = sum(collect(campaign, corpus, stability=stability))
+    severest = campaign.summary().severity_max
     return campaign_report(
         campaign,
         seen,
@@ -122,6 +125,8 @@ def run_campaign(
         corpus=str(corpus.directory),
         stored=stored,
         stability=None if stability is None else stability.counts,
+        # a corpus may hold what is worse, from another campaign
+        worst=worst_of(record for record in corpus if record.severity == severest),
     )
 
 
@@ -133,6 +138,7 @@ def campaign_report(
     corpus: str,
     stored: int,
     stability: Mapping[str, int] | None = None,
+    worst: Record | None = None,
 ) -> CampaignReport:
     """Put together what a campaign did.
 
@@ -143,6 +149,7 @@ def campaign_report(
         corpus: where the findings lie.
         stored: how many entries the campaign added there.
         stability: how many findings depend on what; None if they were not replayed.
+        worst: the record of its most severe deviation.
     """
     spec, settings, summary = campaign.pair.spec, campaign.settings, campaign.summary()
     return CampaignReport(
@@ -177,4 +184,16 @@ def campaign_report(
         },
         rows=dict(rows),
         fingerprint=campaign.pair.fingerprint(batch=campaign.batch),
+        worst=None
+        if worst is None
+        else {
+            "sha256": worst.sha256,
+            "severity": worst.severity,
+            "original": _answer(worst.original),
+            "deployed": _answer(worst.deployed),
+        },
     )
+
+
+def _answer(answer: Answer) -> dict[str, Any]:
+    return {"name": answer.name, "confidence": answer.confidence, "margin": answer.margin}

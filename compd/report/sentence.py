@@ -1,0 +1,194 @@
+"""What was found, in words that a terminal and a page share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import PurePath
+from typing import Any, Protocol, TypeVar
+
+from compd.text import one_line
+
+__all__ = [
+    "SURE",
+    "bound_words",
+    "campaign_sentence",
+    "flip_words",
+    "found_sentence",
+    "made_words",
+    "name_words",
+    "severity_words",
+    "sure_words",
+    "worst_of",
+]
+
+SURE = 0.5  # severity: from here on both models put their answer this far before the next one
+_LEVELS = (90, 70)  # percent
+_LETTERS = 60  # of a name
+_INT8 = 8
+
+
+class Says(Protocol):
+    """A model's answer, as an ``Answer`` has it."""
+
+    @property
+    def name(self) -> str:
+        """The class."""
+
+    @property
+    def confidence(self) -> float:
+        """Its probability, 0..1."""
+
+
+class Flips(Protocol):
+    """A deviation, as a ``Record`` or a ``Finding`` has it."""
+
+    @property
+    def verdict(self) -> Any:
+        """A ``Verdict``, or its text."""
+
+    @property
+    def severity(self) -> float:
+        """The smaller of both margins, 0..1."""
+
+    @property
+    def sha256(self) -> str:
+        """Of the image's pixels."""
+
+
+_Flip = TypeVar("_Flip", bound=Flips)
+
+
+def name_words(name: object) -> str:
+    """A class's or a file's name, printable, in one line, at most 60 characters."""
+    line = one_line(str(name)) or "(no name)"
+    return line if len(line) <= _LETTERS else f"{line[: _LETTERS - 1]}…"
+
+
+def sure_words(confidence: float) -> str:
+    """0.997 -> ``99 % sure``: rounded down, since no model is entirely sure."""
+    return f"{min(99, int(100 * confidence + 1e-9))} % sure"
+
+
+def flip_words(original: Says | Mapping[str, Any], deployed: Says | Mapping[str, Any]) -> str:
+    """``7 (99 % sure) becomes 1 (98 % sure)``: both answers, as objects or as JSON has them."""
+    before, after = (
+        f"{name_words(_of(answer, 'name'))} ({sure_words(_of(answer, 'confidence'))})"
+        for answer in (original, deployed)
+    )
+    return f"{before} becomes {after}"
+
+
+def severity_words(said: float | tuple[Says | Mapping[str, Any], Says | Mapping[str, Any]]) -> str:
+    """How sure the two models of a deviation are.
+
+    Args:
+        said: both answers; or the severity alone, 0..1: the smaller of both margins, and so what
+            either model is sure of at least.
+    """
+    least = min(_of(one, "confidence") for one in said) if isinstance(said, tuple) else said
+    for level in _LEVELS:
+        if least >= level / 100:
+            return f"both over {level} % sure"
+    return "one of them wavers"
+
+
+def bound_words(eps: int | None, norm: str = "linf") -> str:
+    """``within 16/255``, ``L2 within 128/255`` or ``unbounded``.
+
+    Args:
+        eps: levels of 255; None, and for ``linf`` 255, is no bound.
+        norm: ``linf`` or ``l2``.
+    """
+    if eps is None or (norm == "linf" and eps >= 255):
+        return "unbounded"
+    return f"within {eps}/255" if norm == "linf" else f"{norm.upper()} within {eps}/255"
+
+
+def made_words(compress: Mapping[str, Any]) -> str:
+    """What the deployed model is, from its configuration: ``int8``, ``pruned``, or its file.
+
+    Args:
+        compress: as a corpus or a campaign's settings have it, with its ``kind``.
+    """
+    kind = str(compress.get("kind", "deployed"))
+    if kind == "given":
+        said = str(compress.get("deployed", "deployed"))
+        return name_words(PurePath(said.replace("\\", "/")).name or said)
+    if kind == "prune":
+        return "pruned"
+    if kind in ("qat", "ptq"):
+        bits = compress.get("weight_bits", _INT8)
+        few = isinstance(bits, int) and bits < _INT8 - 1
+        return f"int8 with weights of {bits} bits" if few else "int8"
+    return name_words(kind)
+
+
+def worst_of(records: Iterable[_Flip]) -> _Flip | None:
+    """The most severe of what deviates; None if nothing does."""
+    found = (one for one in records if str(one.verdict) == "effective")
+    return max(found, key=lambda one: (one.severity, one.sha256), default=None)
+
+
+def found_sentence(
+    made: str,
+    found: int,
+    seeds: int,
+    bound: str,
+    *,
+    severity: float | None = None,
+    worst: tuple[Says | Mapping[str, Any], Says | Mapping[str, Any]] | None = None,
+) -> str:
+    """How often something was found, and the worst of it.
+
+    ``pruned: 36 of 64 images flip within 16/255; worst: 7 (99 % sure) becomes 1 (98 % sure).``
+
+    Args:
+        made: what the deployed model is, of :func:`made_words`.
+        found: seeds from which a deviation was found.
+        seeds: that were searched from.
+        bound: of :func:`bound_words`.
+        severity: the highest; None if it is not known.
+        worst: both models' answers to the image that has it; left out where it is mild.
+    """
+    if not seeds:
+        return f"{made}: nothing was searched."
+    within = f" {bound}" if bound.startswith("within") else f", {bound}"
+    if not found:
+        return f"{made}: none of {_images(seeds)} flips{within}."
+    said = f"{made}: {found} of {_images(seeds)} {'flips' if found == 1 else 'flip'}{within}"
+    if severity is not None and severity < SURE:
+        return f"{said}, {'not' if found == 1 else 'none of them'} sure."
+    return f"{said}." if worst is None else f"{said}; worst: {flip_words(*worst)}."
+
+
+def campaign_sentence(result: object) -> str:
+    """What a campaign found, in one sentence.
+
+    Args:
+        result: a ``CampaignReport``, or the JSON object of one; where it has no ``worst``, the
+            worst deviation is left out.
+    """
+    settings = _of(result, "settings")
+    worst = _of(result, "worst", None)
+    return found_sentence(
+        made_words(settings["compress"]),
+        _of(result, "seeds_effective"),
+        _of(result, "seeds"),
+        bound_words(settings["eps"], settings["norm"]),
+        severity=_of(result, "severity_max"),
+        worst=None if worst is None else (worst["original"], worst["deployed"]),
+    )
+
+
+_NONE = object()
+
+
+def _of(thing: object, name: str, otherwise: object = _NONE) -> Any:
+    """A value of an object, or of the mapping that its JSON is."""
+    if isinstance(thing, Mapping):
+        return thing[name] if otherwise is _NONE else thing.get(name, otherwise)
+    return getattr(thing, name) if otherwise is _NONE else getattr(thing, name, otherwise)
+
+
+def _images(count: int) -> str:
+    return f"{count} image{'' if count == 1 else 's'}"
