@@ -31,6 +31,7 @@ from compd.cli.inputs import export_inputs
 from compd.cli.interrupt import silence
 from compd.cli.repair import repair
 from compd.cli.replay import replay
+from compd.cli.report import report
 from compd.cli.train import train
 from compd.cli.wording import as_options
 from compd.errors import CompdError, CompdWarning, Stopped, brief
@@ -52,6 +53,7 @@ app.command("fuzz")(fuzz)
 app.command("repair")(repair)
 app.command("gate")(gate)
 app.command("hunt")(hunt)
+app.command("report")(report)
 app.command("replay")(replay)
 app.command("train")(train)
 app.command("compress")(compress)
