@@ -35,6 +35,7 @@ from compd.cli.project import project_defaults
 from compd.cli.quiet import print_anyway
 from compd.cli.repair import repair
 from compd.cli.replay import replay
+from compd.cli.report import report
 from compd.cli.train import train
 from compd.cli.wording import as_options
 from compd.errors import CompdError, CompdWarning, Stopped, brief
@@ -56,6 +57,7 @@ for _name, _command in {
     "repair": repair,
     "gate": gate,
     "hunt": hunt,
+    "report": report,
     "replay": replay,
     "train": train,
     "compress": compress,

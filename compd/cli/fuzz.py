@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -18,6 +19,7 @@ from compd.wording import command, setting
 
 if TYPE_CHECKING:
     from compd.cli.display import Display
+    from compd.pair.evaluation import Evaluation
     from compd.pair.preflight import Preflight
     from compd.pair.requests import PairRequest
     from compd.report import CampaignReport
@@ -114,6 +116,9 @@ def fuzz(
     ] = "sample",
     allow_float: o.AllowFloat = False,
     json: o.JsonFile = None,
+    report: Annotated[
+        Path | None, typer.Option("--report", help="Write a page of what was found (HTML).")
+    ] = None,
     batch: o.Batch = None,
     threads: o.Threads = None,
 ) -> int:
@@ -126,7 +131,7 @@ def fuzz(
     from compd.errors import CompdError
 
     prepare(threads)
-    check_outputs(json=json)
+    check_outputs(json=json, report=report)
     if accuracy not in _ACCURACY:
         raise unknown("accuracy", accuracy, _ACCURACY)
     name = strategy.partition(":")[0]
@@ -153,10 +158,11 @@ def fuzz(
         settings, eps is None and norm == "linf", accuracy, confirm, confirm_on, allow_float, batch
     )
     results: list[CampaignReport] = []
+    evaluated: list[tuple[Evaluation, tuple[str, ...]]] = []
     try:
         with live() as control:
             for kind, request in requests.items():
-                results.append(_campaign(named, request, places[kind], how, control))
+                results.append(_campaign(named, request, places[kind], how, evaluated, control))
                 if control.stopped:
                     break
     except (CompdError, KeyboardInterrupt):
@@ -170,10 +176,41 @@ def fuzz(
         print_line(
             f"nothing deviated so far; try more --seeds, more --{more}, or a larger --eps if set"
         )
+    found = [result.to_json() for result in results]
+    content = found[0] if len(requests) == 1 else {"results": found}
     if json is not None:
-        found = [result.to_json() for result in results]
-        write_json(json, found[0] if len(requests) == 1 else {"results": found})
+        write_json(json, content)
+    if report is not None:
+        _write_page(report, most, results, content, named.words, evaluated[results.index(most)])
     return 130 if control.stopped else 0
+
+
+def _write_page(
+    path: Path,
+    most: CampaignReport,
+    results: list[CampaignReport],
+    content: dict[str, Any],
+    words: str,
+    evaluated: tuple[Evaluation, tuple[str, ...]],
+) -> None:
+    """Write the page of what was found: that of the pair that deviates most, the others with it."""
+    from compd.cli.pages import place_of
+    from compd.report.page import results_of, write_page
+
+    first, *others = [
+        place_of(Path(one.corpus), words)
+        for one in (most, *(result for result in results if result is not most))
+    ]
+    write_page(
+        path,
+        first.corpus,
+        results_of(json.loads(json.dumps(content)), "this run"),
+        options=first.options,
+        accepted=first.accepted,
+        others=others,
+        seen=evaluated[0],
+        classes=evaluated[1],
+    )
 
 
 @dataclass(frozen=True)
@@ -190,9 +227,17 @@ class _How:
 
 
 def _campaign(
-    named: LayeredOptions, request: PairRequest, corpus: Path | None, how: _How, control: Display
+    named: LayeredOptions,
+    request: PairRequest,
+    corpus: Path | None,
+    how: _How,
+    evaluated: list[tuple[Evaluation, tuple[str, ...]]],
+    control: Display,
 ) -> CampaignReport:
-    """Open a pair, check it, search, and store what is found."""
+    """Open a pair, check it, search, and store what is found.
+
+    What the models say of clean images, and their classes, are added to ``evaluated``.
+    """
     from compd.cli.files import default_corpus
     from compd.cli.render.check import print_check
     from compd.pair.runtimes import runtimes_of
@@ -222,6 +267,7 @@ def _campaign(
             others=runtimes_of(pair, how.confirm_on if how.confirm else None, named.overrides()),
             allow_float=how.allow_float,
             on_check=show,
+            on_evaluation=lambda seen: evaluated.append((seen, pair.classes)),
             control=control,
         )
 

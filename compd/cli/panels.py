@@ -36,7 +36,17 @@ PANELS: Mapping[str, tuple[str, ...]] = {
         *("seeds", "time", "rounds", "trials", "limit", "count", "threads", "batch", "bfloat16"),
     ),
     "Output": (
-        *("corpus", "out", "subset", "keep-severity", "runtimes", "report", "json", "junit"),
+        *(
+            "corpus",
+            "out",
+            "subset",
+            "keep-severity",
+            "runtimes",
+            "static",
+            "report",
+            "json",
+            "junit",
+        ),
         *("sarif", "summary", "annotate", "quiet", "help", "help-all"),
     ),
 }
@@ -51,7 +61,7 @@ _RARE = {
 }
 # of commands on a corpus, which knows its pair
 _KNOWN = {"model", "weights", "compress", "size", "mean", "std", "labels"}
-_NO_CORPUS = {"fuzz", "check", "train", "compress", "export", "repair"}
+_NO_CORPUS = {"fuzz", "report", "check", "train", "compress", "export", "repair"}
 # rare elsewhere, and what these are about
 _COMMON = {
     "compress": {"width", "epochs", "amount", "engine", "weight-bits", "activation-bits"},

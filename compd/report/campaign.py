@@ -83,6 +83,7 @@ def run_campaign(
     others: Mapping[str, Runtime] | None = None,
     allow_float: bool = False,
     on_check: Callable[[Preflight], None] = lambda preflight: None,
+    on_evaluation: Callable[[Evaluation], None] = lambda seen: None,
     control: Control = QUIET,
 ) -> CampaignReport:
     """Check a pair, evaluate it, search, replay what is found, and store it.
@@ -97,6 +98,7 @@ def run_campaign(
         others: further runtimes to replay it on, by name.
         allow_float: whether a deployed file without any integer operator is meant.
         on_check: told what the check says, before the search begins.
+        on_evaluation: told what the models say of clean images, then, too.
         control: told of progress, and asked whether to stop; what is found by then is stored.
 
     Raises:
@@ -114,6 +116,7 @@ def run_campaign(
     corpus = corpus if isinstance(corpus, Corpus) else Corpus(corpus, create=True)
     shadow = None if clean_rows is None else SHADOW_ROWS
     seen = evaluate(pair, splits.test(clean_rows), shadow=shadow, control=control)
+    on_evaluation(seen)
     campaign = Campaign(pair, splits.seeds, settings, control=control)
     stability = StabilityCheck(pair, control, others=others) if replays else None
     stored = sum(collect(campaign, corpus, stability=stability))

@@ -1,0 +1,92 @@
+"""A corpus with what a page has to know of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from compd.corpus import Corpus, Record
+from compd.report.page.shown import CampaignShown, GateShown, Result
+from compd.report.sentence import bound_words, flip_words, made_words, worst_of
+from compd.search.judge import Verdict
+
+__all__ = ["Place", "Status", "campaign_for", "corpus_sentence", "deviating", "statuses_of"]
+
+
+@dataclass(frozen=True)
+class Place:
+    """A corpus, and how a command line names its pair."""
+
+    corpus: Corpus
+    options: str = ""  # behind ``compd replay FILE``; empty where the corpus names its pair
+    accepted: Mapping[str, str] | None = None  # hash -> reason; None: there is no baseline
+
+
+@dataclass(frozen=True)
+class Status:
+    """What a team or a gate says of a deviation."""
+
+    name: str
+    why: str
+
+
+def deviating(corpus: Corpus) -> list[Record]:
+    """The deviations of a corpus, the most severe first."""
+    return [one for one in corpus.by_severity() if one.verdict is Verdict.EFFECTIVE]
+
+
+def statuses_of(
+    place: Place, records: list[Record], gates: list[GateShown]
+) -> Mapping[str, Status]:
+    """Each deviation's status by its hash: the last gate's, or else the baseline's.
+
+    Where neither says anything of a corpus, there are none.
+    """
+    known = gates[-1].statuses if gates else {}
+    found: dict[str, Status] = {}
+    for record in records:
+        if record.sha256 in known:
+            found[record.sha256] = Status(*known[record.sha256])
+        elif place.accepted is not None:
+            reason = place.accepted.get(record.sha256)
+            new = Status("new", "not in the baseline")
+            found[record.sha256] = new if reason is None else Status("accepted", reason)
+    return found
+
+
+def campaign_for(place: Place, results: tuple[Result, ...], *, alone: bool) -> CampaignShown | None:
+    """The last search that filled a corpus; None if no result is of one.
+
+    Args:
+        place: the corpus.
+        results: all that a page has.
+        alone: whether the page shows no other corpus; then each search is taken for its own.
+    """
+    searches = [one for one in results if isinstance(one, CampaignShown)]
+    here = place.corpus.directory.resolve()
+    own = [one for one in searches if one.corpus and Path(one.corpus).resolve() == here]
+    if own:
+        return own[-1]
+    return searches[-1] if searches and alone else None
+
+
+def corpus_sentence(corpus: Corpus, records: list[Record]) -> str:
+    """What a corpus holds, in one sentence, where no result says what was searched.
+
+    Args:
+        corpus: the corpus.
+        records: its deviations.
+    """
+    worst = worst_of(records)
+    if worst is None:
+        said = "the corpus is empty" if not len(corpus) else "nothing in the corpus deviates"
+        return f"Nothing found: {said}."
+    compress = worst.pair.get("compress")
+    made = made_words(compress if isinstance(compress, Mapping) else {})
+    seeds = len({record.seed_sha256 for record in records})
+    bounds = {(record.eps, record.norm) for record in records}
+    bound = bound_words(*bounds.pop()) if len(bounds) == 1 else "within several bounds"
+    within = f" {bound}" if bound.startswith("within") else f", {bound}"
+    images = f"{seeds} image{'' if seeds == 1 else 's'} {'flips' if seeds == 1 else 'flip'}"
+    return f"{made}: {images}{within}; worst: {flip_words(worst.original, worst.deployed)}."

@@ -1,0 +1,164 @@
+"""What a page shows of a result: any JSON object that compd writes of a search, gate or repair."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from compd.errors import InputError
+from compd.files.reading import read_whole
+from compd.report.page.fields import Fields
+from compd.report.page.shown import CampaignShown, Result
+from compd.report.page.verdicts import gate_of, repair_of
+from compd.report.sentence import SURE, campaign_sentence, made_words
+from compd.statistics import Share
+
+__all__ = ["parse_results", "read_results", "results_of"]
+
+_LARGEST = 256 << 20  # bytes of a file
+_MOST = 1000  # results in one
+
+
+def results_of(content: object, name: str) -> tuple[Result, ...]:
+    """Read a JSON object of ``compd fuzz``, ``gate`` or ``repair``.
+
+    Args:
+        content: the object; of a search with several compressions, ``{"results": [...]}``.
+        name: of what it was read from, which the page shows.
+
+    Raises:
+        CompdError: if it is none of these, or a value in it is not of its kind.
+    """
+    try:
+        fields = Fields(content, name)
+        if "results" in fields:
+            found = list(fields.objects("results"))
+            if not 1 <= len(found) <= _MOST:
+                raise _unknown(name)
+            return tuple(_result(one, name) for one in found)
+        return (_result(fields, name),)
+    except (RecursionError, OverflowError) as error:
+        raise _unknown(name) from error
+
+
+def parse_results(data: bytes, name: str) -> tuple[Result, ...]:
+    """The same, from the bytes of a file."""
+    try:
+        content = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise _unknown(name) from error
+    return results_of(content, name)
+
+
+def read_results(path: Path) -> tuple[Result, ...]:
+    """The same, from a file.
+
+    Raises:
+        CompdError: if it cannot be read, too.
+    """
+    try:
+        return parse_results(read_whole(path, _LARGEST), str(path))
+    except OSError as error:
+        raise InputError(f"expected to read json={str(path)!r}, got: {error.strerror}") from error
+
+
+def _unknown(name: str) -> InputError:
+    return InputError(
+        f"expected the JSON of compd fuzz, gate or repair (--json FILE), got something else in "
+        f"{name}"
+    )
+
+
+def _result(fields: Fields, name: str) -> Result:
+    if "exit_code" in fields and "deviations" in fields:
+        return gate_of(fields, name)
+    if "accuracy_before" in fields and "fresh" in fields:
+        return repair_of(fields, name)
+    if "seeds_effective" in fields and "settings" in fields:
+        return _campaign(fields, name)
+    raise _unknown(name)
+
+
+def _share(value: float | None, of: int) -> Share | None:
+    return None if value is None else Share.count_of(round(value * of), of)
+
+
+def _campaign(fields: Fields, name: str) -> CampaignShown:
+    settings, seeds, found = fields.inner("settings"), fields.count("seeds"), 0
+    found = fields.count("seeds_effective")
+    made, eps = settings.inner("compress"), settings.maybe("eps", 0, 1 << 20)
+    norm, goal = settings.text("norm"), settings.text("goal", "first")
+    strategy = fields.text("strategy")
+    clean = fields.count("clean_images")
+    severest = fields.maybe("severity_max", 0, 1)
+    worst = None
+    if "worst" in fields:
+        worst = {
+            who: {
+                "name": fields.inner("worst").inner(who).text("name"),
+                "confidence": fields.inner("worst").inner(who).number("confidence", 0, 1),
+            }
+            for who in ("original", "deployed")
+        }
+    bound = "no bound" if eps is None else f"{'Linf' if norm == 'linf' else 'L2'} ≤ {eps:g}/255"
+    said = {
+        "settings": {
+            "compress": _plain(made.content),
+            "eps": None if eps is None else int(eps),
+            "norm": norm,
+        },
+        "seeds": seeds,
+        "seeds_effective": found,
+        "severity_max": severest,
+        "worst": worst,
+    }
+    natural = _share(fields.number("natural_disagreement", 0, 1), clean)
+    assert natural is not None
+    return CampaignShown(
+        name=name,
+        made=made_words(_plain(made.content)),
+        pair=_pair(fields, settings, made),
+        corpus=fields.text("corpus", ""),
+        sentence=campaign_sentence(said),
+        severe=severest is not None and severest >= SURE,
+        seeds=seeds,
+        found=found,
+        severity_median=fields.maybe("severity_median", 0, 1),
+        severity_max=severest,
+        original=_share(fields.maybe("original_accuracy", 0, 1), clean),
+        deployed=_share(fields.maybe("deployed_accuracy", 0, 1), clean),
+        natural=natural,
+        ties=fields.count("natural_ties", 0),
+        set_aside=fields.count("seeds_set_aside", 0),
+        rows=fields.names("rows"),
+        search=f"{strategy}, {bound}, goal {goal}",
+        goal=goal,
+        eps=None if eps is None else int(eps),
+        norm=norm,
+        stability=fields.names("trust"),
+        seconds=fields.number("seconds"),
+        stopped=fields.text("stopped", "done"),
+        notes=fields.texts("notes"),
+        fingerprint=fields.names("fingerprint"),
+    )
+
+
+def _plain(compress: Mapping[str, Any]) -> dict[str, Any]:
+    """What is said of a compression that words need."""
+    return {key: compress[key] for key in ("kind", "deployed", "weight_bits") if key in compress}
+
+
+def _pair(fields: Fields, settings: Fields, made: Fields) -> str:
+    if made.content.get("kind") == "given":
+        return (
+            f"{made.text('original', '?')} and {made.text('deployed', '?')} on "
+            f"{fields.text('data', '?')}, {fields.text('engine', '?')}"
+        )
+    width = settings.maybe("width")
+    wide = "" if width is None else f" (width {width:g})"
+    return (
+        f"{fields.text('model', '?')}{wide} on {fields.text('data', '?')}, "
+        f"{fields.text('compress', '?')}, {fields.text('engine', '?')}"
+    )

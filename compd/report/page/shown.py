@@ -1,0 +1,102 @@
+"""What a page shows of a search, a gate and a repair."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from compd.statistics import Share
+
+__all__ = ["CampaignShown", "Fresh", "GateShown", "RepairShown", "Result"]
+
+
+@dataclass(frozen=True)
+class CampaignShown:
+    """A search, of ``compd fuzz``."""
+
+    name: str  # of what it was read from
+    made: str  # what the deployed model is: "int8", "pruned"
+    pair: str  # for people
+    corpus: str
+    sentence: str
+    severe: bool  # whether something was found of which both models are sure
+    seeds: int
+    found: int  # seeds with a deviation
+    severity_median: float | None
+    severity_max: float | None
+    original: Share | None  # right answers on clean images; None: nobody labelled them
+    deployed: Share | None
+    natural: Share  # images on which the two differ untouched
+    ties: int  # of these, exact ties
+    set_aside: int  # seeds that were left out for that
+    rows: Mapping[str, str]
+    search: str  # strategy, bound and goal
+    goal: str
+    eps: int | None
+    norm: str
+    stability: Mapping[str, str]
+    seconds: float
+    stopped: str
+    notes: tuple[str, ...]
+    fingerprint: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class GateShown:
+    """A gate's result."""
+
+    name: str
+    verdict: str
+    exit_code: int
+    pair: str
+    corpus: str
+    baseline: str
+    counts: Mapping[str, int]
+    statuses: Mapping[str, tuple[str, str]]  # hash -> status, why
+    severity_max: float | None  # of what is new
+    failures: Mapping[str, str]
+    clean: Mapping[str, str]  # for people
+    search: str  # for people; empty: replay only
+    mean: tuple[float, float] | None  # severity on record, and now
+    worse: tuple[tuple[str, str, float, float], ...]  # seed, flip, severity on record, and now
+    notes: tuple[str, ...]
+    seconds: float
+    fingerprint: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Fresh:
+    """One search from held-out seeds, before and after a repair."""
+
+    search: str
+    before: Share
+    after: Share
+    severe: tuple[tuple[str, float, float], ...]  # severity, share of seeds before and after
+
+
+@dataclass(frozen=True)
+class RepairShown:
+    """A repair's verdict on held-out rows."""
+
+    name: str
+    pair: str  # folder of the repaired one
+    images: int  # clean held-out ones
+    accuracy: tuple[Share, Share, Share]  # original, before, after
+    natural: tuple[Share, Share]
+    fixed: int
+    new: int
+    chance: float  # McNemar's p-value
+    corpus: tuple[int, int]  # entries that deviate before and after
+    heldout: tuple[int, int]
+    fresh: tuple[Fresh, ...]
+    robust: tuple[tuple[str, float, float, float], ...]  # attack; original, before, after
+    by_class: Mapping[str, tuple[float, float, float]]
+    rounds: int
+    best_round: int
+    seconds: float
+    notes: tuple[str, ...]
+    fingerprint: Mapping[str, str] = field(default_factory=dict)
+
+
+Result: TypeAlias = CampaignShown | GateShown | RepairShown
