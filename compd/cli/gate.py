@@ -91,6 +91,7 @@ def gate(
         typer.Option("--annotate/--no-annotate", help="Default: yes in GitHub Actions."),
     ] = None,
     json: o.JsonFile = None,
+    report: o.PageFile = None,
     batch: o.Batch = None,
     threads: o.Threads = None,
 ) -> int:
@@ -101,14 +102,15 @@ def gate(
     import compd.gating as library
     from compd.cli.display import live
     from compd.cli.files import check_folder, check_outputs, find_corpus, prepare_as
+    from compd.cli.pages import address_of, page_of_gate
     from compd.cli.render.gate import print_gate
     from compd.corpus import Corpus
     from compd.files.outputs import clear_output
     from compd.gating.outputs import workflow_commands, write_result
 
-    check_outputs(json=json, junit=junit, sarif=sarif, summary=summary)
+    check_outputs(json=json, junit=junit, sarif=sarif, summary=summary, report=report)
     check_folder(out)
-    for path in (json, junit, sarif):
+    for path in (json, junit, sarif, report):
         if path is not None:  # what an earlier run left is not to be taken for this one's
             clear_output(path)
     store = Corpus(find_corpus(directory))
@@ -160,8 +162,18 @@ def gate(
                 options=named.words,
                 control=control,
             )
-    page = summary or os.environ.get("GITHUB_STEP_SUMMARY")
-    failed = write_result(result, store, new, json=json, junit=junit, sarif=sarif, summary=page)
+    failed = write_result(
+        result,
+        store,
+        new,
+        json=json,
+        junit=junit,
+        sarif=sarif,
+        summary=summary or os.environ.get("GITHUB_STEP_SUMMARY"),
+        page=None if report is None else address_of(report, os.environ),
+    )
+    if report is not None:
+        failed += page_of_gate(report, result, store, new, pair, splits)
     try:
         print_gate(result)
         if annotate or (annotate is None and os.environ.get("GITHUB_ACTIONS") == "true"):

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from compd.errors import CompdError
 
 if TYPE_CHECKING:
     from compd.corpus import Corpus
+    from compd.data import Splits
+    from compd.gating import GateResult
+    from compd.pair import Pair
     from compd.report.page import Place
 
-__all__ = ["accepted_in", "place_of"]
+__all__ = ["accepted_in", "address_of", "page_of_gate", "page_of_repair", "place_of"]
 
 
 def place_of(corpus: Corpus | Path, options: str = "") -> Place:
@@ -39,3 +45,86 @@ def accepted_in(corpus: Corpus, baseline: Path | None = None) -> dict[str, str] 
     if not path.exists():
         return None
     return {one.sha256: one.reason for one in Baseline.load(path).values()}
+
+
+def page_of_gate(
+    path: Path,
+    result: GateResult,
+    corpus: Corpus,
+    found: Corpus | None,
+    pair: Pair,
+    splits: Splits | None,
+) -> list[CompdError]:
+    """Write a gate's page; what keeps it from being written does not end the gate.
+
+    Args:
+        path: of the page.
+        result: of the gate.
+        corpus: that was replayed.
+        found: where new findings are stored.
+        pair: that was judged; where clean rows were measured, its answers are at hand.
+        splits: its data.
+
+    Returns:
+        The error, if there was one.
+    """
+    from compd.pair.evaluation import evaluate
+    from compd.report.page import Place, results_of, write_page
+
+    measured = splits if result.clean is not None else None
+    try:
+        write_page(
+            path,
+            corpus,
+            results_of(result.to_json(), "this gate"),
+            options=result.options,
+            accepted=accepted_in(corpus, Path(result.baseline)),
+            others=[] if found is None or not len(found) else [Place(found, result.options)],
+            seen=None if measured is None else evaluate(pair, measured.test()),
+            classes=pair.classes,
+        )
+    except CompdError as error:
+        return [error]
+    return []
+
+
+def page_of_repair(
+    path: Path, content: Mapping[str, Any], corpus: Corpus, pair: Pair, options: str
+) -> None:
+    """Write a repair's page.
+
+    Args:
+        path: of the page.
+        content: the repair's result as JSON.
+        corpus: that it was made from.
+        pair: as it was before.
+        options: words that name the repaired pair on a command line.
+    """
+    from compd.report.page import results_of, write_page
+
+    write_page(
+        path,
+        corpus,
+        results_of(content, "this repair"),
+        options=options,
+        accepted=accepted_in(corpus),
+        classes=pair.classes,
+    )
+
+
+def address_of(path: Path, environment: Mapping[str, str]) -> str:
+    """Where whoever reads a CI system's result finds a page that is kept as an artifact.
+
+    Args:
+        path: of the page.
+        environment: variables of the process: GitHub and GitLab say there which run this is.
+    """
+    from urllib.parse import quote
+
+    if environment.get("GITHUB_ACTIONS") == "true" and environment.get("GITHUB_RUN_ID"):
+        server = environment.get("GITHUB_SERVER_URL", "https://github.com")
+        repository, run = environment.get("GITHUB_REPOSITORY", ""), environment["GITHUB_RUN_ID"]
+        return f"{server}/{repository}/actions/runs/{run}#artifacts"
+    if environment.get("CI_JOB_URL") and not path.is_absolute():
+        return f"{environment['CI_JOB_URL']}/artifacts/file/{quote(path.as_posix())}"
+    return quote(path.as_posix())

@@ -63,6 +63,7 @@ def repair(
     ] = False,
     random_seed: Annotated[int, typer.Option("--random-seed", help="Of all draws.")] = 0,
     json: o.JsonFile = None,
+    report: o.PageFile = None,
     threads: o.Threads = None,
 ) -> int:
     """Fine-tune the compressed model where it deviates.
@@ -78,6 +79,7 @@ def repair(
         default_repaired,
         write_json,
     )
+    from compd.cli.pages import page_of_repair
     from compd.cli.render.repair import print_plan, print_repair
     from compd.corpus import Corpus
     from compd.corpus.opening import open_with_data
@@ -85,7 +87,7 @@ def repair(
     from compd.pair.requests import names_pair
 
     prepare(threads)
-    check_outputs(json=json)
+    check_outputs(json=json, report=report)
     check_folder(out)
     if out is not None:
         check_pair_target(out)
@@ -132,4 +134,7 @@ def repair(
     print_repair(result, store.directory, trust=pair.spec.model.is_code)
     if json is not None:
         write_json(json, result.to_json())
+    if report is not None:
+        trust = " --trust" if pair.spec.model.is_code else ""
+        page_of_repair(report, result.to_json(), store, pair, f"--pair {result.pair}{trust}")
     return 0

@@ -40,6 +40,7 @@ __all__ = [
     "Model",
     "Original",
     "Output",
+    "PageFile",
     "PairDir",
     "Range",
     "Resize",
@@ -157,6 +158,7 @@ SearchEps = Annotated[
 SearchNorm = Annotated[
     str | None, typer.Option("--norm", help="linf or l2. Default: the corpus's own.")
 ]
+PageFile = Annotated[Path | None, typer.Option("--report", help="Also write an HTML page of it.")]
 JsonFile = Annotated[Path | None, typer.Option("--json", help="Also write the result as JSON.")]
 Original = Annotated[
     Path | None,

@@ -21,7 +21,7 @@ _SKIPPED = (
 )
 
 
-def junit(result: GateResult) -> bytes:
+def junit(result: GateResult, page: str | None = None) -> bytes:
     """The result as JUnit XML (the format that Jenkins's xunit plugin fixed in a schema).
 
     A new deviation is a failure, unless the policy lets so many pass; one that does not block is
@@ -41,12 +41,15 @@ def junit(result: GateResult) -> bytes:
     }
     suites = ET.Element("testsuites")
     suite = ET.SubElement(suites, "testsuite", {"name": "compd gate", **counts})
+    if page is not None:
+        known = ET.SubElement(suite, "properties")
+        ET.SubElement(known, "property", {"name": "report", "value": plain(page)})
     names = f"compd.{plain(PurePath(result.corpus).name)}"
     for one in sorted(result.deviations, key=lambda one: one.record.sha256):
         case = ET.SubElement(
             suite, "testcase", {"classname": names, "name": one.record.sha256[:16], "time": "0"}
         )
-        _say(case, one, result)
+        _say(case, one, result, page)
     for name in limits:
         case = ET.SubElement(suite, "testcase", {"classname": names, "name": name, "time": "0"})
         if name in result.failures:
@@ -57,11 +60,13 @@ def junit(result: GateResult) -> bytes:
     return content + b"\n"
 
 
-def _say(case: ET.Element, one: Deviation, result: GateResult) -> None:
+def _say(case: ET.Element, one: Deviation, result: GateResult, page: str | None) -> None:
     said = plain(detail(one))
     if one.status is Status.NEW and result.too_many:
         failure = ET.SubElement(case, "failure", {"type": "new", "message": plain(title(one))})
         failure.text = plain(said) + f"\n{look_at(one, result)}\n{replay_of(one, result)}"
+        if page is not None:
+            failure.text += f"\npage: {plain(page)}"
     elif one.status is Status.NEW or one.status in _SKIPPED:
         ET.SubElement(case, "skipped", {"message": plain(f"{title(one)}; {one.why}")})
     ET.SubElement(case, "system-out").text = said

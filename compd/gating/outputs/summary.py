@@ -31,6 +31,7 @@ def summary(
     pictures: Callable[[Deviation], tuple[Tensor, Tensor]],
     *,
     room: int = _MOST_BYTES,
+    page: str | None = None,
 ) -> str:
     """The result for people: verdict, counts, a table, and small pictures.
 
@@ -38,12 +39,15 @@ def summary(
         result: what the gate saw.
         pictures: gives the image and the seed image of a deviation, both uint8 (C, H, W).
         room: bytes that are left of the limit.
+        page: address of the HTML page; None if there is none.
 
     Returns:
         Markdown; what does not fit is left out, and "and N more" says so.
     """
     room = min(room, _MOST_BYTES) - _SPARE
     text = _head(result)
+    if page is not None:
+        text += f"\n[The page with all of it]({plain(page).replace(')', '%29')})\n"
     shown = result.of(*_SHOWN)
     if shown:
         text += "\n| | status | original → deployed | severity | Linf | seed | why |\n"

@@ -23,7 +23,12 @@ _PAGE = 1 << 20  # bytes of a page that GitHub shows
 
 
 def write_result(
-    result: GateResult, corpus: Corpus, found: Corpus | None, **places: Path | str | None
+    result: GateResult,
+    corpus: Corpus,
+    found: Corpus | None,
+    *,
+    page: str | None = None,
+    **places: Path | str | None,
 ) -> list[CompdError]:
     """Write what was asked for; what could not be written keeps nothing else from being.
 
@@ -31,6 +36,7 @@ def write_result(
         result: of the gate.
         corpus: that was replayed.
         found: where new findings are stored.
+        page: address of the HTML page, for those that link to it; None if there is none.
         places: ``json``, ``junit``, ``sarif`` and ``summary`` (which is appended) -> where; None
             or empty for nowhere.
 
@@ -43,13 +49,15 @@ def write_result(
         return home.image(one.record), home.seed_image(one.record)
 
     def append(path: Path) -> None:
-        append_output(path, lambda there: summary(result, pictures, room=_PAGE - there).encode())
+        append_output(
+            path, lambda there: summary(result, pictures, room=_PAGE - there, page=page).encode()
+        )
 
     writers: dict[str, Callable[[Path], None]] = {
         "json": lambda path: write_output(
             path, (json.dumps(result.to_json(), indent=2) + "\n").encode()
         ),
-        "junit": lambda path: write_output(path, junit(result)),
+        "junit": lambda path: write_output(path, junit(result, page)),
         "sarif": lambda path: write_output(path, sarif(result)),
         "summary": append,
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from math import isfinite
 from typing import Any
 
@@ -29,9 +29,9 @@ class Fields:
 
     def __init__(self, content: object, name: str, path: str = "") -> None:
         self._name, self._path = name, path
-        if not isinstance(content, dict):
+        if not isinstance(content, Mapping):
             raise self._wrong("", "an object", content)
-        self.content: dict[str, Any] = content
+        self.content: Mapping[str, Any] = content
 
     def __contains__(self, key: str) -> bool:
         return self.content.get(key) is not None
@@ -109,11 +109,11 @@ class Fields:
         one = self.inner(key)
         return {_clipped(k): one.number(k, -1e15) for k in list(one.content)[:_KEYS]}
 
-    def _list(self, key: str) -> list[Any]:
+    def _list(self, key: str) -> Sequence[Any]:
         value = self.content.get(key)
         if value is None:
             return []
-        if not isinstance(value, list) or len(value) > _MOST:
+        if not isinstance(value, list | tuple) or len(value) > _MOST:
             raise self._wrong(key, f"a list of at most {_MOST}", value)
         return value
 

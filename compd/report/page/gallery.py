@@ -66,7 +66,7 @@ class Card:
     """A deviation in a gallery."""
 
     hash: str  # its first twelve digits
-    number: int  # in the order of severity, from 0
+    number: int  # in the order of what matters, from 0
     original: str
     deployed: str
     source: int  # numbers of both classes in the matrix
@@ -95,10 +95,8 @@ def chosen(records: Sequence[Record], statuses: Mapping[str, Status], most: int)
         most: how many.
 
     Returns:
-        The most severe first.
+        What blocks first, then the most severe.
     """
-    if len(records) <= most:
-        return list(records)
     flips: set[tuple[str, str]] = set()
     blocking, first, rest = [], [], []
     for record in records:
@@ -112,7 +110,9 @@ def chosen(records: Sequence[Record], statuses: Mapping[str, Status], most: int)
             rest.append(record)
         flips.add(flip)
     kept = {record.sha256 for record in [*blocking, *first[: most // 2], *rest, *first][:most]}
-    return [record for record in records if record.sha256 in kept]
+    waiting = {record.sha256 for record in blocking}
+    shown = [record for record in records if record.sha256 in kept]
+    return sorted(shown, key=lambda record: record.sha256 not in waiting)
 
 
 def cards_of(
@@ -128,7 +128,7 @@ def cards_of(
 
     Args:
         place: the corpus.
-        records: of it, in the order of severity.
+        records: of it, in the order of what matters.
         statuses: by hash.
         names: the number of each class in the matrix.
         classes: what labels stand for; empty where that is not known.

@@ -31,7 +31,7 @@ class Seen:
 class Headline:
     """The verdict."""
 
-    tone: str  # "good", "mild" or "bad"
+    tone: str  # "good", "mild", "bad"; or "none": nothing says that anything was searched
     sentences: tuple[str, ...]  # one; or one a corpus, of a search with several
     below: tuple[str, ...]
 
@@ -47,7 +47,21 @@ def headline_of(seen: Sequence[Seen], results: tuple[Result, ...]) -> Headline:
     severe = any(one.records and one.records[0].severity >= SURE for one in seen)
     severe |= isinstance(last, CampaignShown) and last.severe
     found = any(one.records for one in seen) or (isinstance(last, CampaignShown) and last.found)
-    return Headline("bad" if severe else "mild" if found else "good", searched, ())
+    below = (_untouched(last),) if isinstance(last, CampaignShown) and len(seen) == 1 else ()
+    tone = "bad" if severe else "mild" if found else "good" if results else "none"
+    return Headline(tone, searched, below)
+
+
+def _untouched(campaign: CampaignShown) -> str:
+    """What nobody would notice of it on clean images."""
+    differ = f"the two differ on {percent(campaign.natural.share)}"
+    before, after = campaign.original, campaign.deployed
+    if before is None or after is None:
+        return f"On {campaign.natural.of} untouched images {differ}."
+    return (
+        f"On {campaign.natural.of} untouched images the original is right on "
+        f"{percent(before.share)}, the deployed model on {percent(after.share)}, and {differ}."
+    )
 
 
 def _searched(seen: Sequence[Seen], results: tuple[Result, ...]) -> tuple[str, ...]:
@@ -106,7 +120,7 @@ def _of_repair(repair: RepairShown, more: tuple[str, ...]) -> Headline:
         f"Repaired: {worst.before.count} → {worst.after.count} of {worst.before.of} held-out "
         f"images flip; {accuracy}."
     )
-    better = worst.after.count < worst.before.count
+    better = worst.after.high < worst.before.low  # beyond chance, whatever the pairing
     severe = [
         f"{100 * a:.0f} → {100 * b:.0f} % at severity {level}" for level, a, b in worst.severe
     ]

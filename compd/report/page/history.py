@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -18,6 +19,8 @@ __all__ = ["Environment", "Past", "environment_of", "history_of"]
 _LETTERS = 300  # of a value
 _VALUES = 3  # of a key, where entries have several
 _KEYS = 80
+_HASH = re.compile(r"[0-9a-f]{64}")
+_DIGITS = 16  # of it
 
 
 @dataclass(frozen=True)
@@ -89,7 +92,7 @@ def environment_of(results: Sequence[Result], records: Sequence[Record]) -> Envi
         return Environment(tuple((key, value, "") for key, value in stored.items()), "", 0)
     now = told[-1].fingerprint
     before, since = (told[-2].fingerprint, told[-2].name) if len(told) > 1 else (stored, "")
-    since = since or ("of the stored entries" if stored else "")
+    since = since or ("the stored entries" if stored else "")
     rows = []
     for key in [*now, *(key for key in before if key not in now)][:_KEYS]:
         here, there = _shown(now.get(key, "–")), _shown(before.get(key, "–"))
@@ -119,5 +122,7 @@ def _several(found: Sequence[str]) -> str:
 
 def _shown(value: object) -> str:
     text = json.dumps(value, sort_keys=True) if isinstance(value, Mapping | list) else str(value)
-    line = one_line(text)
+    line = one_line(text) or "–"
+    if _HASH.fullmatch(line):
+        return f"{line[:_DIGITS]}…"
     return line if len(line) <= _LETTERS else f"{line[: _LETTERS - 1]}…"

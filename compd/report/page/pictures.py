@@ -17,6 +17,7 @@ __all__ = ["Picture", "picture_of"]
 _EXACT = 64  # pixels a side: up to here each pixel is shown as it is
 _SIDE = 112  # of larger pictures, which are made smaller
 _QUALITY = 82  # of these, in WebP
+_GAP = 16  # part of a picture's width that is left between two, transparent
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,7 @@ class Picture:
 
     data: bytes
     kind: str  # "png" or "webp"
-    width: int  # of all three, pixels
+    width: int  # of all three, with gaps, pixels
     height: int
     factor: int  # by which the difference is amplified
     exact: bool  # whether each pixel is one of the image's
@@ -45,16 +46,17 @@ def _side_by_side(image: Tensor, seed: Tensor) -> Picture:
     small, before = _shown(image), _shown(seed)
     parts = [before, small, amplified(small, before, factor)]
     width, height = small.size
-    row = Image.new(small.mode, (3 * width, height))
+    gap = max(1, width // _GAP)
+    row = Image.new("LA" if small.mode == "L" else "RGBA", (3 * width + 2 * gap, height))
     for k, part in enumerate(parts):
-        row.paste(part, (k * width, 0))
+        row.paste(part, (k * (width + gap), 0))
     exact = max(image.shape[1:]) <= _EXACT
     buffer = io.BytesIO()
     if exact:
         row.save(buffer, "PNG", compress_level=6)
     else:
-        row.convert("RGB").save(buffer, "WEBP", quality=_QUALITY, method=2)
-    return Picture(buffer.getvalue(), "png" if exact else "webp", 3 * width, height, factor, exact)
+        row.convert("RGBA").save(buffer, "WEBP", quality=_QUALITY, method=2)
+    return Picture(buffer.getvalue(), "png" if exact else "webp", *row.size, factor, exact)
 
 
 def _shown(image: Tensor) -> Image.Image:

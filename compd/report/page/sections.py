@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import statistics
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import median
 
 from markupsafe import Markup
 
@@ -102,10 +102,10 @@ def facts_of(seen: Seen, campaign: CampaignShown | None) -> tuple[tuple[str, str
     """What the pair is, and what was done with it."""
     records = seen.records
     rows = _searched(campaign) if campaign is not None else _stored(records)
-    severities = sorted(record.severity for record in records)
+    severities = [record.severity for record in records]
     if severities:
-        median = statistics.median(severities)
-        rows.append(("severity", f"median {median:.3f}, highest {severities[-1]:.3f}"))
+        said = f"median {median(severities):.3f}, highest {max(severities):.3f}"
+        rows.append(("severity", said))
         far = max(record.linf for record in records)
         mean = sum(record.l2 for record in records) / len(records)
         rows.append(("distance", f"Linf at most {far}/255, L2 per pixel {mean:.4f} on average"))

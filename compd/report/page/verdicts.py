@@ -135,7 +135,7 @@ def _by_class(clean: Fields) -> dict[str, tuple[float, float, float]]:
         return {}
     found: dict[str, tuple[float, float, float]] = {}
     for label, values in list(clean.inner("accuracy_by_class").content.items())[:_CLASSES]:
-        ends = values if isinstance(values, list) else []
+        ends = values if isinstance(values, list | tuple) else []
         three = Fields(dict(zip("abc", ends, strict=False)), f"{label!r:.40}", "accuracy_by_class")
         found[one_line(label)] = (
             three.number("a", 0, 1),

@@ -159,7 +159,7 @@ def _sections(content: _Content, budget: Budget) -> list[Section]:
         campaign = campaign_for(one.place, content.results, alone=len(content.seen) == 1)
         facts = facts_of(one, campaign)
         if campaign is None and i == 0 and content.clean is not None:
-            facts = (*_clean(content.clean), *facts)
+            facts = (*facts[:1], *_clean(content.clean), *facts[1:])
         left = len(content.seen) - i  # what one corpus leaves is the others'
         sections.append(
             section_of(

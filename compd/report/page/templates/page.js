@@ -5,6 +5,7 @@
   const byNumber = (key) => (a, b) => Number(a.dataset[key]) - Number(b.dataset[key]);
   const words = new Intl.Collator(undefined, { numeric: true });
   const orders = {
+    rank: byNumber("rank"),
     severity: (a, b) => byNumber("severity")(b, a),
     linf: byNumber("linf"),
     l2: byNumber("l2"),
@@ -32,16 +33,16 @@
     const chip = form.querySelector(".flip");
     const output = form.querySelector("output");
     const cards = [...list.children];
+    const value = (name) => (form.elements[name] ? form.elements[name].value : "");
     const texts = new Map();
     const links = [...section.querySelectorAll(".matrix a")];
     let flip = null;
-    let order = "severity";
+    let order = value("sort");
 
     const textOf = (card) => {
       if (!texts.has(card)) texts.set(card, card.textContent.toLowerCase());
       return texts.get(card);
     };
-    const value = (name) => (form.elements[name] ? form.elements[name].value : "");
 
     const fits = (card, wanted) =>
       (!flip || (card.dataset.source === flip.source && card.dataset.target === flip.target)) &&
@@ -70,7 +71,7 @@
     const sort = () => {
       if (value("sort") === order) return;
       order = value("sort");
-      const sorted = [...cards].sort((a, b) => orders[order](a, b) || orders.severity(a, b));
+      const sorted = [...cards].sort((a, b) => orders[order](a, b) || orders.rank(a, b));
       list.append(...sorted);
     };
 
