@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -116,9 +115,7 @@ def fuzz(
     ] = "sample",
     allow_float: o.AllowFloat = False,
     json: o.JsonFile = None,
-    report: Annotated[
-        Path | None, typer.Option("--report", help="Write a page of what was found (HTML).")
-    ] = None,
+    report: o.PageFile = None,
     batch: o.Batch = None,
     threads: o.Threads = None,
 ) -> int:
@@ -126,6 +123,7 @@ def fuzz(
     import compd.search as search
     from compd.cli.display import live
     from compd.cli.files import check_outputs, write_json
+    from compd.cli.pages import page_of_fuzz
     from compd.cli.render.campaign import print_campaigns
     from compd.cli.render.tables import print_line
     from compd.errors import CompdError
@@ -181,36 +179,11 @@ def fuzz(
     if json is not None:
         write_json(json, content)
     if report is not None:
-        _write_page(report, most, results, content, named.words, evaluated[results.index(most)])
+        seen, classes = evaluated[results.index(most)]
+        worst_first = [most, *(result for result in results if result is not most)]
+        corpora = [Path(result.corpus) for result in worst_first]
+        page_of_fuzz(report, content, corpora, seen, classes, named.words)
     return 130 if control.stopped else 0
-
-
-def _write_page(
-    path: Path,
-    most: CampaignReport,
-    results: list[CampaignReport],
-    content: dict[str, Any],
-    words: str,
-    evaluated: tuple[Evaluation, tuple[str, ...]],
-) -> None:
-    """Write the page of what was found: that of the pair that deviates most, the others with it."""
-    from compd.cli.pages import place_of
-    from compd.report.page import results_of, write_page
-
-    first, *others = [
-        place_of(Path(one.corpus), words)
-        for one in (most, *(result for result in results if result is not most))
-    ]
-    write_page(
-        path,
-        first.corpus,
-        results_of(json.loads(json.dumps(content)), "this run"),
-        options=first.options,
-        accepted=first.accepted,
-        others=others,
-        seen=evaluated[0],
-        classes=evaluated[1],
-    )
 
 
 @dataclass(frozen=True)

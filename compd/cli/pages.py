@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,9 +14,17 @@ if TYPE_CHECKING:
     from compd.data import Splits
     from compd.gating import GateResult
     from compd.pair import Pair
+    from compd.pair.evaluation import Evaluation
     from compd.report.page import Place
 
-__all__ = ["accepted_in", "address_of", "page_of_gate", "page_of_repair", "place_of"]
+__all__ = [
+    "accepted_in",
+    "address_of",
+    "page_of_fuzz",
+    "page_of_gate",
+    "page_of_repair",
+    "place_of",
+]
 
 
 def place_of(corpus: Corpus | Path, options: str = "") -> Place:
@@ -45,6 +54,40 @@ def accepted_in(corpus: Corpus, baseline: Path | None = None) -> dict[str, str] 
     if not path.exists():
         return None
     return {one.sha256: one.reason for one in Baseline.load(path).values()}
+
+
+def page_of_fuzz(
+    path: Path,
+    content: Mapping[str, Any],
+    corpora: Sequence[Path],
+    seen: Evaluation,
+    classes: tuple[str, ...],
+    options: str,
+) -> None:
+    """Write the page of a search; nothing if it was interrupted before it found anything.
+
+    Args:
+        path: of the page.
+        content: what was found, as JSON.
+        corpora: where it is stored, that of the pair that deviates most first.
+        seen: what this pair says of clean images.
+        classes: its classes.
+        options: words that name the pairs on a command line.
+    """
+    from compd.report.page import results_of, write_page
+
+    places = [place_of(one, options) for one in corpora if (one / "metadata.jsonl").is_file()]
+    if places:
+        write_page(
+            path,
+            places[0].corpus,
+            results_of(json.loads(json.dumps(content)), "this run"),
+            options=places[0].options,
+            accepted=places[0].accepted,
+            others=places[1:],
+            seen=seen,
+            classes=classes,
+        )
 
 
 def page_of_gate(

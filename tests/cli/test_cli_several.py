@@ -21,8 +21,11 @@ SHORT = ["--seeds", "6", "--steps", "3"]
 
 def test_int8_and_pruned_a_row_and_a_corpus_each(run: Run, cached: Any, tmp_path: Path) -> None:
     corpus, file = tmp_path / "found", tmp_path / "result.json"
-    ran = run("fuzz", *LENET, *SHORT, "--corpus", corpus, "--json", file)
+    page = tmp_path / "page.html"
+    ran = run("fuzz", *LENET, *SHORT, "--corpus", corpus, "--json", file, "--report", page)
     assert ran.code == 0, ran.err
+    text = page.read_text()
+    assert "Content-Security-Policy" in text
     results = json.loads(file.read_text())["results"]
     assert [one["compress"] for one in results] == ["qat", "prune"]
     for one, kind, made in zip(results, ("qat", "prune"), ("int8", "pruned"), strict=True):
@@ -37,6 +40,8 @@ def test_int8_and_pruned_a_row_and_a_corpus_each(run: Run, cached: Any, tmp_path
             assert one["worst"]["original"]["name"] == worst.original.name
         assert f"{made}: {one['seeds_effective'] or 'none'} of 6 images flip" in ran.out
         assert f"{made} ({kind})" in ran.out
+        assert f"{one['seeds_effective'] or 'none'} of 6 images flip" in text
+        assert all(record.sha256[:12] in text for record in store)
     # of the one that is worse
     assert "next: compd corpus show --corpus " in ran.out
 
