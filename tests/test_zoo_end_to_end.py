@@ -47,7 +47,8 @@ def test_train_compress_search(model, width):
         campaign = fuzz(pair, splits.seeds, strategy=Diva(steps=3), limit=8, keep="valid")
         findings = list(campaign)
         summary = campaign.summary()
-        assert summary.seeds == 8
+        # networks that are trained this little agree on few images, on some machines on less than 8
+        assert summary.seeds == min(8, len(splits.seeds) - summary.seeds_set_aside) > 0
         assert summary.gradients_per_seed == 3
         for finding in findings:
             logits = pair.deployed.run(finding.image[None])[0]

@@ -197,7 +197,8 @@ for number in map(int, fatal):
         minimise(Corpus(source), Corpus(target, create=True), opened, trials=60, save_every=0.0)
         os._exit(0)
     status = os.waitpid(child, 0)[1]
-    print(os.WTERMSIG(status), len(Corpus(target)), flush=True)
+    there = os.path.exists(target)  # it is made with the first entry
+    print(os.WTERMSIG(status), len(Corpus(target)) if there else 0, flush=True)
 """
 
 
