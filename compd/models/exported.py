@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Mapping
+from inspect import signature
 from typing import Any, TypeAlias
 
 import torch
@@ -21,6 +22,9 @@ from compd.models.layers import make_layers_
 __all__ = ["exported", "has_operators", "is_opaque", "with_layers"]
 
 _ATEN: Any = torch.ops.aten
+# Guards are refused: they hold a graph to the example's shapes. PyTorch before 2.9 makes none.
+_GUARDED = "check_guards" in signature(torch.export.ExportedProgram.module).parameters
+_NO_GUARDS: dict[str, Any] = {"check_guards": False} if _GUARDED else {}
 _OPAQUE = (
     nn.MultiheadAttention,
     nn.TransformerEncoderLayer,
@@ -50,7 +54,7 @@ def exported(model: nn.Module, example: Tensor) -> fx.GraphModule:
         program = torch.export.export(model, (example,), dynamic_shapes=shapes, strict=False)
     finally:
         torch.backends.mha.set_fastpath_enabled(fast)
-    return with_layers(program.module(check_guards=False))
+    return with_layers(program.module(**_NO_GUARDS))
 
 
 def is_opaque(graph: fx.GraphModule) -> bool:
