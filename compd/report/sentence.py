@@ -101,7 +101,7 @@ def bound_words(eps: int | None, norm: str = "linf") -> str:
     """
     if eps is None or (norm == "linf" and eps >= 255):
         return "unbounded"
-    return f"within {eps}/255" if norm == "linf" else f"{norm.upper()} within {eps}/255"
+    return f"within {eps}/255" if norm == "linf" else f"{name_words(norm).upper()} within {eps}/255"
 
 
 def made_words(compress: Mapping[str, Any]) -> str:
@@ -118,7 +118,7 @@ def made_words(compress: Mapping[str, Any]) -> str:
         return "pruned"
     if kind in ("qat", "ptq"):
         bits = compress.get("weight_bits", _INT8)
-        few = isinstance(bits, int) and bits < _INT8 - 1
+        few = isinstance(bits, int) and not isinstance(bits, bool) and bits < _INT8 - 1
         return f"int8 with weights of {bits} bits" if few else "int8"
     return name_words(kind)
 

@@ -26,6 +26,7 @@ TARGETS = (
     "onnx_file",
     "baseline",
     "gate_policy",
+    "report_result",
 )
 
 

@@ -109,7 +109,9 @@ def chosen(records: Sequence[Record], statuses: Mapping[str, Status], most: int)
         else:
             rest.append(record)
         flips.add(flip)
-    kept = {record.sha256 for record in [*blocking, *first[: most // 2], *rest, *first][:most]}
+    half = most // 2
+    order = [*blocking, *first[:half], *rest, *first[half:]]
+    kept = {record.sha256 for record in order[:most]}
     waiting = {record.sha256 for record in blocking}
     shown = [record for record in records if record.sha256 in kept]
     return sorted(shown, key=lambda record: record.sha256 not in waiting)

@@ -78,7 +78,7 @@ def section_of(
     firsts: dict[tuple[int, int], int] = {}
     for card in cards:
         firsts.setdefault((card.source, card.target), card.number)
-    shown = Counter(card.status.name for card in cards if card.status is not None)
+    shown = dict.fromkeys(card.status.name for card in cards if card.status is not None)
     made = _made(seen, campaign)
     where = name_words(seen.place.corpus.directory.name)
     return Section(
@@ -91,7 +91,7 @@ def section_of(
         firsts=firsts,
         deviations=len(records),
         others=len(seen.place.corpus) - len(records),
-        statuses=tuple(name for name, _ in shown.most_common()),
+        statuses=tuple(shown),
         stabilities=tuple(sorted({card.stability for card in cards})),
         picture_kinds=any(card.picture is not None and not card.picture.exact for card in cards),
         eps=_bound(records, campaign),
