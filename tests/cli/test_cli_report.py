@@ -24,12 +24,13 @@ def found(world, tmp_path_factory: pytest.TempPathFactory):
     pair, corpus, json_ = home / "pair", home / "corpus", home / "report.json"
     model = ["--model", "lenet5", "--epochs", "2", "--compress", "ptq", "--weight-bits", "4"]
     places = ["--corpus", str(corpus), "--json", str(json_)]
+    any_change = ["--eps", "none", "--goal", "first"]
     threads = torch.get_num_threads()
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("COMPD_CACHE", str(world.cache))
         codes = (
             _run(["compress", *model, "--out", str(pair), "--threads", "1"]),
-            _run(["fuzz", *model, *places, "--threads", "1", "--seeds", "12"]),
+            _run(["fuzz", *model, *places, *any_change, "--threads", "1", "--seeds", "12"]),
         )
     torch.set_num_threads(threads)
     assert codes == (0, 0)
