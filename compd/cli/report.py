@@ -55,13 +55,13 @@ def report(
     from compd.cli.pages import place_of
     from compd.report.page import check_page, read_results, write_page
 
+    prepare(threads)
     check_outputs(out=out)
     check_page(out, static=static)
     first, *others = [place_of(one, named.words) for one in corpus or [find_corpus(None)]]
     results = [result for path in json or [] for result in read_results(path)]
     seen, classes = None, None
     if named.names_pair:
-        prepare(threads)
         pair, seen = _evaluated(named)
         classes = pair.classes
     shown = write_page(

@@ -32,6 +32,7 @@ COMMANDS = [
     "hunt --corpus CORPUS",
     "repair",
     "replay CORPUS/images/x.png",
+    "report --corpus CORPUS",
     "train --out a.safetensors",
 ]
 
