@@ -8,6 +8,7 @@ import sys
 from dataclasses import fields
 from importlib.metadata import entry_points
 from pathlib import Path
+from unittest.mock import MagicMock, patch
 
 import pytest
 from typer.testing import CliRunner
@@ -60,6 +61,23 @@ def test_the_commands_of_the_gate_page_work(tmp_path: Path) -> None:
     found = commands("gate.md")
     assert any(command.startswith("compd gate") for command in found)
     run_all(found, tmp_path)
+
+
+@pytest.mark.slow
+def test_the_commands_and_the_python_of_the_report_page_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_all(commands("report.md"), tmp_path)
+    monkeypatch.chdir(tmp_path / "work")
+    ours, *others = [body for page, body in blocks("python") if page == "report.md"]
+    exec(ours, {})
+    tools = {name: MagicMock() for name in ("fiftyone", "mlflow", "wandb")}
+    with patch.dict(sys.modules, tools):  # none of them is installed for a test
+        for code in others:
+            exec(code, {})
+    assert tools["fiftyone"].Dataset().add_sample.call_count > 30
+    tools["mlflow"].log_artifact.assert_called_once_with("report.html")
+    tools["wandb"].Html.assert_called_once_with("report.html", inject=False)
 
 
 def test_the_policy_of_the_gate_page_is_one() -> None:

@@ -189,7 +189,10 @@ def test_a_search_belongs_to_the_corpus_that_it_filled(make_corpus) -> None:
     assert campaign_for(Place(corpus), (mine, his), alone=False) is mine
     assert campaign_for(Place(other), (mine, his), alone=False) is his
     assert campaign_for(Place(corpus), (his,), alone=False) is None
-    assert campaign_for(Place(corpus), (his,), alone=True) is his
+    assert campaign_for(Place(corpus), (his,), alone=True) is his  # it may have been moved
+    model = {"fingerprint": {"deployed_sha256": "1" * 64}}
+    (strange,) = results_of(CAMPAIGN | {"corpus": "gone"} | model, "x")
+    assert campaign_for(Place(corpus), (strange,), alone=True) is None
 
 
 def headline(*contents: dict[str, Any], seen: tuple[Seen, ...] = ()) -> Any:

@@ -61,14 +61,26 @@ def campaign_for(place: Place, results: tuple[Result, ...], *, alone: bool) -> C
     Args:
         place: the corpus.
         results: all that a page has.
-        alone: whether the page shows no other corpus; then each search is taken for its own.
+        alone: whether the page shows no other corpus; then each search of a model that it has
+            entries of is taken for its own: it may have been moved.
     """
     searches = [one for one in results if isinstance(one, CampaignShown)]
     here = place.corpus.directory.resolve()
     own = [one for one in searches if one.corpus and Path(one.corpus).resolve() == here]
     if own:
         return own[-1]
-    return searches[-1] if searches and alone else None
+    if not searches or not alone:
+        return None
+    last, made_with = searches[-1], _deployed(place.corpus)
+    deployed = last.fingerprint.get("deployed_sha256")
+    other = deployed is not None and made_with and deployed not in made_with
+    return None if other else last
+
+
+def _deployed(corpus: Corpus) -> set[str]:
+    """The deployed models that entries were found with."""
+    prints = {id(record.fingerprint): record.fingerprint for record in corpus}  # shared by most
+    return {str(one["deployed_sha256"]) for one in prints.values() if "deployed_sha256" in one}
 
 
 def corpus_sentence(corpus: Corpus, records: list[Record]) -> str:

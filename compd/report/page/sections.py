@@ -158,7 +158,7 @@ def _stored(records: Sequence[Record]) -> list[tuple[str, str]]:
     return [
         ("pair", "; ".join(pairs[:3]) + (f" and {len(pairs) - 3} more" if len(pairs) > 3 else "")),
         ("search", "; ".join(f"{said} ({n})" for said, n in searches.most_common(4))),
-        ("seeds with a deviation", f"{seeds}; how many were searched, a result tells (--json)"),
+        ("seeds with a deviation", f"{seeds} (of how many searched, its result says: --json)"),
     ]
 
 
