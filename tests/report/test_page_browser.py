@@ -17,7 +17,7 @@ from compd.report.page.place import deviating
 
 
 def wait_until(page: Any, condition: str) -> None:
-    """Ask until it holds; what Playwright has for that evaluates a string, which the CSP forbids."""
+    """Ask until it holds; Playwright's own evaluates a string, which the policy forbids."""
     ends = time.monotonic() + 10
     while not page.evaluate(condition):
         assert time.monotonic() < ends, condition
