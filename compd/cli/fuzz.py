@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -18,7 +19,7 @@ from compd.wording import command, setting
 
 if TYPE_CHECKING:
     from compd.cli.display import Display
-    from compd.pair.evaluation import Evaluation
+    from compd.cli.pages import Searched
     from compd.pair.preflight import Preflight
     from compd.pair.requests import PairRequest
     from compd.report import CampaignReport
@@ -155,19 +156,20 @@ def fuzz(
     how = _How(
         settings, eps is None and norm == "linf", accuracy, confirm, confirm_on, allow_float, batch
     )
-    results: list[CampaignReport] = []
-    evaluated: list[tuple[Evaluation, tuple[str, ...]]] = []
+    searched: list[Searched] = []
     try:
         with live() as control:
             for kind, request in requests.items():
-                results.append(_campaign(named, request, places[kind], how, evaluated, control))
+                one = replace(named, compress=kind) if kind else named
+                searched.append(_campaign(one, request, places[kind], how, control))
                 if control.stopped:
                     break
     except (CompdError, KeyboardInterrupt):
-        if results:  # of the pairs before
-            print_campaigns(results, [])
+        if searched:  # of the pairs before
+            print_campaigns([one.report for one in searched], [])
         raise
-    most = max(results, key=lambda result: (result.severity_max or 0.0, result.seeds_effective))
+    results = [one.report for one in searched]
+    most = max(results, key=_how_bad)
     print_campaigns(results, _next_steps(most.corpus) if most.seeds_effective else [])
     if not most.seeds_effective:
         more = search.STRATEGIES[most.strategy].budget
@@ -179,10 +181,9 @@ def fuzz(
     if json is not None:
         write_json(json, content)
     if report is not None:
-        seen, classes = evaluated[results.index(most)]
-        worst_first = [most, *(result for result in results if result is not most)]
-        corpora = [Path(result.corpus) for result in worst_first]
-        page_of_fuzz(report, content, corpora, seen, classes, named.words)
+        page_of_fuzz(
+            report, content, sorted(searched, key=lambda one: _how_bad(one.report), reverse=True)
+        )
     return 130 if control.stopped else 0
 
 
@@ -199,20 +200,18 @@ class _How:
     batch: int | None
 
 
-def _campaign(
-    named: LayeredOptions,
-    request: PairRequest,
-    corpus: Path | None,
-    how: _How,
-    evaluated: list[tuple[Evaluation, tuple[str, ...]]],
-    control: Display,
-) -> CampaignReport:
-    """Open a pair, check it, search, and store what is found.
+def _how_bad(report: CampaignReport) -> tuple[float, int]:
+    return report.severity_max or 0.0, report.seeds_effective
 
-    What the models say of clean images, and their classes, are added to ``evaluated``.
-    """
+
+def _campaign(
+    named: LayeredOptions, request: PairRequest, corpus: Path | None, how: _How, control: Display
+) -> Searched:
+    """Open a pair, check it, search, and store what is found."""
     from compd.cli.files import default_corpus
+    from compd.cli.pages import Searched
     from compd.cli.render.check import print_check
+    from compd.pair.evaluation import Evaluation
     from compd.pair.runtimes import runtimes_of
     from compd.report import run_campaign
 
@@ -228,9 +227,9 @@ def _campaign(
         with control.aside():
             print_check(preflight, notes=pair.notes)
 
-    where = corpus or default_corpus(pair)
+    where, evaluated = corpus or default_corpus(pair), list[Evaluation]()
     with control.interruptible(), remembering(where, named, request, new=True):
-        return run_campaign(
+        report = run_campaign(
             pair,
             splits,
             settings,
@@ -240,9 +239,10 @@ def _campaign(
             others=runtimes_of(pair, how.confirm_on if how.confirm else None, named.overrides()),
             allow_float=how.allow_float,
             on_check=show,
-            on_evaluation=lambda seen: evaluated.append((seen, pair.classes)),
+            on_evaluation=evaluated.append,
             control=control,
         )
+    return Searched(report, evaluated[0], pair.classes, named.words)
 
 
 def _places(corpus: Path | None, kinds: list[str]) -> dict[str, Path | None]:
@@ -264,7 +264,7 @@ def _places(corpus: Path | None, kinds: list[str]) -> dict[str, Path | None]:
             f"{str(corpus)!r}; name one compression ({setting('compress', kinds[0])}), or another "
             "folder"
         )
-    places = {kind: corpus / kind.partition(":")[0] for kind in kinds}
+    places = {kind: corpus / re.sub(r"[^\w.=-]", "-", kind) for kind in kinds}
     for place in places.values():
         Corpus.check(place)
     return dict(places)

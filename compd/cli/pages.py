@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,9 +16,11 @@ if TYPE_CHECKING:
     from compd.gating import GateResult
     from compd.pair import Pair
     from compd.pair.evaluation import Evaluation
+    from compd.report import CampaignReport
     from compd.report.page import Place
 
 __all__ = [
+    "Searched",
     "accepted_in",
     "address_of",
     "page_of_fuzz",
@@ -56,37 +59,42 @@ def accepted_in(corpus: Corpus, baseline: Path | None = None) -> dict[str, str] 
     return {one.sha256: one.reason for one in Baseline.load(path).values()}
 
 
-def page_of_fuzz(
-    path: Path,
-    content: Mapping[str, Any],
-    corpora: Sequence[Path],
-    seen: Evaluation,
-    classes: tuple[str, ...],
-    options: str,
-) -> None:
+@dataclass(frozen=True)
+class Searched:
+    """A campaign on one pair, with what its page shows beside it."""
+
+    report: CampaignReport
+    seen: Evaluation  # what the pair says of clean images
+    classes: tuple[str, ...]
+    options: str  # words that name this pair on a command line
+
+
+def page_of_fuzz(path: Path, content: Mapping[str, Any], searched: Sequence[Searched]) -> None:
     """Write the page of a search; nothing if it was interrupted before it found anything.
 
     Args:
         path: of the page.
         content: what was found, as JSON.
-        corpora: where it is stored, that of the pair that deviates most first.
-        seen: what this pair says of clean images.
-        classes: its classes.
-        options: words that name the pairs on a command line.
+        searched: the campaigns, that on the pair that deviates most first.
     """
     from compd.report.page import results_of, write_page
 
-    places = [place_of(one, options) for one in corpora if (one / "metadata.jsonl").is_file()]
+    places = [
+        (one, place_of(Path(one.report.corpus), one.options))
+        for one in searched
+        if (Path(one.report.corpus) / "metadata.jsonl").is_file()
+    ]
     if places:
+        most, place = places[0]
         write_page(
             path,
-            places[0].corpus,
+            place.corpus,
             results_of(json.loads(json.dumps(content)), "this run"),
-            options=places[0].options,
-            accepted=places[0].accepted,
-            others=places[1:],
-            seen=seen,
-            classes=classes,
+            options=place.options,
+            accepted=place.accepted,
+            others=[other for _, other in places[1:]],
+            seen=most.seen,
+            classes=most.classes,
         )
 
 

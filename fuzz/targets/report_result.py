@@ -11,6 +11,7 @@ from compd.report.page.history import environment_of, history_of
 from compd.report.page.results import parse_results
 from compd.report.page.shown import GateShown, RepairShown
 from compd.report.page.tables import gate_tables, repair_tables
+from compd.text import printable
 from targets.contract import Broken, only_compd_errors
 from targets.json_shapes import WORDS, mutate_json
 
@@ -151,5 +152,5 @@ def entry(data: bytes) -> None:
                 tables = gate_tables(result) if gate else repair_tables(result)  # type: ignore
                 said += [text for one in tables for row in one.rows for text in row]
         for text in said:
-            if not text.isprintable():
+            if printable(text) != text:
                 raise Broken(f"expected printable text on a page, got {text!r:.80}")

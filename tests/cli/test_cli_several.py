@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import html
 import json
+import re
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -42,6 +45,12 @@ def test_int8_and_pruned_a_row_and_a_corpus_each(run: Run, cached: Any, tmp_path
         assert f"{made} ({kind})" in ran.out
         assert f"{one['seeds_effective'] or 'none'} of 6 images flip" in text
         assert all(record.sha256[:12] in text for record in store)
+        # the page's commands replay on the pair that they are of
+        said = re.search(rf"compd (replay {re.escape(str(corpus / kind))}/[^<]+)", text)
+        assert said is not None or not len(store)
+        if said is not None:
+            again = run(*shlex.split(html.unescape(said[1])), "--threads", "1")
+            assert (again.code, again.err) == (1, "")
     # of the one that is worse
     assert "next: compd corpus show --corpus " in ran.out
 
@@ -56,6 +65,17 @@ def test_one_compression_is_as_ever(run: Run, cached: Any, tmp_path: Path) -> No
     both = run("fuzz", *LENET, *SHORT, "--corpus", tmp_path / "one")
     assert both.code == 2
     assert "--compress qat), or another folder" in both.err
+
+
+def test_two_settings_of_one_compression_have_a_corpus_each(
+    run: Run, cached: Any, tmp_path: Path
+) -> None:
+    kinds = "ptq:weight_bits=4,ptq:weight_bits=6"
+    model = ["--model", "lenet5", "--epochs", "2", "--threads", "1"]
+    ran = run("fuzz", *model, *SHORT, "--compress", kinds, "--corpus", tmp_path / "found")
+    assert ran.code == 0, ran.err
+    folders = sorted(path.name for path in (tmp_path / "found").iterdir())
+    assert folders == ["ptq-weight_bits=4", "ptq-weight_bits=6"]
 
 
 @pytest.mark.parametrize(

@@ -67,13 +67,17 @@ class Fields:
             raise self._wrong(key, "a whole number", value)
         return int(value)
 
+    def part(self, key: str, whole: str) -> int:
+        """A count of things that another key counts all of."""
+        count, of = self.count(key), self.count(whole)
+        if count > of:
+            raise self._wrong(key, f"no more than its {whole} ({of})", count)
+        return count
+
     def share(self, key: str) -> Share:
         """A count of a number of things, with an interval of our own making."""
         one = self.inner(key)
-        count, of = one.count("count"), one.count("of")
-        if count > of:
-            raise self._wrong(key, "a count of at least as many", count)
-        return Share.count_of(count, of)
+        return Share.count_of(one.part("count", "of"), one.count("of"))
 
     def flag(self, key: str) -> bool:
         """Whether something is so; what is missing is not."""

@@ -86,8 +86,8 @@ def _share(value: float | None, of: int) -> Share | None:
 
 
 def _campaign(fields: Fields, name: str) -> CampaignShown:
-    settings, seeds, found = fields.inner("settings"), fields.count("seeds"), 0
-    found = fields.count("seeds_effective")
+    settings, seeds = fields.inner("settings"), fields.count("seeds")
+    found = fields.part("seeds_effective", "seeds")
     made, eps = settings.inner("compress"), settings.maybe("eps", 0, 1 << 20)
     norm, goal = settings.text("norm"), settings.text("goal", "first")
     strategy = fields.text("strategy")
@@ -114,8 +114,6 @@ def _campaign(fields: Fields, name: str) -> CampaignShown:
         "severity_max": severest,
         "worst": worst,
     }
-    natural = _share(fields.number("natural_disagreement", 0, 1), clean)
-    assert natural is not None
     return CampaignShown(
         name=name,
         made=made_words(_plain(made.content)),
@@ -129,9 +127,10 @@ def _campaign(fields: Fields, name: str) -> CampaignShown:
         severity_max=severest,
         original=_share(fields.maybe("original_accuracy", 0, 1), clean),
         deployed=_share(fields.maybe("deployed_accuracy", 0, 1), clean),
-        natural=natural,
+        natural=Share.count_of(round(fields.number("natural_disagreement", 0, 1) * clean), clean),
         ties=fields.count("natural_ties", 0),
         set_aside=fields.count("seeds_set_aside", 0),
+        wrong=fields.count("seeds_wrong", 0),
         rows=fields.names("rows"),
         search=f"{strategy}, {bound}, goal {goal}",
         goal=goal,

@@ -131,12 +131,14 @@ def _searched(campaign: CampaignShown) -> list[tuple[str, str]]:
         )
     ties = f", {campaign.ties} of these are exact ties" if campaign.ties else ""
     aside = f"; {campaign.set_aside} seeds set aside" if campaign.set_aside else ""
+    if campaign.wrong:
+        aside += f"; {campaign.wrong} that the original gets wrong set aside, too"
     rows.append(
         ("natural disagreement", f"{of_images(campaign.natural)} differ untouched{ties}{aside}")
     )
     seeds = campaign.rows.get("seeds", "")
     rows.append(("search", campaign.search + (f", from rows {seeds}" if seeds else "")))
-    found = Share.count_of(min(campaign.found, campaign.seeds), campaign.seeds)
+    found = Share.count_of(campaign.found, campaign.seeds)
     rows.append(("seeds with a deviation", of_images(found)))
     if campaign.stopped != "done":
         why = {"time": "the time was up"}.get(campaign.stopped, campaign.stopped)

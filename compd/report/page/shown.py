@@ -30,6 +30,7 @@ class CampaignShown:
     natural: Share  # images on which the two differ untouched
     ties: int  # of these, exact ties
     set_aside: int  # seeds that were left out for that
+    wrong: int  # seeds set aside, since the original gets them wrong
     rows: Mapping[str, str]
     search: str  # strategy, bound and goal
     goal: str

@@ -24,8 +24,8 @@ def gate_of(fields: Fields, name: str) -> GateShown:
     if "search" in fields:
         one = fields.inner("search")
         search = (
-            f"{one.count('seeds_effective')} of {one.count('seeds')} seeds deviate, from rows "
-            f"{one.text('rows')}"
+            f"{one.part('seeds_effective', 'seeds')} of {one.count('seeds')} seeds deviate, "
+            f"from rows {one.text('rows')}"
         )
     if "compared" in fields:
         compared = fields.inner("compared")
