@@ -173,9 +173,8 @@ def fuzz(
     print_campaigns(results, _next_steps(most.corpus) if most.seeds_effective else [])
     if not most.seeds_effective:
         more = search.STRATEGIES[most.strategy].budget
-        print_line(
-            f"nothing deviated so far; try more --seeds, more --{more}, or a larger --eps if set"
-        )
+        wider = "" if most.settings["eps"] is None else ", or a larger --eps"
+        print_line(f"nothing deviated so far; try more --seeds, more --{more}{wider}")
     found = [result.to_json() for result in results]
     content = found[0] if len(requests) == 1 else {"results": found}
     if json is not None:

@@ -132,7 +132,7 @@ def _searched(campaign: CampaignShown) -> list[tuple[str, str]]:
     ties = f", {campaign.ties} of these are exact ties" if campaign.ties else ""
     aside = f"; {campaign.set_aside} seeds set aside" if campaign.set_aside else ""
     if campaign.wrong:
-        aside += f"; {campaign.wrong} that the original gets wrong set aside, too"
+        aside += f"; {campaign.wrong} seeds set aside that the original gets wrong"
     rows.append(
         ("natural disagreement", f"{of_images(campaign.natural)} differ untouched{ties}{aside}")
     )
