@@ -34,9 +34,10 @@ def test_fixture(compd_pair):
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the wheel's content; nothing is downloaded."""
-    pytest.importorskip("setuptools")
+    pytest.importorskip("hatchling", reason="needs hatchling (compd[dev])")
     work = tmp_path_factory.mktemp("wheel")
-    for name in ("compd", "pyproject.toml", "README.md", "LICENSE"):  # no build folder in the tree
+    # no build folder in the tree
+    for name in ("compd", "pyproject.toml", "hatch_build.py", "README.md", "LICENSE"):
         source = ROOT / name
         if source.is_dir():
             shutil.copytree(source, work / name, ignore=shutil.ignore_patterns("__pycache__"))
