@@ -89,7 +89,8 @@ def by_command(made: Made, folder: Path, images: torch.Tensor, labels: Any, seed
     corpus = ["--corpus", folder / "corpus"]
     run("check", *pair, "--json", folder / "check.json")
     look = json.loads((folder / "check.json").read_text())
-    search = ["--seeds", seeds, "--eps", EPS, "--goal", "severe", "--json", folder / "fuzz.json"]
+    search = ["--seeds", seeds, "--eps", EPS, "--goal", "severe", "--wrong-seeds", "keep"]
+    search += ["--json", folder / "fuzz.json"]
     run("fuzz", *pair, *search, *corpus)
     found = json.loads((folder / "fuzz.json").read_text())
     status = run("corpus verify", *pair, *corpus, accept=(0, 1))
