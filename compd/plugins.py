@@ -1,4 +1,6 @@
-"""Plug-ins of your own code: strategies, repair methods, compressions, runtimes, export targets."""
+"""Plug-ins of your own code: strategies, repair methods, compressions, runtimes, export targets,
+shifts.
+"""
 
 from __future__ import annotations
 
@@ -41,12 +43,19 @@ def _targets() -> Plugins[Any]:
     return TARGETS
 
 
+def _shifts() -> Plugins[Any]:
+    from compd.shifts import SHIFTS
+
+    return SHIFTS
+
+
 _KINDS: dict[str, Callable[[], Plugins[Any]]] = {
     "strategy": _strategies,
     "method": _methods,
     "compression": _compressions,
     "runtime": _runtimes,
     "target": _targets,
+    "shift": _shifts,
 }
 
 
@@ -54,15 +63,17 @@ def register(kind: str, name: str, entry: Any) -> None:
     """Make a plug-in known under a name, as the command line and corpora then call it.
 
     A package does the same for all who have it installed by an entry point of the group
-    ``compd.strategies``, ``compd.methods``, ``compd.compressions``, ``compd.runtimes`` or
-    ``compd.targets``, whose name is ``name`` and whose object is ``entry``.
+    ``compd.strategies``, ``compd.methods``, ``compd.compressions``, ``compd.runtimes``,
+    ``compd.targets`` or ``compd.shifts``, whose name is ``name`` and whose object is ``entry``.
 
     Args:
-        kind: ``strategy``, ``method``, ``compression``, ``runtime`` or ``target``.
+        kind: ``strategy``, ``method``, ``compression``, ``runtime``, ``target`` or
+            ``shift``.
         name: of the plug-in; of a runtime the suffix of its files, such as ``.mine``.
         entry: a :class:`compd.search.strategies.Strategy`,
             :class:`compd.repairing.methods.Method`, :class:`compd.compress.Family`,
-            :class:`compd.runtimes.Opener` or :class:`compd.exporting.Target`.
+            :class:`compd.runtimes.Opener`, :class:`compd.exporting.Target` or
+            :class:`compd.shifts.Kind`.
 
     Raises:
         SettingError: if the kind is unknown, or the name is taken.

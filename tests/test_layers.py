@@ -23,7 +23,7 @@ LAYERS = {
         "registry",
         "images",
     ],
-    "ground": ["files", "system"],
+    "ground": ["files", "system", "shifts"],
     "networks": ["models", "data", "training"],
     "converters": ["onnx"],
     "compression": ["compress", "runtimes"],

@@ -7,15 +7,15 @@ from collections.abc import Mapping, Sequence
 from hypothesis import strategies as st
 
 from compd.errors import SettingError, unknown
+from compd.shifts.camera import CAMERA, DETAIL
 from compd.testing.candidates import Candidate
-from compd.testing.shifts import DETAIL, SHIFTS
 
 __all__ = ["shifted"]
 
 
 def shifted(
     seeds: st.SearchStrategy[Candidate],
-    kinds: Sequence[str] = tuple(SHIFTS),
+    kinds: Sequence[str] = tuple(CAMERA),
     *,
     most: Mapping[str, int] | None = None,
 ) -> st.SearchStrategy[Candidate]:
@@ -40,10 +40,10 @@ def shifted(
     Raises:
         CompdError: if a kind is unknown, none is named, or an amount is below 1.
     """
-    far = {name: shift.most for name, shift in SHIFTS.items()} | dict(most or {})
+    far = {name: change.most for name, change in CAMERA.items()} | dict(most or {})
     for name in (*kinds, *far):
-        if name not in SHIFTS:
-            raise unknown("kind", name, SHIFTS)
+        if name not in CAMERA:
+            raise unknown("kind", name, CAMERA)
     if not kinds or min(far.values()) < 1:
         raise SettingError("kinds, each with an amount >= 1", kinds=kinds, most=most)
     return _shifted(seeds, tuple(kinds), tuple(far[name] for name in kinds))
@@ -57,11 +57,11 @@ def _shifted(
     most: tuple[int, ...],
 ) -> Candidate:
     number = draw(st.integers(0, len(kinds) - 1))
-    shift = SHIFTS[kinds[number]]
-    amount = draw(st.integers(-most[number] if shift.signed else 0, most[number]))
+    change = CAMERA[kinds[number]]
+    amount = draw(st.integers(-most[number] if change.signed else 0, most[number]))
     detail = draw(st.integers(0, DETAIL - 1))
     candidate = draw(seeds)
     if amount == 0:
         return candidate.moved(candidate.seed, "", eps=None)
-    image = shift.apply(candidate.seed, amount, detail)
-    return candidate.moved(image, f"{kinds[number]} {amount:+d} {shift.unit}", eps=None)
+    image = change.apply(candidate.seed, amount, detail)
+    return candidate.moved(image, f"{kinds[number]} {amount:+d} {change.unit}", eps=None)

@@ -15,9 +15,9 @@ from compd.corpus import Corpus
 from compd.data import Split
 from compd.images import distances, png_round_trip
 from compd.pair import Pair
+from compd.shifts.camera import CAMERA
 from compd.testing import Candidate, corpus_images, perturbed, seeds, shifted
 from compd.testing.patches import Patch
-from compd.testing.shifts import SHIFTS
 
 QUICK = settings(max_examples=30)
 BOUNDS = st.sampled_from([(1, "linf"), (8, "linf"), (255, "linf"), (5, "l2"), (300, "l2")])
@@ -142,14 +142,14 @@ def test_patterns_fit_any_size(patch, shape):
     assert float(pattern.abs().max()) <= 1
 
 
-@pytest.mark.parametrize("kind", SHIFTS)
+@pytest.mark.parametrize("kind", CAMERA)
 @pytest.mark.parametrize("channels", [1, 3])
 def test_a_shift_of_nothing_changes_nothing_and_the_most_changes_something(
     kind, channels, make_images
 ):
     (image,) = make_images(1, channels=channels, height=12, width=20)
     before = image.clone()
-    shift = SHIFTS[kind]
+    shift = CAMERA[kind]
     assert torch.equal(shift.apply(image, 0, 77), image)
     for amount in {shift.most, -shift.most if shift.signed else 1}:
         shifted_image = shift.apply(image, amount, 77)
@@ -160,7 +160,7 @@ def test_a_shift_of_nothing_changes_nothing_and_the_most_changes_something(
 
 
 @QUICK
-@given(st.data(), st.sampled_from(sorted(SHIFTS)))
+@given(st.data(), st.sampled_from(sorted(CAMERA)))
 def test_shifts_stay_in_their_ranges(data, kind):
     candidate = data.draw(shifted(seeds(tiny_splits()), [kind], most={kind: 3}))
     on_the_lattice(candidate)

@@ -1,7 +1,4 @@
-"""Natural shifts of one image, on the 8-bit lattice; each leaves it as it is at amount 0.
-
-Every shift is one function and one line in :data:`SHIFTS`.
-"""
+"""What a camera does to one image, in small amounts; each leaves it as it is at amount 0."""
 
 from __future__ import annotations
 
@@ -14,19 +11,23 @@ import torch
 from PIL import Image, ImageFilter
 from torch import Tensor
 
-__all__ = ["SHIFTS", "Shift"]
+from compd.shifts.base import Batch, Pixels
 
-DETAIL = 1 << 16  # a shift's details are an integer below this: a noise's key, a square's place
+__all__ = ["CAMERA", "DETAIL", "Change", "changed"]
+
+DETAIL = 1 << 16  # a change's details are an integer below this: a noise's key, a square's place
 
 
 @dataclass(frozen=True)
-class Shift:
-    """A kind of shift."""
+class Change:
+    """What a camera can do."""
 
     apply: Callable[[Tensor, int, int], Tensor]  # uint8 (C, H, W), amount, detail -> the same
     most: int  # amount that is natural without doubt
     unit: str
+    limit: int  # amount from which on nothing more happens, or nothing is left
     signed: bool = False  # whether amounts below 0 mean something
+    detailed: bool = False  # whether the detail matters
 
 
 def brightness(image: Tensor, amount: int, detail: int) -> Tensor:
@@ -36,7 +37,7 @@ def brightness(image: Tensor, amount: int, detail: int) -> Tensor:
 
 def contrast(image: Tensor, amount: int, detail: int) -> Tensor:
     """Scale differences from the image's mean by percent."""
-    mean = image.float().mean()
+    mean = float(image.numpy().mean())  # PyTorch's sum depends on the number of threads
     return _lattice(mean + (image.float() - mean) * (1 + amount / 100))
 
 
@@ -75,14 +76,24 @@ def rotation(image: Tensor, amount: int, detail: int) -> Tensor:
     return turned[:, pad:-pad, pad:-pad].contiguous()
 
 
-SHIFTS: Mapping[str, Shift] = {
-    "brightness": Shift(brightness, 32, "levels", signed=True),
-    "contrast": Shift(contrast, 30, "percent", signed=True),
-    "noise": Shift(noise, 12, "levels"),
-    "blur": Shift(blur, 4, "hundredths of the side"),
-    "occlusion": Shift(occlusion, 10, "percent of the image"),
-    "rotation": Shift(rotation, 100, "tenths of a degree", signed=True),
+CAMERA: Mapping[str, Change] = {
+    "brightness": Change(brightness, 32, "levels", 255, signed=True),
+    "contrast": Change(contrast, 30, "percent", 100, signed=True),
+    "noise": Change(noise, 12, "levels", 255, detailed=True),
+    "blur": Change(blur, 4, "hundredths of the side", 100),
+    "occlusion": Change(occlusion, 10, "percent of the image", 100, detailed=True),
+    "rotation": Change(rotation, 100, "tenths of a degree", 1800, signed=True),
 }
+
+
+def changed(batch: Batch, change: Change) -> Pixels:
+    """Each image changed by the level, in whole amounts; details are drawn."""
+    details = [int(draw.integers(DETAIL)) for draw in batch.draws] or [0] * len(batch.pixels)
+    images = [
+        change.apply(torch.from_numpy(image.copy()), int(batch.level), detail).numpy()
+        for image, detail in zip(batch.pixels, details, strict=True)
+    ]
+    return np.stack(images)
 
 
 def _by_pillow(image: Tensor, change: Callable[[Image.Image], Image.Image]) -> Tensor:
