@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["one_line", "printable", "shortened"]
+__all__ = ["names_in", "one_line", "printable", "shortened"]
 
 # What a terminal obeys (C0, DEL, C1), line and paragraph separators, and marks that turn the order
 # of letters around, so that a text can look like another one.
@@ -38,3 +38,17 @@ def shortened(text: str, most: int = 120) -> str:
     """Text as one printable line of at most so many characters; the end of a longer one is cut."""
     line = printable(" ".join(text[: 4 * most].split()))
     return line if len(line) <= most else f"{line[: most - 1]}…"
+
+
+def names_in(text: str) -> list[str]:
+    """Names with commas between, each perhaps with settings that have commas, too.
+
+    ``shifts,bits:most=8,fewest=6`` are ``shifts`` and ``bits:most=8,fewest=6``.
+    """
+    found: list[str] = []
+    for part in text.split(","):
+        if "=" in part and ":" not in part and found:  # a further setting of the last one
+            found[-1] += f",{part}"
+        elif part.strip():
+            found.append(part.strip())
+    return found

@@ -36,6 +36,7 @@ from compd.cli.quiet import print_anyway
 from compd.cli.repair import repair
 from compd.cli.replay import replay
 from compd.cli.report import report
+from compd.cli.study import study
 from compd.cli.train import train
 from compd.cli.wording import as_options
 from compd.errors import CompdError, CompdWarning, Stopped, brief
@@ -57,6 +58,7 @@ for _name, _command in {
     "repair": repair,
     "gate": gate,
     "hunt": hunt,
+    "study": study,
     "report": report,
     "replay": replay,
     "train": train,

@@ -13,6 +13,7 @@ from compd.cli.options.remembered import remembering, with_memory
 from compd.cli.options.takes import takes_pair
 from compd.errors import SettingError
 from compd.system import prepare
+from compd.text import names_in
 
 __all__ = ["hunt"]
 
@@ -86,7 +87,7 @@ def hunt(
     )
     base = library.settings_for(replace(policy, strategy=None), store)
     settings = [
-        replace(base, strategy=search.strategy(one), limit=seeds) for one in o.several(strategy)
+        replace(base, strategy=search.strategy(one), limit=seeds) for one in names_in(strategy)
     ]
     o.check_batch(batch)
     if (rounds is not None and rounds < 1) or (time is not None and not time > 0):

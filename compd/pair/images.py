@@ -16,12 +16,29 @@ from compd.errors import SettingError, check_kind
 from compd.pair.arrays import Batch, lattice
 from compd.pair.pair import Pair
 
-__all__ = ["MAKE_PAIR", "Images", "Labels", "as_split"]
+__all__ = ["MAKE_PAIR", "Images", "Labels", "as_split", "as_splits"]
 
 MAKE_PAIR = "make one of two models: compd.Pair.from_modules(original, deployed, example=images)"
 
 Images: TypeAlias = Batch | Split | Splits | Dataset | str | Path
 Labels: TypeAlias = Tensor | NDArray[Any] | Sequence[int]
+
+
+def as_splits(images: Images, pair: Pair) -> Images:
+    """The splits of a data set, its name or its folder; anything else as it is."""
+    if isinstance(images, str | Path):
+        model = pair.spec.model
+        images = load_data(
+            str(images),
+            channels=model.channels or 3,
+            size=model.size or None,
+            resize=pair.spec.resize or None,
+            unlabelled=not pair.rebuilds,
+        )
+    if isinstance(images, Dataset):
+        images = named_for(images, len(pair.classes), names=pair.classes)
+        images = Splits(images, trains=pair.rebuilds)
+    return images
 
 
 def as_split(images: Images, pair: Pair, labels: Labels | None = None) -> Split:
@@ -45,18 +62,7 @@ def as_split(images: Images, pair: Pair, labels: Labels | None = None) -> Split:
             f"expected labels with a tensor of images alone, got them with {type(images).__name__}"
             ", which has its own"
         )
-    if isinstance(images, str | Path):
-        model = pair.spec.model
-        images = load_data(
-            str(images),
-            channels=model.channels or 3,
-            size=model.size or None,
-            resize=pair.spec.resize or None,
-            unlabelled=not pair.rebuilds,
-        )
-    if isinstance(images, Dataset):
-        images = named_for(images, len(pair.classes), names=pair.classes)
-        images = Splits(images, trains=pair.rebuilds)
+    images = as_splits(images, pair)
     if isinstance(images, Splits):
         return images.seeds
     if isinstance(images, Split):

@@ -58,7 +58,6 @@ __all__ = [
     "check_batch",
     "floats",
     "levels",
-    "several",
 ]
 
 _ROUNDED = 0.05  # levels of 255: more than what a share loses that is cut after four digits
@@ -264,17 +263,6 @@ def _levels(text: str) -> int:
     found = int(share * 255 + _ROUNDED)
     if not 0 <= share <= 1 or not found:
         raise ValueError
-    return found
-
-
-def several(text: str) -> list[str]:
-    """Names with commas between, each perhaps with settings that have commas, too."""
-    found: list[str] = []
-    for part in text.split(","):
-        if "=" in part and ":" not in part and found:  # a further setting of the last one
-            found[-1] += f",{part}"
-        elif part.strip():
-            found.append(part.strip())
     return found
 
 

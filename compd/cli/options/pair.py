@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from compd.cli.options import common as o
 from compd.cli.options.formats import overrides_of, words_of
 from compd.errors import SettingError
+from compd.text import names_in
 from compd.wording import options, setting
 
 if TYPE_CHECKING:
@@ -109,7 +110,7 @@ class PairOptions:
         """
         from compd.compress import COMPRESSIONS
 
-        kinds = o.several(self.compress or "")
+        kinds = names_in(self.compress or "")
         if not kinds and self._one_pair:
             return {"": self.request()}
         if not kinds:

@@ -1,0 +1,242 @@
+"""What studies say, for people."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from rich.table import Table
+
+from compd.cli.console import Console
+from compd.cli.render.tables import percent, print_facts, print_line, print_table
+from compd.statistics import Share
+from compd.studies.bits import BitsResult
+from compd.studies.calibration import CalibrationResult
+from compd.studies.guard import Accepted, GuardResult
+from compd.studies.run import StudyReport
+from compd.studies.shifts import SetFigures, ShiftsResult
+from compd.studies.uncertainty import SetUncertainty, UncertaintyResult
+
+__all__ = ["print_study"]
+
+_SHOWN = 20  # sets
+_WIDE = 110  # columns from which all figures fit
+
+
+def print_study(report: StudyReport) -> None:
+    """Print a table for each study, and its sentences."""
+    print_facts(
+        "",
+        [
+            ("pair", report.pair),
+            ("images", f"{report.images} of each set, from {report.rows}"),
+            *((f"no {name}", why) for name, why in report.skipped.items()),
+        ],
+    )
+    for name, result in report.results.items():
+        print_line("")
+        show = _SHOW.get(name)
+        if show is None:  # of another package
+            print_facts(name, [(key, str(value)) for key, value in vars(result).items()])
+        else:
+            show(result)
+
+
+def _table(title: str, *columns: str) -> Table:
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    for i, column in enumerate(columns):
+        table.add_column(column, justify="right" if i else "left", no_wrap=True)
+    return table
+
+
+def _shifts(result: ShiftsResult) -> None:
+    wide = Console().width >= _WIDE
+    columns = ["set", "accuracy", "change", "differ (95 %)", "times", "lost", "KL"]
+    columns += ["p", "gained", "top-5", "clipped"] if wide else []
+    table = _table("shifts: what the deployed model answers otherwise", *columns)
+    shown = [result.clean, *result.sets[:_SHOWN]]
+    for one in shown:
+        table.add_row(*_set_row(one, wide))
+    print_table(table)
+    if len(result.sets) > _SHOWN:
+        print_line(f"and {len(result.sets) - _SHOWN} more sets: see --json")
+    for line in _shift_sentences(result):
+        print_line(line)
+
+
+def _set_row(one: SetFigures, wide: bool) -> list[str]:
+    n = one.images
+    row = [
+        one.name,
+        percent(one.accuracy_original),
+        "–" if one.accuracy_change is None else f"{100 * one.accuracy_change:+.2f}",
+        _interval(one.disagreement),
+        "–" if one.factor is None else f"{one.factor:.1f}",
+        "–" if one.flips is None else f"{100 * one.flips.only_original / n:.2f} %",
+        f"{one.kl:.4f}",
+    ]
+    if wide:
+        row += [
+            "–" if one.p_value is None else _p(one.p_value),
+            "–" if one.flips is None else f"{100 * one.flips.only_deployed / n:.2f} %",
+            "–" if one.top5 is None else percent(one.top5.deployed),
+            "–" if one.clipped is None else percent(one.clipped),
+        ]
+    return row
+
+
+def _shift_sentences(result: ShiftsResult) -> list[str]:
+    lines = []
+    shifted = [one for one in result.sets if one.p_value is not None]
+    base = result.clean.disagreement.share
+    if shifted:
+        more = [one for one in shifted if (one.p_value or 0) < 0.05 and _share(one) > base]
+        fewer = [one for one in shifted if (one.p_value or 0) < 0.05 and _share(one) < base]
+        worst = max(shifted, key=_share)
+        lines.append(
+            f"disagreement: more than on clean images ({percent(base)}), beyond chance, on "
+            f"{len(more)} of {len(shifted)} shifted sets"
+            + (f", less on {len(fewer)}" if fewer else "")
+            + f"; worst: {worst.name}, {percent(_share(worst))}."
+        )
+    if result.clean.flips is not None:
+        lines.append(
+            f"accuracy: the deployed model is better on {result.better} of {len(result.sets)} "
+            f"sets and worse on {result.worse}; beyond chance: better on {result.better_surely}, "
+            f"worse on {result.worse_surely}."
+        )
+    for one in (result.clean, *result.sets):
+        if one.losing:
+            more_of = f" and {len(one.losing) - 5} more" if len(one.losing) > 5 else ""
+            lines.append(f"classes that lose on {one.name}: {', '.join(one.losing[:5])}{more_of}.")
+    return lines[: _SHOWN // 2]
+
+
+def _share(one: SetFigures) -> float:
+    return one.disagreement.share
+
+
+def _uncertainty(result: UncertaintyResult) -> None:
+    table = _table(
+        "uncertainty: AUC of scores that tell images on which the models differ",
+        *("set", "differ", "margin (95 %)", "least conf.", "Gini", "entropy", "extreme"),
+    )
+    for one in result.sets[: _SHOWN + 1]:
+        for who, found in (("", one.original), (" (deployed)", one.deployed)):
+            table.add_row(*_score_row(one, who, found))
+    print_table(table)
+    clean = result.sets[0]
+    if not clean.original:
+        print_line("uncertainty: on clean images there is nothing to tell apart.")
+        return
+    beaten = [name for name, above in clean.margin_above.items() if above.low > 0]
+    print_line(
+        "uncertainty: on clean images the original's margin is better, beyond chance, than "
+        + (", ".join(name.replace("_", " ") for name in beaten) or "no other score")
+        + f"; {clean.extreme} extreme (the original's margin above {result.extreme_margin})."
+    )
+
+
+def _score_row(one: SetUncertainty, who: str, found: Mapping[str, Any]) -> list[str]:
+    margin = found.get("margin")
+    row = [f"{one.name}{who}", str(one.apart)]
+    row.append("–" if margin is None else f"{margin.value:.3f} ({margin.low:.3f}–{margin.high:.3f})")
+    for name in ("least_confidence", "gini", "entropy"):
+        row.append("–" if name not in found else f"{found[name].value:.3f}")
+    return [*row, "" if who else str(one.extreme)]
+
+
+def _calibration(result: CalibrationResult) -> None:
+    table = _table(
+        "calibration: how far confidence is from accuracy, original → deployed",
+        *("set", "accuracy", "confidence", "ECE", "equal count"),
+    )
+    for one in result.sets[: _SHOWN + 1]:
+        o, d = one.original, one.deployed
+        table.add_row(
+            one.name,
+            *(
+                f"{100 * getattr(o, name):.2f} → {100 * getattr(d, name):.2f} %"
+                for name in ("accuracy", "confidence", "ece", "ece_equal_count")
+            ),
+        )
+    print_table(table)
+
+
+def _guard(result: GuardResult) -> None:
+    columns = ("set", "accepted", "differ", "at most", "holds", "accuracy", "with fallback")
+    table = _table(f"guard: disagreement at most {percent(result.alpha)} among accepted", *columns)
+    rows: list[Accepted | None] = [result.choosing, result.heldout, *result.sets[:_SHOWN]]
+    for one in rows:
+        if one is not None:
+            table.add_row(
+                one.name,
+                f"{100 * one.coverage:.1f} %",
+                percent(one.disagreement),
+                percent(one.bound),
+                "yes" if one.holds else "NO",
+                percent(one.accuracy),
+                percent(one.with_fallback),
+            )
+    print_table(table)
+    for line in _guard_sentences(result):
+        print_line(line)
+
+
+def _guard_sentences(result: GuardResult) -> list[str]:
+    if result.threshold is None:
+        return [
+            f"guard: no margin can be guaranteed to keep disagreement within "
+            f"{percent(result.alpha)}; it takes {result.needed} accepted images without any, or a "
+            "larger --alpha."
+        ]
+    heldout = result.heldout
+    share = "" if heldout is None else f": {100 * heldout.coverage:.1f} % of held-out images"
+    lines = [f"guard: accept where the margin is at least {result.threshold:.2f}{share}."]
+    failing = [one for one in result.sets if not one.holds]
+    if result.sets:
+        lines.append(
+            f"guard: under shift it is exceeded on {len(failing)} of {len(result.sets)} sets"
+            + (f"; worst: {failing[0].name}, {percent(failing[0].disagreement)}." if failing else ".")
+        )
+    if result.stored is not None:
+        lines.append(f"guard: {result.stored_accepted} of {result.stored} stored deviations pass.")
+    return [*lines, f"device: {result.device}"]
+
+
+def _bits(result: BitsResult) -> None:
+    columns = ("bits", "swapped (95 %)", "lost", "ratio", "KL", "ECE", "confidence", "extreme")
+    table = _table("bits: the original's weights rounded to fewer bits", *columns)
+    for one in result.bits:
+        table.add_row(
+            f"w{one.weight_bits}a{one.activation_bits}{' sim' if one.simulated else ''}",
+            _interval(one.swapped),
+            "–" if one.error_change is None else f"{100 * one.error_change:+.2f} %",
+            "–" if one.ratio is None else f"{one.ratio:+.2f}",
+            f"{one.kl:.4f}",
+            percent(one.ece),
+            "–" if one.median_confidence is None else f"{one.median_confidence:.3f}",
+            str(one.extreme),
+        )
+    print_table(table)
+    print_line(
+        "bits: confidence is the original's on swapped images, median; on all images it is "
+        f"{result.median_confidence:.3f}."
+    )
+
+
+def _interval(share: Share) -> str:
+    return f"{percent(share.share)} ({100 * share.low:.1f}–{100 * share.high:.1f})"
+
+
+def _p(value: float) -> str:
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+_SHOW: Mapping[str, Callable[[Any], None]] = {
+    "shifts": _shifts,
+    "uncertainty": _uncertainty,
+    "calibration": _calibration,
+    "guard": _guard,
+    "bits": _bits,
+}

@@ -1,0 +1,36 @@
+"""What a study is: a configuration, what it needs, and a function from a bench to a result."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from compd.studies.bench import Bench
+
+__all__ = ["Study"]
+
+
+def _nothing(config: Any, bench: Bench) -> str:
+    return ""
+
+
+@dataclass(frozen=True)
+class Study:
+    """A registered study: all that a run asks of it.
+
+    Adding one is one file and one line in :data:`compd.studies.STUDIES`; from another package, an
+    entry point of the group ``compd.studies`` or a call of :func:`compd.register`.
+    """
+
+    config: type[Any]  # a frozen dataclass with defaults
+    run: Callable[[Any, Bench], Any]  # (config, bench) -> a frozen dataclass of plain values
+    result: type[Any]  # of which class that is
+    # (config, bench) -> why it does not apply here, in one line; empty if it does
+    lacks: Callable[[Any, Bench], str] = _nothing
+
+
+def no_labels(config: Any, bench: Bench) -> str:
+    """Why a study of right and wrong answers does not apply."""
+    del config
+    return "" if bench.clean.labelled else "the images have no labels"

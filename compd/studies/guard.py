@@ -1,0 +1,214 @@
+"""When the device may trust itself: a threshold on its margin, with a guarantee (Hu et al. §6.1).
+
+An image is accepted where the deployed model's own margin is at least the threshold; the others go
+to the original, or to somebody who looks. Thresholds are tried from high to low in a fixed order,
+and the last one before the first failure is taken: so all that are tried share one error of 5 %
+(fixed-sequence testing; Angelopoulos et al., *Learn then Test*, 2021). It holds for images like
+those that it was chosen on, and for no others: the shifted sets say so.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from math import ceil, log
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from compd.errors import SettingError
+from compd.statistics import upper_bound
+from compd.studies.base import Study
+from compd.studies.bench import Answered, Bench
+
+__all__ = ["GUARD", "Accepted", "Guard", "GuardResult", "accepted_at", "choose", "halves"]
+
+_CONFIDENCE = 0.95
+_GRID = tuple(i / 100 for i in range(99, -1, -1))  # margins, from high to low
+
+
+@dataclass(frozen=True)
+class Guard:
+    """Settings of the study."""
+
+    alpha: float = 0.01  # share of disagreement among accepted images, at most
+    choose_on: tuple[str, ...] = ()  # shifted sets whose images are chosen on, besides clean ones
+
+    def __post_init__(self) -> None:
+        if not 0 < self.alpha < 1:
+            raise SettingError("0 < alpha < 1", alpha=self.alpha)
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """What a threshold lets through of one set."""
+
+    name: str
+    images: int
+    accepted: int
+    apart: int  # of the accepted: images on which the models differ
+    coverage: float  # share of images that are accepted
+    disagreement: float  # among these
+    bound: float  # one-sided 95 % bound of that, from above (Clopper and Pearson)
+    holds: bool  # whether the disagreement is at most alpha
+    accuracy: float | None  # of the deployed model on the accepted
+    with_fallback: float | None  # of both, where the original answers what is not accepted
+
+
+@dataclass(frozen=True)
+class GuardResult:
+    """The threshold, and what it lets through."""
+
+    alpha: float
+    confidence: float
+    threshold: float | None  # margin of the deployed model; None: no threshold can be guaranteed
+    needed: int  # accepted images without any disagreement that would prove alpha
+    choosing: Accepted | None
+    heldout: Accepted | None
+    sets: tuple[Accepted, ...]  # shifted images and other data, most disagreement first
+    curve: tuple[Accepted, ...]  # on the held-out rows, at each tenth of the margin
+    stored: int | None  # effective entries of the corpus; None without one
+    stored_accepted: int | None  # of these, that the threshold lets through
+    device: str  # a JSON object in one line, for the device
+
+
+def needed(alpha: float) -> int:
+    """How many accepted images without any disagreement prove a share below alpha."""
+    return ceil(log(1 - _CONFIDENCE) / log(1 - alpha))
+
+
+def choose(margins: Tensor, apart: Tensor, alpha: float) -> float | None:
+    """The lowest threshold that keeps disagreement at or below alpha, with 95 % confidence.
+
+    Args:
+        margins: float (N,), of the deployed model, 0..1.
+        apart: bool (N,), where the models differ.
+        alpha: a share, 0..1.
+
+    Returns:
+        A margin, or None where none can be guaranteed. The first threshold tried is the highest
+        that accepts enough images for a guarantee, which their number alone decides.
+    """
+    best = None
+    for threshold in _GRID:
+        accepted = margins >= threshold
+        count = int(accepted.sum())
+        if count < needed(alpha):
+            continue
+        if upper_bound(int((apart & accepted).sum()), count) > alpha:
+            break
+        best = threshold
+    return best
+
+
+def accepted_at(
+    name: str, threshold: float | None, margins: Tensor, answered: Answered, alpha: float
+) -> Accepted:
+    """What a threshold lets through of a set; nothing if there is none."""
+    through = margins >= (2.0 if threshold is None else threshold)
+    count, n = int(through.sum()), len(margins)
+    wrong = int((answered.apart & through).sum())
+    accuracy = together = None
+    if answered.images.labelled:
+        right, own = answered.right(False), answered.right(True)
+        accuracy = float(own[through].double().mean()) if count else None
+        together = float(torch.where(through, own, right).double().mean())
+    share = wrong / count if count else 0.0
+    bound = upper_bound(wrong, count) if count else 1.0
+    return Accepted(
+        name, n, count, wrong, count / n, share, bound, share <= alpha, accuracy, together
+    )
+
+
+def halves(count: int, random_seed: int) -> tuple[Tensor, Tensor]:
+    """Two random halves of so many rows, each in order."""
+    draw = np.random.Generator(np.random.Philox(key=[random_seed % 2**64, 2]))
+    order = torch.from_numpy(draw.permutation(count))
+    return order[: count // 2].sort().values, order[count // 2 :].sort().values
+
+
+def _run(config: Guard, bench: Bench) -> GuardResult:
+    clean = bench.answers(bench.clean)
+    first, second = halves(len(clean.images), bench.random_seed)
+    chosen_on = [(clean.margins(True)[first], clean.apart[first])]
+    later: list[tuple[Answered, Tensor]] = []
+    for answered in bench.each("guard"):
+        if answered.images is bench.clean:
+            continue
+        margins = answered.margins(True)
+        if answered.images.name in config.choose_on:
+            chosen_on.append((margins[first], answered.apart[first]))
+            later.append((_rows(answered, second), margins[second]))
+        else:
+            later.append((answered, margins))
+    threshold = choose(
+        torch.cat([margins for margins, _ in chosen_on]),
+        torch.cat([apart for _, apart in chosen_on]),
+        config.alpha,
+    )
+    choosing, heldout = (
+        accepted_at(name, threshold, part.margins(True), part, config.alpha)
+        for name, rows in (("choosing", first), ("held-out", second))
+        for part in [_rows(clean, rows)]
+    )
+    judged = _rows(clean, second)
+    sets = [
+        accepted_at(answered.images.name, threshold, margins, answered, config.alpha)
+        for answered, margins in later
+    ]
+    stored = bench.stored_margins()
+    passing = None if stored is None else int((stored >= (2.0 if threshold is None else threshold)).sum())
+    return GuardResult(
+        alpha=config.alpha,
+        confidence=_CONFIDENCE,
+        threshold=threshold,
+        needed=needed(config.alpha),
+        choosing=choosing,
+        heldout=heldout,
+        sets=tuple(sorted(sets, key=lambda one: (-one.disagreement, one.name))),
+        curve=tuple(
+            accepted_at(f"{t / 10:.1f}", t / 10, judged.margins(True), judged, config.alpha)
+            for t in range(10)
+        ),
+        stored=None if stored is None else len(stored),
+        stored_accepted=passing,
+        device=_device(config, bench, threshold),
+    )
+
+
+def _rows(answered: Answered, rows: Tensor) -> Answered:
+    """Some rows of what was answered."""
+    images = replace(answered.images, labels=answered.images.labels[rows])
+    return replace(
+        answered,
+        images=images,
+        original=answered.original[rows],
+        deployed=answered.deployed[rows],
+    )
+
+
+def _device(config: Guard, bench: Bench, threshold: float | None) -> str:
+    return json.dumps(
+        {
+            "score": "margin",
+            "accept_at_least": threshold,
+            "alpha": config.alpha,
+            "confidence": _CONFIDENCE,
+            "rows": bench.clean.rows,
+            "chosen_on": ["clean", *config.choose_on],
+            "deployed_sha256": bench.pair.deployed.content_hash,
+            "original_sha256": bench.pair.reference.content_hash,
+        }
+    )
+
+
+def _lacks(config: Guard, bench: Bench) -> str:
+    known = {images.name for images in bench.sets}
+    for name in config.choose_on:
+        if name not in known:
+            raise SettingError(f"a shifted set of this study ({', '.join(sorted(known))})", choose_on=name)
+    return "" if len(bench.clean) >= 2 else "there is one image alone"
+
+
+GUARD = Study(Guard, _run, GuardResult, lacks=_lacks)

@@ -1,0 +1,26 @@
+"""All studies by name."""
+
+from __future__ import annotations
+
+from compd.registry import Registry
+from compd.studies.base import Study
+from compd.studies.bits import BITS
+from compd.studies.calibration import CALIBRATION
+from compd.studies.guard import GUARD
+from compd.studies.shifts import SHIFTS_STUDY
+from compd.studies.uncertainty import UNCERTAINTY
+
+__all__ = ["STUDIES"]
+
+STUDIES: Registry[Study] = Registry(
+    "study",
+    {
+        "shifts": SHIFTS_STUDY,
+        "uncertainty": UNCERTAINTY,
+        "calibration": CALIBRATION,
+        "guard": GUARD,
+        "bits": BITS,
+    },
+    kind=Study,
+    group="compd.studies",
+)
