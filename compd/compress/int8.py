@@ -137,7 +137,10 @@ def new_shadow(
         QConfig(activation, weight)  # type: ignore[no-untyped-call]
     )
     map_layers(mapping, activation, weight_bits=weight_bits, activation_bits=activation_bits)
-    traced = unshare_(make_layers_(trace(copy.deepcopy(original).cpu().eval(), name)))
+    # In one memory format: sums over weights, such as those of folding, come out the same.
+    plain = copy.deepcopy(original).eval()
+    plain.to("cpu", memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+    traced = unshare_(make_layers_(trace(plain, name)))
     with _quiet(), _quantisable(name), _without_stack_traces():
         if activation_bits == 8:
             take_images_(traced)
