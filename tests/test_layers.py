@@ -30,7 +30,7 @@ LAYERS = {
     "pair": ["pair"],
     "search": ["search"],
     "corpus": ["corpus"],
-    "work": ["repairing", "report", "gating", "exporting", "testing"],
+    "work": ["repairing", "studies", "report", "gating", "exporting", "testing"],
     "entrance": ["plugins", "__init__", "cli", "__main__"],
 }
 PARTS = [part for parts in LAYERS.values() for part in parts]

@@ -25,6 +25,9 @@ PANELS: Mapping[str, tuple[str, ...]] = {
         *("strategy", "eps", "norm", "goal", "flip", "wrong-seeds", "steps", "queries"),
         *("coverage", "keep", "confirm", "confirm-on", "accuracy", "random-seed"),
     ),
+    "Study": (
+        *("kinds", "severities", "images", "natural", "shift-data", "frost", "alpha", "choose-on"),
+    ),
     "Repair": (*("method", "lr", "classes", "force", "dry-run"),),
     "What may pass": (
         *("baseline", "config", "only-replay", "min-severity", "max-new", "max-severity-rise"),
@@ -61,7 +64,7 @@ _RARE = {
 }
 # of commands on a corpus, which knows its pair
 _KNOWN = {"model", "weights", "compress", "size", "mean", "std", "labels"}
-_NO_CORPUS = {"fuzz", "report", "check", "train", "compress", "export", "repair"}
+_NO_CORPUS = {"fuzz", "report", "check", "train", "compress", "export", "repair", "study"}
 # rare elsewhere, and what these are about
 _COMMON = {
     "compress": {"width", "epochs", "amount", "engine", "weight-bits", "activation-bits"},

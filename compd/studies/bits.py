@@ -88,7 +88,11 @@ def quantised(config: Bits, bench: Bench) -> Iterator[Pair]:
         bench.control.check()
         ptq = Ptq(bits, config.activation_bits)
         shadow = make_shadow(
-            ptq, bench.pair.original, bench.splits, device=torch.device("cpu"), control=bench.control.quiet
+            ptq,
+            bench.pair.original,
+            bench.splits,
+            device=torch.device("cpu"),
+            control=bench.control.quiet,
         )
         yield bench.pair.with_shadow(shadow, ptq)
 

@@ -158,7 +158,9 @@ def _run(config: Guard, bench: Bench) -> GuardResult:
         for answered, margins in later
     ]
     stored = bench.stored_margins()
-    passing = None if stored is None else int((stored >= (2.0 if threshold is None else threshold)).sum())
+    passing = (
+        None if stored is None else int((stored >= (2.0 if threshold is None else threshold)).sum())
+    )
     return GuardResult(
         alpha=config.alpha,
         confidence=_CONFIDENCE,
@@ -207,7 +209,9 @@ def _lacks(config: Guard, bench: Bench) -> str:
     known = {images.name for images in bench.sets}
     for name in config.choose_on:
         if name not in known:
-            raise SettingError(f"a shifted set of this study ({', '.join(sorted(known))})", choose_on=name)
+            raise SettingError(
+                f"a shifted set of this study ({', '.join(sorted(known))})", choose_on=name
+            )
     return "" if len(bench.clean) >= 2 else "there is one image alone"
 
 

@@ -154,7 +154,7 @@ def study(
         original_sha256=pair.reference.content_hash,
         deployed_sha256=pair.deployed.content_hash,
         settings={
-            name: {key: value for key, value in STUDIES.settings_of(config).items()}
+            name: STUDIES.settings_of(config)
             for name, config in configs.items()
         },
         results=results,
@@ -162,9 +162,7 @@ def study(
     )
 
 
-def _that_fit(
-    shifts: Sequence[Shift], channels: int
-) -> tuple[tuple[Shift, ...], tuple[str, ...]]:
+def _that_fit(shifts: Sequence[Shift], channels: int) -> tuple[tuple[Shift, ...], tuple[str, ...]]:
     """The shifts that images of so many channels have, and the kinds of the others."""
     fits = tuple(one for one in shifts if not channels or channels in kind_of(one).channels)
     kinds = {one.kind: None for one in shifts if one not in fits}
@@ -200,6 +198,7 @@ def configured(studies: str | Sequence[Any], **settings: Any) -> dict[str, Any]:
         takers = [n for n, entry in STUDIES.items() if key in entry.config.__dataclass_fields__]
         if value is not None and not {*takers} & {*found}:
             raise SettingError(
-                f"expected {setting(key)} with the study {' or '.join(takers)}, got {', '.join(found)}"
+                f"expected {setting(key)} with the study {' or '.join(takers)}, got "
+                f"{', '.join(found)}"
             )
     return found

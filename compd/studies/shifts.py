@@ -121,9 +121,7 @@ def _figures(config: Shifts, bench: Bench, answered: Answered, base: Tensor | No
     clip = _clipped(config, bench, answered)
     labelled = images.labelled
     flips = Flips.count_of(first, second, images.labels) if labelled else None
-    classes = (
-        class_flips(first, second, images.labels, bench.pair.classes) if labelled else ()
-    )
+    classes = class_flips(first, second, images.labels, bench.pair.classes) if labelled else ()
     whole = base is None or len(bench.pair.classes) <= _FULL
     return SetFigures(
         name=images.name,
@@ -168,9 +166,7 @@ def _f1(answered: Answered, labelled: bool) -> dict[str, Both | None]:
     if not labelled:
         return {"f1_macro": None, "f1_weighted": None}
     truth = answered.images.labels.numpy()
-    (macro, weighted), (macro_d, weighted_d) = (
-        f1(truth, said.numpy()) for said in answered.labels
-    )
+    (macro, weighted), (macro_d, weighted_d) = (f1(truth, said.numpy()) for said in answered.labels)
     return {"f1_macro": Both(macro, macro_d), "f1_weighted": Both(weighted, weighted_d)}
 
 

@@ -40,7 +40,9 @@ def natural_set(pair: Pair, data: str, limit: int | None) -> ImageSet:
     dataset = named_for(dataset, len(pair.classes), names=pair.classes)
     source = "test" if "test" in dataset.loaders else "all"
     part = dataset.test or dataset.train
-    rows = Split(dataset.name, "natural", source, 0, part.images, part.labels, part.index, part.shuffled)
+    rows = Split(
+        dataset.name, "natural", source, 0, part.images, part.labels, part.index, part.shuffled
+    )
     rows = rows if limit is None else rows.first(limit)
     pair.check_input(rows.images, f"images of {data!r}")
     hashes = [pixel_hash(image) for image in rows.images]
@@ -81,8 +83,8 @@ def _published(pair: Pair, one: PublishedSet, limit: int | None) -> ImageSet:
     pair.check_input(one.images[:1], f"published images of {one.shift}")
     if count and int(labels.max()) >= len(pair.classes):
         raise InputError(
-            f"expected labels of the pair's {len(pair.classes)} classes, got {int(labels.max())} in "
-            f"the published {one.shift}"
+            f"expected labels of the pair's {len(pair.classes)} classes, got "
+            f"{int(labels.max())} in the published {one.shift}"
         )
 
     def images(start: int, stop: int) -> Tensor:
@@ -90,4 +92,6 @@ def _published(pair: Pair, one: PublishedSet, limit: int | None) -> ImageSet:
 
     key = config_hash({"hashes": [pixel_hash(one.images[i]) for i in range(count)]})
     name = f"{one.shift} (published)"
-    return ImageSet(name, f"published {one.shift}[0:{count}]", labels, images, key, one.shift, False)
+    return ImageSet(
+        name, f"published {one.shift}[0:{count}]", labels, images, key, one.shift, False
+    )

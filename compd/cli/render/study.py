@@ -20,6 +20,7 @@ from compd.studies.uncertainty import SetUncertainty, UncertaintyResult
 __all__ = ["print_study"]
 
 _SHOWN = 20  # sets
+_FEW = 8  # where each takes two lines
 _WIDE = 110  # columns from which all figures fit
 
 
@@ -30,6 +31,7 @@ def print_study(report: StudyReport) -> None:
         [
             ("pair", report.pair),
             ("images", f"{report.images} of each set, from {report.rows}"),
+            *((("left out", ", ".join(report.left_out)),) if report.left_out else ()),
             *((f"no {name}", why) for name, why in report.skipped.items()),
         ],
     )
@@ -99,7 +101,7 @@ def _shift_sentences(result: ShiftsResult) -> list[str]:
             + (f", less on {len(fewer)}" if fewer else "")
             + f"; worst: {worst.name}, {percent(_share(worst))}."
         )
-    if result.clean.flips is not None:
+    if result.sets and result.clean.flips is not None:
         lines.append(
             f"accuracy: the deployed model is better on {result.better} of {len(result.sets)} "
             f"sets and worse on {result.worse}; beyond chance: better on {result.better_surely}, "
@@ -119,13 +121,16 @@ def _share(one: SetFigures) -> float:
 def _uncertainty(result: UncertaintyResult) -> None:
     table = _table(
         "uncertainty: AUC of scores that tell images on which the models differ",
-        *("set", "differ", "margin (95 %)", "least conf.", "Gini", "entropy", "extreme"),
+        *("set", "differ", "of the", "margin (95 %)", "LC", "Gini", "entropy", "extreme"),
     )
-    for one in result.sets[: _SHOWN + 1]:
-        for who, found in (("", one.original), (" (deployed)", one.deployed)):
+    clean, *rest = result.sets
+    most = sorted((one for one in rest if one.original), key=lambda one: (-one.apart, one.name))
+    for one in [clean, *most[:_FEW]]:
+        for who, found in (("original", one.original), ("deployed", one.deployed)):
             table.add_row(*_score_row(one, who, found))
     print_table(table)
-    clean = result.sets[0]
+    if len(most) > _FEW:
+        print_line(f"and {len(most) - _FEW} more sets: see --json")
     if not clean.original:
         print_line("uncertainty: on clean images there is nothing to tell apart.")
         return
@@ -139,11 +144,14 @@ def _uncertainty(result: UncertaintyResult) -> None:
 
 def _score_row(one: SetUncertainty, who: str, found: Mapping[str, Any]) -> list[str]:
     margin = found.get("margin")
-    row = [f"{one.name}{who}", str(one.apart)]
-    row.append("–" if margin is None else f"{margin.value:.3f} ({margin.low:.3f}–{margin.high:.3f})")
+    first = who == "original"
+    row = [one.name if first else "", str(one.apart) if first else "", who]
+    row.append(
+        "–" if margin is None else f"{margin.value:.3f} ({margin.low:.3f}–{margin.high:.3f})"
+    )
     for name in ("least_confidence", "gini", "entropy"):
         row.append("–" if name not in found else f"{found[name].value:.3f}")
-    return [*row, "" if who else str(one.extreme)]
+    return [*row, str(one.extreme) if first else ""]
 
 
 def _calibration(result: CalibrationResult) -> None:
@@ -178,7 +186,8 @@ def _guard(result: GuardResult) -> None:
                 percent(one.accuracy),
                 percent(one.with_fallback),
             )
-    print_table(table)
+    if result.threshold is not None:
+        print_table(table)
     for line in _guard_sentences(result):
         print_line(line)
 
@@ -197,7 +206,11 @@ def _guard_sentences(result: GuardResult) -> list[str]:
     if result.sets:
         lines.append(
             f"guard: under shift it is exceeded on {len(failing)} of {len(result.sets)} sets"
-            + (f"; worst: {failing[0].name}, {percent(failing[0].disagreement)}." if failing else ".")
+            + (
+                f"; worst: {failing[0].name}, {percent(failing[0].disagreement)}."
+                if failing
+                else "."
+            )
         )
     if result.stored is not None:
         lines.append(f"guard: {result.stored_accepted} of {result.stored} stored deviations pass.")
