@@ -78,9 +78,7 @@ def accuracies(model: nn.Module, images: Tensor, labels: Tensor, every: bool) ->
         if not every and known is None:
             continue
         levels = (1, 3, 5) if kind.graded else kind.levels
-        got = [
-            accuracy(model, apply_shift(Shift(name, level), images), labels) for level in levels
-        ]
+        got = [accuracy(model, apply_shift(Shift(name, level), images), labels) for level in levels]
         furthest = max((abs(a - b) for a, b in zip(got, known or (), strict=False)), default=0)
         verdict = "" if known is None else ("yes" if furthest <= WITHIN else "NO")
         reference = " ".join(map(str, known or ()))

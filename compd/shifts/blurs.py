@@ -109,16 +109,18 @@ def defocus_blur(x: Values, draws: Draws, row: Row, scale: float) -> Values:
 
 
 def _disc(radius: float, softness: float) -> Values:
-    """A disc of sum 1, of an odd number of pixels a side."""
-    reach = 1 if radius <= 8 else 2  # of the Gaussian, as published
-    size = math.floor(radius) + reach
+    """A disc, of an odd number of pixels a side."""
+    reach, least = (1, 8) if radius <= 8 else (2, 0)  # as published
+    size = max(math.floor(radius), least)
     line = np.arange(-size, size + 1)
     disc = (line[:, None] ** 2 + line**2 <= radius**2).astype(float)
+    disc /= disc.sum()
     taps = np.exp(-(np.arange(-reach, reach + 1) ** 2) / (2 * softness**2))
     taps /= taps.sum()
     for axis in (0, 1):
-        disc = ndimage.convolve1d(disc, taps, axis=axis, mode="constant")
-    return disc / disc.sum()
+        disc = ndimage.convolve1d(disc, taps, axis=axis, mode="mirror")
+    empty = max(0, size - math.floor(radius) - reach)
+    return disc[empty : len(disc) - empty, empty : len(disc) - empty]
 
 
 def motion_blur(x: Values, draws: Draws, row: Row, scale: float) -> Values:
