@@ -70,7 +70,7 @@ def published_sets(directory: Path) -> tuple[PublishedSet, ...]:
     """
     if not directory.is_dir():
         raise InputError(
-            f"expected a folder with the published arrays, got shift-data={str(directory)!r} (no "
+            f"expected a folder with the published arrays, got {str(directory)!r} (no "
             "such folder)"
         )
     labels = directory / _LABELS
@@ -78,7 +78,7 @@ def published_sets(directory: Path) -> tuple[PublishedSet, ...]:
     if not sets:
         raise InputError(
             f"expected KIND.npy and {_LABELS}, or KIND/{_DIGIT_IMAGES}, got neither in "
-            f"shift-data={str(directory)!r}; unpack the archive there"
+            f"{str(directory)!r}; unpack the archive there"
         )
     order = list(SHIFTS)
     return tuple(sorted(sets, key=lambda one: (order.index(one.shift.kind), one.shift.severity)))
