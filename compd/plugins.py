@@ -1,6 +1,4 @@
-"""Plug-ins of your own code: strategies, repair methods, compressions, runtimes, export targets,
-shifts.
-"""
+"""Plug-ins of your own code: strategies, methods, compressions, runtimes, targets, shifts."""
 
 from __future__ import annotations
 

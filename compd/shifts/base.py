@@ -54,7 +54,7 @@ class Batch:
     @property
     def side(self) -> int:
         """The longer side in pixels, which lengths are scaled by."""
-        return max(self.pixels.shape[2:])
+        return int(max(self.pixels.shape[2:]))
 
 
 @dataclass(frozen=True)
@@ -110,9 +110,11 @@ class Kind:
 
 def cut(values: Values) -> Pixels:
     """Values in 0..1 to levels, cut as the published arrays are: 0.999 is level 254."""
-    return np.floor(values.clip(0, 1) * 255 + _SLACK).astype(np.uint8)
+    pixels: Pixels = np.floor(values.clip(0, 1) * 255 + _SLACK).astype(np.uint8)
+    return pixels
 
 
 def rounded(values: Values) -> Pixels:
     """Values in 0..1 to the nearest level."""
-    return np.rint(values.clip(0, 1) * 255).astype(np.uint8)
+    pixels: Pixels = np.rint(values.clip(0, 1) * 255).astype(np.uint8)
+    return pixels

@@ -8,10 +8,11 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.signal import fftconvolve
 
-from compd.shifts.base import Draws, Pixels, Values, cut
+from compd.shifts.base import Draws, Values, cut
 from compd.shifts.constants import Row
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
 ]
 
 _DIRECT = 49  # taps of a kernel from which on a Fourier transform is faster
+_AT_ONCE = 1 << 16  # values that are zoomed together: all of a zoom's steps stay in a cache
 
 
 def smoothed(x: Values, sigma: float) -> Values:
@@ -107,16 +109,18 @@ def defocus_blur(x: Values, draws: Draws, row: Row, scale: float) -> Values:
 
 
 def _disc(radius: float, softness: float) -> Values:
-    """A disc of sum 1, of an odd number of pixels a side."""
-    reach = 1 if radius <= 8 else 2  # of the Gaussian, as published
-    size = math.floor(radius) + reach
+    """A disc, of an odd number of pixels a side."""
+    reach, least = (1, 8) if radius <= 8 else (2, 0)  # as published
+    size = max(math.floor(radius), least)
     line = np.arange(-size, size + 1)
     disc = (line[:, None] ** 2 + line**2 <= radius**2).astype(float)
+    disc /= disc.sum()
     taps = np.exp(-(np.arange(-reach, reach + 1) ** 2) / (2 * softness**2))
     taps /= taps.sum()
     for axis in (0, 1):
-        disc = ndimage.convolve1d(disc, taps, axis=axis, mode="constant")
-    return disc / disc.sum()
+        disc = ndimage.convolve1d(disc, taps, axis=axis, mode="mirror")
+    empty = max(0, size - math.floor(radius) - reach)
+    return disc[empty : len(disc) - empty, empty : len(disc) - empty]
 
 
 def motion_blur(x: Values, draws: Draws, row: Row, scale: float) -> Values:
@@ -154,30 +158,48 @@ def streaked(x: Values, degrees: list[float], radius: float, sigma: float) -> Va
 def zoom_blur(x: Values, draws: Draws, row: Row, scale: float) -> Values:
     """The mean of the image and of its centre zooms, 1 among them, by steps of d up to e."""
     step, most = row
-    factors = 1 + step * np.arange(round((most - 1) / step) + 1)
-    # (H, W, N · C): then a zoom copies whole lines of memory along either axis
+    # The published factors come of NumPy's arange, whose steps are a difference: 1.25 is a last bit
+    # above itself, which makes a zoomed image one pixel larger.
+    factors: Values = 1 + ((1 + step) - 1) * np.arange(round((most - 1) / step) + 1, dtype=float)
+    group = max(1, _AT_ONCE // x[0].size)
+    return np.concatenate(
+        [_zooms(x[i : i + group], factors) / (len(factors) + 1) for i in range(0, len(x), group)]
+    )
+
+
+def _zooms(x: Values, factors: Values) -> Values:
+    """The sum of some images and of all their zooms."""
+    # (H, W, N · C): then a zoom copies pieces of memory along either axis
     last = np.ascontiguousarray(x.reshape(-1, *x.shape[2:]).transpose(1, 2, 0))
     total = last.copy()
     for factor in factors:
-        total += _zoomed(last, factor)
-    return (total / (len(factors) + 1)).transpose(2, 0, 1).reshape(x.shape)
+        total += _zoomed(last, float(factor))
+    out: Values = total.transpose(2, 0, 1).reshape(x.shape)
+    return out
 
 
 def centre_zoom(x: Values, factor: float) -> Values:
     """The centre of (K, H, W), enlarged linearly to the same size."""
-    return _zoomed(x.transpose(1, 2, 0), factor).transpose(2, 0, 1)
+    return _zoomed(np.ascontiguousarray(x.transpose(1, 2, 0)), factor).transpose(2, 0, 1)
 
 
 def _zoomed(x: Values, factor: float) -> Values:
     """The centre of (H, W, K), enlarged linearly to the same size."""
-    for _ in range(2):
-        low, high, share = _samples(len(x), factor)
-        weight = share[:, None, None]
-        x = (x[low] * (1 - weight) + x[high] * weight).transpose(1, 0, 2)
-    return x
+    if factor == 1:
+        return x
+    height, width, depth = x.shape
+    low, high, share = _samples(height, factor)
+    first, second = x[low], x[high]
+    first += share[:, None, None] * (second - first)
+    low, high, share = _samples(width, factor)
+    second = first.take(high, axis=1)
+    first = first.take(low, axis=1)
+    # a weight for each value, so that the inner loop is a whole line
+    first += np.repeat(share, depth).reshape(width, depth) * (second - first)
+    return first
 
 
-def _samples(size: int, factor: float) -> tuple[Pixels, Pixels, Values]:
+def _samples(size: int, factor: float) -> tuple[NDArray[np.intp], NDArray[np.intp], Values]:
     """Two neighbours of each pixel of a line in the line before zooming, and the second's share.
 
     As published: the middle ``ceil(size / factor)`` pixels are enlarged so that first and last

@@ -18,7 +18,8 @@ def grey(x: Values) -> Values:
     """Luma, (N, 1, H, W)."""
     if x.shape[1] == 1:
         return x
-    return 0.299 * x[:, :1] + 0.587 * x[:, 1:2] + 0.114 * x[:, 2:]
+    luma: Values = 0.299 * x[:, :1] + 0.587 * x[:, 1:2] + 0.114 * x[:, 2:]
+    return luma
 
 
 def brightness(x: Values, draws: Draws, row: Row, scale: float) -> Values:
@@ -27,14 +28,16 @@ def brightness(x: Values, draws: Draws, row: Row, scale: float) -> Values:
     value = x.max(axis=1, keepdims=True)
     brighter = np.minimum(value + c, 1)
     black = value == 0
-    return np.where(black, brighter, x * (brighter / np.where(black, 1, value)))
+    out: Values = np.where(black, brighter, x * (brighter / np.where(black, 1, value)))
+    return out
 
 
 def contrast(x: Values, draws: Draws, row: Row, scale: float) -> Values:
     """Scale differences from each channel's mean by c."""
     (c,) = row
     mean = np.stack([image.mean(axis=(1, 2), keepdims=True) for image in x])
-    return (x - mean) * c + mean
+    out: Values = (x - mean) * c + mean
+    return out
 
 
 def saturate(x: Values, draws: Draws, row: Row, scale: float) -> Values:
@@ -46,4 +49,5 @@ def saturate(x: Values, draws: Draws, row: Row, scale: float) -> Values:
     red = np.array([0.0, 1, 1])[:, None, None]  # the hue of grey
     away = np.where(is_grey, red, (value - x) / np.where(is_grey, 1, spread))
     saturation = spread / np.where(value == 0, 1, value)
-    return value * (1 - (a * saturation + b).clip(0, 1) * away)
+    out: Values = value * (1 - (a * saturation + b).clip(0, 1) * away)
+    return out

@@ -35,12 +35,12 @@ def read_frost(folder: Path) -> Frost:
         photos = tuple(read_image(read_whole(f, _MOST_BYTES), str(f)).numpy() for f in files)
     except OSError as error:
         raise InputError(
-            f"expected a folder with photographs of frost, got frost={str(folder)!r} "
+            f"expected a folder with photographs of frost, got {str(folder)!r} "
             f"({brief(error.strerror or error)})"
         ) from error
     if not photos:
         raise InputError(
-            f"expected a folder with photographs of frost, got none in frost={str(folder)!r} (no "
+            f"expected a folder with photographs of frost, got none in {str(folder)!r} (no "
             f"{', '.join(sorted(IMAGE_SUFFIXES)[:4])} …)"
         )
     return photos

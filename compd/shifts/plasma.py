@@ -60,4 +60,5 @@ def _surfaces(draws: Draws, size: int, decay: float, crop: tuple[int, int]) -> V
     least = surface.min(axis=(1, 2), keepdims=True)
     most = surface.max(axis=(1, 2), keepdims=True)
     kept = surface[:, : crop[0], : crop[1]].astype(np.float64)
-    return (kept - least) / (most - least)
+    scaled: Values = (kept - least) / (most - least)
+    return scaled

@@ -6,7 +6,6 @@ unpickled.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,7 +27,7 @@ _DIGIT_IMAGES, _DIGIT_LABELS = "test_images.npy", "test_labels.npy"
 _MOST_LABEL = 1 << 20
 
 
-class PublishedImages(Sequence[Tensor]):
+class PublishedImages:
     """Images of one set, read from the file when they are asked for."""
 
     def __init__(self, array: Pixels) -> None:
@@ -47,9 +46,6 @@ class PublishedImages(Sequence[Tensor]):
         """The images of a slice as uint8 (N, C, H, W), or one as (C, H, W)."""
         part = np.array(self._array[rows])  # a copy
         return torch.from_numpy(np.ascontiguousarray(np.moveaxis(part, -1, -3)))
-
-    def __iter__(self) -> Iterator[Tensor]:
-        return (self[i] for i in range(len(self)))
 
 
 @dataclass(frozen=True)
@@ -74,7 +70,7 @@ def published_sets(directory: Path) -> tuple[PublishedSet, ...]:
     """
     if not directory.is_dir():
         raise InputError(
-            f"expected a folder with the published arrays, got shift-data={str(directory)!r} (no "
+            f"expected a folder with the published arrays, got {str(directory)!r} (no "
             "such folder)"
         )
     labels = directory / _LABELS
@@ -82,7 +78,7 @@ def published_sets(directory: Path) -> tuple[PublishedSet, ...]:
     if not sets:
         raise InputError(
             f"expected KIND.npy and {_LABELS}, or KIND/{_DIGIT_IMAGES}, got neither in "
-            f"shift-data={str(directory)!r}; unpack the archive there"
+            f"{str(directory)!r}; unpack the archive there"
         )
     order = list(SHIFTS)
     return tuple(sorted(sets, key=lambda one: (order.index(one.shift.kind), one.shift.severity)))

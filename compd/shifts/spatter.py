@@ -34,16 +34,18 @@ def spatter(x: Values, draws: Draws, row: Row, scale: float) -> Values:
         mask = smoothed((layer > least).astype(float), strength * scale)
         mask[mask < 0.8] = 0
         cover = mask[:, None]
-        return x * (1 - cover) + cover * _colour(_MUD, _GREY_MUD, x.shape[1])
+        muddy: Values = x * (1 - cover) + cover * _colour(_MUD, _GREY_MUD, x.shape[1])
+        return muddy
     drops = np.stack([_drops(np.floor(one.clip(0, 1) * 255)) for one in layer])
     most = drops.max(axis=(1, 2), keepdims=True)
     drops *= strength / np.where(most == 0, 1, most)
     water = _colour(_WATER, grey(_WATER[None, :, None, None]).ravel(), x.shape[1])
-    return x + drops[:, None] * water
+    out: Values = x + drops[:, None] * water
+    return out
 
 
 def _colour(colour: Values, grey_one: Values, channels: int) -> Values:
-    return (colour if channels == 3 else grey_one)[:, None, None]
+    return np.reshape(colour if channels == 3 else grey_one, (channels, 1, 1))
 
 
 def _drops(layer: Values) -> Values:
@@ -51,7 +53,8 @@ def _drops(layer: Values) -> Values:
     far = np.minimum(_distances(_edges(layer)), _FAR)
     even = _equalised(np.floor(ndimage.uniform_filter(far, 3, mode="mirror") + 1e-6).astype(int))
     lit = ndimage.correlate(even, _RELIEF, mode="mirror").clip(0, 255)
-    return layer * np.rint(ndimage.uniform_filter(lit.astype(float), 3, mode="mirror"))
+    drops: Values = layer * np.rint(ndimage.uniform_filter(lit.astype(float), 3, mode="mirror"))
+    return drops
 
 
 def _distances(edges: Values) -> Values:
@@ -82,7 +85,8 @@ def _edges(layer: Values) -> Values:
     labels, count = ndimage.label(ridge, np.ones((3, 3)))
     strong = np.zeros(count + 1, bool)
     strong[labels[ridge & (size > _STRONG)]] = True
-    return strong[labels].astype(float)
+    edges: Values = strong[labels].astype(float)
+    return edges
 
 
 def _equalised(levels: Values) -> Values:
@@ -93,4 +97,5 @@ def _equalised(levels: Values) -> Values:
     if rest == 0:
         return levels
     counts[first] = 0
-    return np.rint(counts.cumsum() * (255 / rest))[levels.astype(int)]
+    even: Values = np.rint(counts.cumsum() * (255 / rest))[levels.astype(int)]
+    return even

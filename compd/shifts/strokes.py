@@ -34,7 +34,8 @@ def dotted_line(x: Values, draws: Draws, row: Row, scale: float) -> Values:
         left, right = draw.integers(0, _DIGITS - 1, 2) * (height / _DIGITS)
         rows = left + (right - left) * columns / (width - 1)
         lines.append(_line(height, rows, scale) * shown)
-    return x + np.stack(lines)[:, None]
+    out: Values = x + np.stack(lines)[:, None]
+    return out
 
 
 def zigzag(x: Values, draws: Draws, row: Row, scale: float) -> Values:
@@ -49,13 +50,15 @@ def zigzag(x: Values, draws: Draws, row: Row, scale: float) -> Values:
         left = draw.integers(0, _DIGITS - 1)
         rows = left + draw.integers(-5, 5) * (at - 2) / 23 + teeth
         lines.append(_line(height, rows * (height / _DIGITS), scale) * shown)
-    return x + np.stack(lines)[:, None]
+    out: Values = x + np.stack(lines)[:, None]
+    return out
 
 
 def _line(height: int, rows: Values, scale: float) -> Values:
     """A bright line through a row of each column, (H, W)."""
     apart = np.abs(np.arange(height)[:, None] - rows) / (scale * _FADES)
-    return np.maximum(0, 1 + np.log(np.maximum(1 - apart, 1e-9)))
+    line: Values = np.maximum(0, 1 + np.log(np.maximum(1 - apart, 1e-9)))
+    return line
 
 
 def canny_edges(x: Values, draws: Draws, row: Row, scale: float) -> Values:

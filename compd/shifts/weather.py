@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from compd.shifts.base import Draws, Frost, Pixels, Values
-from compd.shifts.blurs import centre_zoom, smoothed, streaked
+from compd.shifts.base import Draws, Frost, Pixels, Values, rounded
+from compd.shifts.blurs import centre_zoom, streaked
 from compd.shifts.colours import grey
 from compd.shifts.constants import SMALL_SIDE, Row
 from compd.shifts.noise import normal
@@ -28,7 +28,8 @@ def fog(x: Values, draws: Draws, row: Row, scale: float, least_map: int = 1) -> 
     size = max(least_map, power_of_two(max(height, width)))
     layer = plasma(draws, size, decay, (height, width))[:, None]
     most = x.max(axis=(1, 2, 3), keepdims=True)
-    return (x + c * layer) * most / (most + c)
+    out: Values = (x + c * layer) * most / (most + c)
+    return out
 
 
 def snow(x: Values, draws: Draws, row: Row, scale: float) -> Values:
@@ -98,10 +99,10 @@ def _scaled(photo: Pixels, by: float, side: int) -> Pixels:
 @lru_cache(maxsize=1)
 def _synthetic() -> Pixels:
     """Crystals as ridges of plasma, bluish white; periodic, (3, 256, 256)."""
-    draws = [np.random.Generator(np.random.Philox(key=key)) for key in range(3)]
-    fine, coarse, patches = plasma(draws, _TEXTURE, 1.6, (_TEXTURE, _TEXTURE))
-    ridges = (1 - np.abs(2 * fine - 1)) ** 4 + (1 - np.abs(2 * coarse - 1)) ** 8
-    light = 0.25 + 0.75 * (ridges * (0.4 + patches)).clip(0, 1)
-    light = 0.3 * light + 0.7 * smoothed(light, 0.7)
+    draws = [np.random.Generator(np.random.Philox(key=key)) for key in range(4)]
+    *rough, patches = plasma(draws, _TEXTURE, 1.45, (_TEXTURE, _TEXTURE))
+    # along two contours of each surface, and fainter by a tenth from one to the next
+    ridges = [(1 - np.abs(4 * one % 2 - 1)) ** 3 * 0.9**i for i, one in enumerate(rough)]
+    light = 0.15 + 0.25 * patches + 0.85 * np.max(ridges, axis=0) * (0.35 + 0.65 * patches)
     tint = np.array([0.90, 0.96, 1.0])[:, None, None]
-    return np.rint((light * tint).clip(0, 1) * 255).astype(np.uint8)
+    return rounded(light * tint)
