@@ -39,7 +39,7 @@ VALUES: Mapping[str, tuple[str, ...]] = {
     "--known-by": ("image", "seed"),
     "--layout": ("NCHW", "NHWC"),
     "--method": ("walk", "distil", "paper"),
-    "--model": ("vgg11", "resnet18", "densenet121", "resnet20", "lenet5"),
+    "--model": ("vgg11", "resnet18", "densenet121", "resnet20", "lenet5", "lenet1", "nin"),
     "--norm": ("linf", "l2"),
     "--output": ("logits", "probs"),
     "--resize": ("stretch", "crop", "pad"),

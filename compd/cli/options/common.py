@@ -67,8 +67,8 @@ Model = Annotated[
     str | None,
     typer.Option(
         "--model",
-        help="vgg11, resnet18, densenet121, resnet20, lenet5, or pkg.module:factory. "
-        "Default: resnet18.",
+        help="vgg11, resnet18, densenet121, resnet20, lenet5, lenet1, nin, or "
+        "pkg.module:factory. Default: resnet18.",
     ),
 ]
 Weights = Annotated[
