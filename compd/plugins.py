@@ -17,6 +17,12 @@ def _strategies() -> Plugins[Any]:
     return STRATEGIES
 
 
+def _training() -> Plugins[Any]:
+    from compd.training import TRAINING_STRATEGIES
+
+    return TRAINING_STRATEGIES
+
+
 def _methods() -> Plugins[Any]:
     from compd.repairing.methods import METHODS
 
@@ -43,6 +49,7 @@ def _targets() -> Plugins[Any]:
 
 _KINDS: dict[str, Callable[[], Plugins[Any]]] = {
     "strategy": _strategies,
+    "training-strategy": _training,
     "method": _methods,
     "compression": _compressions,
     "runtime": _runtimes,
@@ -54,13 +61,15 @@ def register(kind: str, name: str, entry: Any) -> None:
     """Make a plug-in known under a name, as the command line and corpora then call it.
 
     A package does the same for all who have it installed by an entry point of the group
-    ``compd.strategies``, ``compd.methods``, ``compd.compressions``, ``compd.runtimes`` or
-    ``compd.targets``, whose name is ``name`` and whose object is ``entry``.
+    ``compd.strategies``, ``compd.training_strategies``, ``compd.methods``, ``compd.compressions``,
+    ``compd.runtimes`` or ``compd.targets``, whose name is ``name`` and whose object is ``entry``.
 
     Args:
-        kind: ``strategy``, ``method``, ``compression``, ``runtime`` or ``target``.
+        kind: ``strategy``, ``training-strategy``, ``method``, ``compression``, ``runtime`` or
+            ``target``.
         name: of the plug-in; of a runtime the suffix of its files, such as ``.mine``.
         entry: a :class:`compd.search.strategies.Strategy`,
+            :class:`compd.training.TrainingStrategy`,
             :class:`compd.repairing.methods.Method`, :class:`compd.compress.Family`,
             :class:`compd.runtimes.Opener` or :class:`compd.exporting.Target`.
 

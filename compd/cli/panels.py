@@ -21,6 +21,7 @@ PANELS: Mapping[str, tuple[str, ...]] = {
         *("original", "deployed", "labels", "labels-offset", "layout", "range", "bgr"),
         *("output", "output-name", "deployed-input", "allow-float"),
     ),
+    "Training": (),
     "Search": (
         *("strategy", "eps", "norm", "goal", "flip", "wrong-seeds", "steps", "queries"),
         *("coverage", "keep", "confirm", "confirm-on", "accuracy", "random-seed"),
@@ -50,6 +51,8 @@ PANELS: Mapping[str, tuple[str, ...]] = {
         *("sarif", "summary", "annotate", "quiet", "help", "help-all"),
     ),
 }
+# command -> of options that mean something else there: the panel
+_OTHER_PANEL = {"train": {"strategy": "Training", "lr": "Training", "random-seed": "Training"}}
 _RARE = {
     *("width", "channels", "resize", "crop", "amount", "engine", "device", "trust", "epochs"),
     *("weight-bits", "activation-bits", "fine-tune-epochs", "fine-tune-lr"),
@@ -72,8 +75,11 @@ _COMMON = {
 }
 
 
-def panel_of(option: str) -> str:
+def panel_of(option: str, command: str = "") -> str:
     """The panel of an option, by its name without dashes."""
+    other = _OTHER_PANEL.get(command, {})
+    if option in other:
+        return other[option]
     return next((panel for panel, names in PANELS.items() if option in names), "Output")
 
 
@@ -97,8 +103,9 @@ class PanelCommand(TyperCommand):
             shown = options
         _write(formatter, "Arguments", arguments, ctx)
         for panel, names in PANELS.items():
-            mine = {_name(p): p for p in shown if panel_of(_name(p)) == panel}
-            _write(formatter, panel, [mine[one] for one in names if one in mine], ctx)
+            mine = {_name(p): p for p in shown if panel_of(_name(p), name) == panel}
+            order = [*names, *(one for one in _OTHER_PANEL.get(name, ()) if one in mine)]
+            _write(formatter, panel, [mine[one] for one in order if one in mine], ctx)
         if len(shown) < len(options):
             formatter.write_paragraph()
             formatter.write_text(f"{len(options) - len(shown)} more options: --help-all")

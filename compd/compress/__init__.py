@@ -1,6 +1,6 @@
 """Compression: frozen configurations to shadows."""
 
-from compd.compress.base import Family, Tuning
+from compd.compress.base import Family, Tuning, fine_tuning
 from compd.compress.families import (
     COMPRESSIONS,
     RECIPE,
@@ -31,6 +31,7 @@ __all__ = [
     "config_from_json",
     "config_to_json",
     "empty_shadow",
+    "fine_tuning",
     "kind_of",
     "make_shadow",
     "starts",

@@ -46,6 +46,7 @@ VALUES: Mapping[str, tuple[str, ...]] = {
     "--strategy": _STRATEGIES,
     "--to": TARGETS,
     "fuzz --keep": ("effective", "valid"),
+    "train --strategy": ("standard", "adversarial", "mixup", "smoothing"),
     "minimise --keep": ("kinds", "distinct"),
 }
 
