@@ -15,7 +15,8 @@ PANELS: Mapping[str, tuple[str, ...]] = {
     "What to test": (
         *("model", "weights", "data", "pair", "compress", "size", "mean", "std", "trust"),
         *("width", "channels", "resize", "crop", "epochs", "amount", "engine", "device"),
-        *("weight-bits", "activation-bits", "fine-tune-epochs", "fine-tune-lr"),
+        *("weight-bits", "activation-bits", "student", "student-width"),
+        *("fine-tune-epochs", "fine-tune-lr"),
     ),
     "Files that somebody else made": (
         *("original", "deployed", "labels", "labels-offset", "layout", "range", "bgr"),
@@ -55,7 +56,8 @@ PANELS: Mapping[str, tuple[str, ...]] = {
 _OTHER_PANEL = {"train": {"strategy": "Training", "lr": "Training", "random-seed": "Training"}}
 _RARE = {
     *("width", "channels", "resize", "crop", "amount", "engine", "device", "trust", "epochs"),
-    *("weight-bits", "activation-bits", "fine-tune-epochs", "fine-tune-lr"),
+    *("weight-bits", "activation-bits", "student", "student-width"),
+    *("fine-tune-epochs", "fine-tune-lr"),
     *("labels-offset", "layout", "range", "bgr", "output", "output-name", "deployed-input"),
     *("allow-float", "steps", "queries", "coverage", "keep", "wrong-seeds", "random-seed"),
     *("confirm", "confirm-on", "accuracy", "batch", "bfloat16", "max-severity-rise"),
@@ -67,7 +69,15 @@ _KNOWN = {"model", "weights", "compress", "size", "mean", "std", "labels"}
 _NO_CORPUS = {"fuzz", "report", "check", "train", "compress", "export", "repair"}
 # rare elsewhere, and what these are about
 _COMMON = {
-    "compress": {"width", "epochs", "amount", "engine", "weight-bits", "activation-bits"},
+    "compress": {
+        "width",
+        "epochs",
+        "amount",
+        "engine",
+        "weight-bits",
+        "activation-bits",
+        "student",
+    },
     "train": {"width", "epochs", "channels", "random-seed", "lr"},
     "repair": {"steps"},
     "minimise": {"keep", "trials"},

@@ -22,6 +22,8 @@ __all__ = ["train"]
     "weight_bits",
     "activation_bits",
     "amount",
+    "student",
+    "student_width",
     "fine_tune_epochs",
     "fine_tune_lr",
     "trust",

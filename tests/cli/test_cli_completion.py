@@ -134,6 +134,7 @@ def test_the_values_are_those_of_the_library() -> None:
         "--norm": NORMS,
         "--resize": KINDS,
         "--strategy": STRATEGIES,
+        "--student": ZOO,
         "--to": TARGETS,
         "minimise --keep": KEEP,
         "train --strategy": TRAINING_STRATEGIES,

@@ -42,7 +42,7 @@ def test_preactivations_are_the_inputs_of_the_activations():
 def test_neurons_of_both_models_map_one_to_one(config):
     pair = tiny_pair(config)
     x = to_input(tiny_splits().seeds.images[:4])
-    both = instrument_pair(pair.original, pair.shadow)
+    both = instrument_pair(pair)
     with torch.no_grad():
         (_, original), (_, shadow) = both[0](x), both[1](x)
     assert [t.shape for t in original] == [t.shape for t in shadow]

@@ -41,6 +41,8 @@ _OF_ANY_MODEL = {
     "weight_bits",
     "activation_bits",
     "amount",
+    "student",
+    "student_width",
     "fine_tune_epochs",
     "fine_tune_lr",
 }
