@@ -1,7 +1,7 @@
 """Knowledge distillation (Hinton et al. 2015): a smaller network trained on the original's answers.
 
-The student is another network, so nothing of the original's is held: no mask, no ranges, and no unit
-of it that would be one of the original's.
+The student is another network, so nothing of the original is held: no mask, no ranges, and none of
+its units is one of the original's.
 """
 
 from __future__ import annotations

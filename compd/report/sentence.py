@@ -105,7 +105,7 @@ def bound_words(eps: int | None, norm: str = "linf") -> str:
 
 
 def made_words(compress: Mapping[str, Any]) -> str:
-    """What the deployed model is, from its configuration: ``int8``, ``pruned``, ``distilled``, or its file.
+    """What the deployed model is: ``int8``, ``pruned``, ``distilled``, or its file.
 
     Args:
         compress: as a corpus or a campaign's settings have it, with its ``kind``.
