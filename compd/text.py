@@ -47,7 +47,7 @@ def names_in(text: str) -> list[str]:
     """
     found: list[str] = []
     for part in text.split(","):
-        if "=" in part and ":" not in part and found:  # a further setting of the last one
+        if "=" in part.partition(":")[0] and found:  # a further setting of the last one
             found[-1] += f",{part}"
         elif part.strip():
             found.append(part.strip())

@@ -66,5 +66,5 @@ def compress(
             *(("warning", Worded(text)) for text in near_chance(pair, seen)),
         ],
     )
-    print_next(command("fuzz", pair=out, trust=pair.spec.model.is_code))
+    print_next(command("fuzz", pair=out, trust=bool(pair.spec.code)))
     return 0

@@ -15,12 +15,14 @@ PANELS: Mapping[str, tuple[str, ...]] = {
     "What to test": (
         *("model", "weights", "data", "pair", "compress", "size", "mean", "std", "trust"),
         *("width", "channels", "resize", "crop", "epochs", "amount", "engine", "device"),
-        *("weight-bits", "activation-bits", "fine-tune-epochs", "fine-tune-lr"),
+        *("weight-bits", "activation-bits", "student", "student-width"),
+        *("fine-tune-epochs", "fine-tune-lr"),
     ),
     "Files that somebody else made": (
         *("original", "deployed", "labels", "labels-offset", "layout", "range", "bgr"),
         *("output", "output-name", "deployed-input", "allow-float"),
     ),
+    "Training": (),
     "Search": (
         *("strategy", "eps", "norm", "goal", "flip", "wrong-seeds", "steps", "queries"),
         *("coverage", "keep", "confirm", "confirm-on", "accuracy", "random-seed"),
@@ -53,9 +55,12 @@ PANELS: Mapping[str, tuple[str, ...]] = {
         *("sarif", "summary", "annotate", "quiet", "help", "help-all"),
     ),
 }
+# command -> of options that mean something else there: the panel
+_OTHER_PANEL = {"train": {"strategy": "Training", "lr": "Training", "random-seed": "Training"}}
 _RARE = {
     *("width", "channels", "resize", "crop", "amount", "engine", "device", "trust", "epochs"),
-    *("weight-bits", "activation-bits", "fine-tune-epochs", "fine-tune-lr"),
+    *("weight-bits", "activation-bits", "student", "student-width"),
+    *("fine-tune-epochs", "fine-tune-lr"),
     *("labels-offset", "layout", "range", "bgr", "output", "output-name", "deployed-input"),
     *("allow-float", "steps", "queries", "coverage", "keep", "wrong-seeds", "random-seed"),
     *("confirm", "confirm-on", "accuracy", "batch", "bfloat16", "max-severity-rise"),
@@ -67,7 +72,15 @@ _KNOWN = {"model", "weights", "compress", "size", "mean", "std", "labels"}
 _NO_CORPUS = {"fuzz", "report", "check", "train", "compress", "export", "repair", "study"}
 # rare elsewhere, and what these are about
 _COMMON = {
-    "compress": {"width", "epochs", "amount", "engine", "weight-bits", "activation-bits"},
+    "compress": {
+        "width",
+        "epochs",
+        "amount",
+        "engine",
+        "weight-bits",
+        "activation-bits",
+        "student",
+    },
     "train": {"width", "epochs", "channels", "random-seed", "lr"},
     "repair": {"steps"},
     "minimise": {"keep", "trials"},
@@ -75,8 +88,11 @@ _COMMON = {
 }
 
 
-def panel_of(option: str) -> str:
+def panel_of(option: str, command: str = "") -> str:
     """The panel of an option, by its name without dashes."""
+    other = _OTHER_PANEL.get(command, {})
+    if option in other:
+        return other[option]
     return next((panel for panel, names in PANELS.items() if option in names), "Output")
 
 
@@ -100,8 +116,9 @@ class PanelCommand(TyperCommand):
             shown = options
         _write(formatter, "Arguments", arguments, ctx)
         for panel, names in PANELS.items():
-            mine = {_name(p): p for p in shown if panel_of(_name(p)) == panel}
-            _write(formatter, panel, [mine[one] for one in names if one in mine], ctx)
+            mine = {_name(p): p for p in shown if panel_of(_name(p), name) == panel}
+            order = [*names, *(one for one in _OTHER_PANEL.get(name, ()) if one in mine)]
+            _write(formatter, panel, [mine[one] for one in order if one in mine], ctx)
         if len(shown) < len(options):
             formatter.write_paragraph()
             formatter.write_text(f"{len(options) - len(shown)} more options: --help-all")

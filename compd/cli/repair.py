@@ -131,10 +131,10 @@ def repair(
             result = library.repair(
                 pair, store, out=where, splits=splits, control=control, **settings
             )
-    print_repair(result, store.directory, trust=pair.spec.model.is_code)
+    print_repair(result, store.directory, trust=bool(pair.spec.code))
     if json is not None:
         write_json(json, result.to_json())
     if report is not None:
-        trust = " --trust" if pair.spec.model.is_code else ""
+        trust = " --trust" if pair.spec.code else ""
         page_of_repair(report, result.to_json(), store, pair, f"--pair {result.pair}{trust}")
     return 0

@@ -22,6 +22,8 @@ __all__ = ["train"]
     "weight_bits",
     "activation_bits",
     "amount",
+    "student",
+    "student_width",
     "fine_tune_epochs",
     "fine_tune_lr",
     "trust",
@@ -40,6 +42,14 @@ def train(
             "if the data are not small) or in float32; the weights stay float32.",
         ),
     ] = None,
+    strategy: Annotated[
+        str,
+        typer.Option(
+            "--strategy",
+            help="What is made of each batch: standard, adversarial (PGD), mixup or smoothing (of "
+            "labels); settings as mixup:alpha=0.4.",
+        ),
+    ] = "standard",
     random_seed: Annotated[int, typer.Option("--random-seed", help="Of order and draws.")] = 0,
     threads: o.Threads = None,
 ) -> int:
@@ -70,6 +80,7 @@ def train(
             batch=batch,
             seed=random_seed,
             bfloat16=bfloat16,
+            strategy=strategy,
             device=request.device,
             control=control,
         )

@@ -1,11 +1,13 @@
 """Compression: frozen configurations to shadows."""
 
-from compd.compress.base import Family, Tuning
+from compd.compress.base import Family, Tuning, fine_tuning
+from compd.compress.distil import Distilled
 from compd.compress.families import (
     COMPRESSIONS,
     RECIPE,
     Compression,
     Given,
+    code_of,
     config_from_json,
     config_to_json,
     empty_shadow,
@@ -13,6 +15,7 @@ from compd.compress.families import (
     make_shadow,
     starts,
     tuning_of,
+    units_correspond,
 )
 from compd.compress.prune import Prune
 from compd.compress.ptq import Ptq
@@ -22,17 +25,21 @@ __all__ = [
     "COMPRESSIONS",
     "RECIPE",
     "Compression",
+    "Distilled",
     "Family",
     "Given",
     "Prune",
     "Ptq",
     "Qat",
     "Tuning",
+    "code_of",
     "config_from_json",
     "config_to_json",
     "empty_shadow",
+    "fine_tuning",
     "kind_of",
     "make_shadow",
     "starts",
     "tuning_of",
+    "units_correspond",
 ]

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from compd.data import Splits
 from compd.errors import SettingError
+from compd.sizes import Size
 from compd.training import TrainConfig
 
 __all__ = [
@@ -65,6 +66,10 @@ def _fp32(config: Any) -> str:
     return "fp32"
 
 
+def _no_code(config: Any) -> str:
+    return ""
+
+
 @dataclass(frozen=True)
 class Family:
     """A registered compression: all that the rest of compd asks of it.
@@ -90,6 +95,12 @@ class Family:
     )
     # (config, shadow, engine, device) -> a runtime of its own; None for one of the two above
     deploy: Callable[..., Any] | None = field(default=None)
+    corresponds: bool = True  # whether each unit of the shadow is one of the original's
+    # config -> the pkg.module:factory that building a shadow runs; empty for none
+    code: Callable[[Any], str] = _no_code
+    # (config, classes, channels, size) -> weights that a shadow has at least; None: as many as its
+    # original, or more
+    fewest_weights: Callable[[Any, int, int, Size], int] | None = field(default=None)
 
 
 def unfrozen_(module: Module) -> Module:

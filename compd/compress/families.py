@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from compd.compress.base import Family, Tuning
+from compd.compress.distil import DISTIL
 from compd.compress.prune import PRUNE
 from compd.compress.ptq import PTQ
 from compd.compress.qat import QAT
@@ -24,6 +25,7 @@ __all__ = [
     "RECIPE",
     "Compression",
     "Given",
+    "code_of",
     "config_from_json",
     "config_to_json",
     "empty_shadow",
@@ -31,6 +33,7 @@ __all__ = [
     "make_shadow",
     "starts",
     "tuning_of",
+    "units_correspond",
 ]
 
 # Raised when the same configuration makes another shadow than before: caches hold none of the old.
@@ -38,7 +41,7 @@ RECIPE = 4
 
 COMPRESSIONS: Registry[Family] = Registry(
     "compress",
-    {"qat": QAT, "ptq": PTQ, "prune": PRUNE},
+    {"qat": QAT, "ptq": PTQ, "prune": PRUNE, "distil": DISTIL},
     kind=Family,
     group="compd.compressions",
 )
@@ -65,6 +68,16 @@ class Given:
 def kind_of(config: Any) -> str:
     """The name under which a configuration is registered; ``given`` of what compd did not make."""
     return "given" if isinstance(config, Given) else COMPRESSIONS.name_of(config)
+
+
+def code_of(config: Any) -> str:
+    """The ``pkg.module:factory`` that building a shadow runs; empty if that runs no such code."""
+    return "" if isinstance(config, Given) else COMPRESSIONS.of(config).code(config)
+
+
+def units_correspond(config: Any) -> bool:
+    """Whether each unit of the shadow is one of the original's, so that coverage can be told."""
+    return isinstance(config, Given) or COMPRESSIONS.of(config).corresponds
 
 
 def config_to_json(config: Any) -> dict[str, Any]:

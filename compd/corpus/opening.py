@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from compd.compress import config_from_json
+from compd.compress import code_of, config_from_json
 from compd.compress.int8 import ENGINES
 from compd.control import QUIET, Control
 from compd.corpus.store import Corpus
@@ -162,10 +162,11 @@ def _built_like(
             f"expected the corpus to say how its pair was made, got {error!r}; name the pair "
             f"with {setting('pair', 'DIR')} or {setting('model')}"
         ) from error
-    if spec.is_code and not request.trust:
+    code = spec.model if spec.is_code else code_of(config)
+    if code and not request.trust:
         raise SettingError(
             f"expected {setting('trust', True)}, since the corpus was made with "
-            f"model={spec.model!r}, which is code that would be run; pass it if you know what that "
+            f"model={code!r}, which is code that would be run; pass it if you know what that "
             f"is, or name the pair with {setting('pair', 'DIR')} or {setting('model')}"
         )
     splits = replace(

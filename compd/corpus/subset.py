@@ -118,7 +118,7 @@ class _Layers:
         self.count = 0
         self.why_none = ""
         try:
-            both = instrument_pair(pair.original, pair.shadow)
+            both = instrument_pair(pair)
             self._models = [steady(model) for model in both]
         except CompdError as error:  # as of converted files, whose quantisers are their activations
             self.why_none = error.message

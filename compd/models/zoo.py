@@ -11,6 +11,8 @@ from torch import nn
 from compd.errors import ModelError, unknown
 from compd.models.densenet import densenet121
 from compd.models.lenet import lenet5
+from compd.models.lenet1 import lenet1
+from compd.models.nin import nin
 from compd.models.normalise import Classifier
 from compd.models.resnet import resnet18, resnet20
 from compd.models.vgg import vgg11
@@ -36,6 +38,8 @@ ZOO: Mapping[str, ZooEntry] = {
     "densenet121": ZooEntry(densenet121, width=32, small_width=8),
     "resnet20": ZooEntry(resnet20, width=16, small_width=16),
     "lenet5": ZooEntry(lenet5, width=6, small_width=6),
+    "lenet1": ZooEntry(lenet1, width=4, small_width=4),
+    "nin": ZooEntry(nin, width=192, small_width=24),
 }
 
 

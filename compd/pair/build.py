@@ -13,6 +13,7 @@ from compd.compress import (
     COMPRESSIONS,
     RECIPE,
     Compression,
+    code_of,
     config_to_json,
     empty_shadow,
     make_shadow,
@@ -59,8 +60,8 @@ def build_pair(
         mean: per-channel mean of the normalisation in front; None: from the weights file's
             metadata, else from the training rows (zoo), else none (factory).
         std: the same for the standard deviation.
-        compress: ``qat``, ``ptq``, ``prune``, or a configuration of one of them.
-        engine: int8 engine of the deployed model; None for x86 (pruned models have none).
+        compress: ``qat``, ``ptq``, ``prune``, ``distil``, or a configuration of one of them.
+        engine: int8 engine of the deployed model; None for x86 (float models have none).
         training: schedule for the original; None for the default of the data.
         device: ``auto``, ``cpu``, ``cuda``, …
         control: told of progress, and asked whether to stop.
@@ -108,6 +109,11 @@ def _shadow(
 ) -> tuple[nn.Module, Mapping[str, str]]:
     """The shadow of an original, from the cache or made, and the rows it used."""
     dataset = splits.dataset
+
+    def empty() -> nn.Module:
+        example = torch.zeros(1, dataset.channels, *dataset.size)
+        return empty_shadow(config, original, example)
+
     key = config_hash(
         {
             "kind": "shadow",
@@ -115,13 +121,10 @@ def _shadow(
             "original": model_hash(original),
             "data": dataset.identity,
             "made_with": [__version__, RECIPE, torch_version(), device.type],
+            **({"initial": model_hash(empty())} if code_of(config) else {}),  # it may be edited
         }
     )
     folder = cache_dir() / "shadows"
-
-    def empty() -> nn.Module:
-        example = torch.zeros(1, dataset.channels, *dataset.size)
-        return empty_shadow(config, original, example)
 
     def make() -> tuple[nn.Module, Mapping[str, str]]:
         shadow = make_shadow(

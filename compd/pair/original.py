@@ -5,8 +5,9 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -24,10 +25,16 @@ from compd.pair.spec import ModelSpec
 from compd.runtimes import FloatRuntime
 from compd.system.devices import choose_device
 from compd.system.machine import computes_bfloat16
-from compd.training import TrainConfig, accuracy, fit_
+from compd.training import TRAINING_STRATEGIES, TrainConfig, accuracy, fit_
 from compd.wording import setting
 
-__all__ = ["Trained", "default_training", "prepare_original", "train_original"]
+__all__ = [
+    "Trained",
+    "default_training",
+    "prepare_original",
+    "train_original",
+    "training_strategy",
+]
 
 
 def prepare_original(
@@ -89,7 +96,7 @@ def prepare_original(
         {
             "kind": "original",
             "spec": spec.to_json(),
-            "training": asdict(config),
+            "training": config.to_json(),
             "data": dataset.identity,
             "made_with": [__version__, torch_version(), device.type],
             "initial": model_hash(original) if factory or file else None,
@@ -138,6 +145,25 @@ def default_training(splits: Splits, device: torch.device) -> TrainConfig:
     )
 
 
+def training_strategy(strategy: str | Any) -> Any:
+    """The configuration of a training strategy that may be named as text.
+
+    Raises:
+        SettingError: if it is unknown, or none that trains an original.
+    """
+    if isinstance(strategy, str):
+        if strategy.partition(":")[0] == "qat":
+            raise SettingError(
+                f"a strategy that trains an original ({', '.join(TRAINING_STRATEGIES)})",
+                strategy=strategy,
+                advice="quantisation-aware training is a compression of one: "
+                f"{setting('compress', 'qat')}",
+            )
+        return TRAINING_STRATEGIES.parse(strategy)
+    TRAINING_STRATEGIES.name_of(strategy)
+    return strategy
+
+
 @dataclass(frozen=True)
 class Trained:
     """An original that was trained and written."""
@@ -160,6 +186,7 @@ def train_original(
     batch: int | None = None,
     seed: int = 0,
     bfloat16: bool | None = None,
+    strategy: str | Any = "standard",
     device: str = "auto",
     control: Control = QUIET,
 ) -> Trained:
@@ -181,6 +208,8 @@ def train_original(
         seed: of the order and the augmentation.
         bfloat16: arithmetic in bfloat16, the weights in float32; None for on a GPU, and on a CPU
             that does it natively if the data are not small.
+        strategy: what is made of each batch: ``standard``, ``adversarial``, ``mixup``,
+            ``smoothing``, with settings as ``mixup:alpha=0.4``, or a configuration of one.
         device: ``auto``, ``cpu``, ``cuda``, …
         control: told of progress, and asked whether to stop.
 
@@ -188,11 +217,18 @@ def train_original(
         CompdError: for anything that is wrong with the arguments or files.
     """
     check_output(out, "out", suffix=".safetensors", new_folder=True)
-    given = {"epochs": epochs, "lr": lr, "batch": batch, "seed": seed, "bfloat16": bfloat16}
+    given = {
+        "epochs": epochs,
+        "lr": lr,
+        "batch": batch,
+        "seed": seed,
+        "bfloat16": bfloat16,
+        "strategy": training_strategy(strategy),
+    }
     where = choose_device(device)
     training = replace(
         default_training(splits, where),
-        **{key: value for key, value in given.items() if value is not None},  # type: ignore[arg-type]
+        **{key: value for key, value in given.items() if value is not None},
     )
     spec, original, rows = prepare_original(
         model,

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from compd.compress import empty_shadow
+from compd.compress import COMPRESSIONS, empty_shadow
 from compd.errors import InputError, ModelError
 from compd.files.reading import inside
 from compd.files.storage import disk_errors, write_atomic
@@ -345,10 +345,10 @@ class Pair:
         """
         directory = Path(directory)
         spec, hashes = read_pair_file(directory)
-        if spec.model.is_code and not trust:
+        if spec.code and not trust:
             raise InputError(
                 f"expected {setting('trust', True)} for pair={str(directory)!r}, since its model "
-                f"{spec.model.model!r} is code that would be run; pass it if you know what that is"
+                f"{spec.code!r} is code that would be run; pass it if you know what that is"
             )
         if engine is not None:
             check_engine(spec.compress, engine)
@@ -369,17 +369,22 @@ class Pair:
 
 def _check_weights(spec: PairSpec, directory: Path) -> None:
     """Raise before a network is built if its weights cannot be in the files: it may be huge."""
-    if spec.model.is_code:
-        return
-    least = 4 * zoo_weights(
-        spec.model.model,
-        classes=len(spec.model.classes),
-        channels=spec.model.channels,
-        size=spec.model.size,
-        width=spec.model.width,
-    )
-    for file in _FILES.values():
-        path = inside(directory, file)
+    model, family = spec.model, COMPRESSIONS.of(spec.compress)
+    classes = len(model.classes)
+    fewest = {"original": 0, "shadow": 0}
+    if not model.is_code:
+        weights = zoo_weights(
+            model.model,
+            classes=classes,
+            channels=model.channels,
+            size=model.size,
+            width=model.width,
+        )
+        fewest = {"original": weights, "shadow": weights}
+    if family.fewest_weights is not None:
+        fewest["shadow"] = family.fewest_weights(spec.compress, classes, model.channels, model.size)
+    for name, file in _FILES.items():
+        path, least = inside(directory, file), 4 * fewest[name]
         size = path.stat().st_size if path.is_file() else 0
         if size < least:
             raise InputError(

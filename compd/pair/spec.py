@@ -11,7 +11,14 @@ from typing import Any
 
 from torch import nn
 
-from compd.compress import Compression, Given, config_from_json, config_to_json, kind_of
+from compd.compress import (
+    Compression,
+    Given,
+    code_of,
+    config_from_json,
+    config_to_json,
+    kind_of,
+)
 from compd.data import Resize
 from compd.errors import InputError, brief
 from compd.files.reading import inside, read_whole
@@ -151,6 +158,11 @@ class PairSpec:
     data_identity: str
     rows: Mapping[str, str] = field(default_factory=dict)  # that training and calibration used
     resize: str = ""  # how the data's images were scaled; empty where nobody said it
+
+    @property
+    def code(self) -> str:
+        """The ``pkg.module:factory`` that opening the pair runs; empty if it runs none."""
+        return self.model.model if self.model.is_code else code_of(self.compress)
 
     @property
     def label(self) -> str:

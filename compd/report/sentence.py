@@ -105,7 +105,7 @@ def bound_words(eps: int | None, norm: str = "linf") -> str:
 
 
 def made_words(compress: Mapping[str, Any]) -> str:
-    """What the deployed model is, from its configuration: ``int8``, ``pruned``, or its file.
+    """What the deployed model is: ``int8``, ``pruned``, ``distilled``, or its file.
 
     Args:
         compress: as a corpus or a campaign's settings have it, with its ``kind``.
@@ -116,6 +116,8 @@ def made_words(compress: Mapping[str, Any]) -> str:
         return name_words(PurePath(said.replace("\\", "/")).name or said)
     if kind == "prune":
         return "pruned"
+    if kind == "distil":
+        return "distilled"
     if kind in ("qat", "ptq"):
         bits = compress.get("weight_bits", _INT8)
         few = isinstance(bits, int) and not isinstance(bits, bool) and bits < _INT8 - 1

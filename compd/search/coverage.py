@@ -16,11 +16,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, fx, nn
 
+from compd.compress import kind_of, units_correspond
 from compd.compress.fused import unfuse_relu
 from compd.errors import ModelError
 from compd.models import trace
+from compd.pair import Pair
 
-__all__ = ["draw_neurons", "instrument", "instrument_pair"]
+__all__ = ["draw_neurons", "instrument", "instrument_models", "instrument_pair"]
 
 _MODULES = (
     nn.ReLU,
@@ -104,7 +106,21 @@ def instrument(model: nn.Module, name: str = "model") -> fx.GraphModule:
     return traced
 
 
-def instrument_pair(original: nn.Module, shadow: nn.Module) -> tuple[Instrumented, Instrumented]:
+def instrument_pair(pair: Pair) -> tuple[Instrumented, Instrumented]:
+    """Instrument original and shadow of a pair.
+
+    Raises:
+        CompdError: if neurons of the one are not neurons of the other.
+    """
+    if not units_correspond(pair.spec.compress):
+        raise ModelError(
+            "expected a shadow whose neurons are those of the original, got another network "
+            f"({kind_of(pair.spec.compress)}): coverage cannot be told"
+        )
+    return instrument_models(pair.original, pair.shadow)
+
+
+def instrument_models(original: nn.Module, shadow: nn.Module) -> tuple[Instrumented, Instrumented]:
     """Instrument both models and see to it that their neurons map one to one.
 
     Raises:

@@ -103,7 +103,7 @@ class Bench:
         splits: the data they are of, for studies that train or calibrate; None: there is none.
         shifts: what is done to the rows, one set each.
         others: further sets, of another source.
-        corpus: of stored deviations, for studies that ask what becomes of them; None: there is none.
+        corpus: of stored deviations, for studies that ask what becomes of them.
         random_seed: of all draws.
         frost: photographs for the shift of that name; None for a synthetic texture.
         folder: where answers are kept for the next time; None keeps them while the bench lives.

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -110,7 +111,7 @@ def bins_of(confidence: Floats, right: Bools, edges: Floats | None = None) -> tu
     edges = _quantiles(confidence) if edges is None else edges
     place = np.clip(np.searchsorted(edges, confidence, side="left") - 1, 0, len(edges) - 2)
     found = []
-    for i, (low, high) in enumerate(zip(edges[:-1], edges[1:], strict=True)):
+    for i, (low, high) in enumerate(pairwise(edges)):
         mine = place == i
         count = int(mine.sum())
         found.append(
@@ -203,5 +204,6 @@ def _weighted(score: Floats, positive: Bools, times: NDArray[np.float32]) -> Flo
     within = down[:, np.searchsorted(ranked, score[positive], side="right")]
     up = times[:, positive].astype(np.float64)
     pairs = up.sum(1) * down[:, -1]
-    won: Floats = (up * (below + within) / 2).sum(1)
-    return won[pairs > 0] / pairs[pairs > 0]
+    won = (up * (below + within) / 2).sum(1)
+    found: Floats = won[pairs > 0] / pairs[pairs > 0]
+    return found

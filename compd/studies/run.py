@@ -153,10 +153,7 @@ def study(
         random_seed=random_seed,
         original_sha256=pair.reference.content_hash,
         deployed_sha256=pair.deployed.content_hash,
-        settings={
-            name: STUDIES.settings_of(config)
-            for name, config in configs.items()
-        },
+        settings={name: STUDIES.settings_of(config) for name, config in configs.items()},
         results=results,
         skipped={name: why for name, why in lacks.items() if why},
     )

@@ -6,12 +6,12 @@ import copy
 import io
 import math
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from compd.control import QUIET, Control
@@ -19,9 +19,13 @@ from compd.data import Split
 from compd.errors import ModelError, SettingError
 from compd.files.storage import config_hash, disk_errors, write_atomic
 from compd.models.inputs import predict, to_input
+from compd.rng import draws_at
 from compd.training.augment import crop_and_mirror, cut_out
+from compd.training.strategies import TRAINING_STRATEGIES, Batch, Loss, Standard
 
 __all__ = ["TrainConfig", "accuracy", "fit_", "lr_at"]
+
+_STRATEGY = 0  # Philox key of what training strategies draw, beside the random seed
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,7 @@ class TrainConfig:
     cutout: int = 0  # side of the square that is blacked out in each image, in pixels
     bfloat16: bool = False  # arithmetic in bfloat16 (autocast); weights stay float32
     seed: int = 0
+    strategy: Any = field(default_factory=Standard)  # of TRAINING_STRATEGIES
 
     def __post_init__(self) -> None:
         if self.epochs < 1 or self.batch < 2 or not 0 < self.lr < 100:
@@ -50,6 +55,20 @@ class TrainConfig:
             )
         if self.pad < 0 or self.cutout < 0:
             raise SettingError("pad >= 0 and cutout >= 0 pixels", pad=self.pad, cutout=self.cutout)
+
+    def to_json(self) -> dict[str, Any]:
+        """As a JSON object; the standard strategy goes without saying."""
+        named = TRAINING_STRATEGIES.settings_of(self.strategy)
+        standard = self.strategy == Standard()
+        return {
+            **{key: value for key, value in asdict(self).items() if key != "strategy"},
+            **({} if standard else {"strategy": named}),
+        }
+
+    @property
+    def step(self) -> Callable[[Batch], tuple[Tensor, Loss]]:
+        """What the strategy makes of a batch: the images to train on, and their loss."""
+        return partial(TRAINING_STRATEGIES.of(self.strategy).step, self.strategy)
 
 
 def lr_at(step: int, total: int, config: TrainConfig) -> float:
@@ -76,6 +95,7 @@ def fit_(
     device: torch.device,
     train_mode: Callable[[nn.Module], object] = nn.Module.train,
     before_step: Callable[[int, int], None] = lambda step, total: None,
+    step_of: Callable[[Batch], tuple[Tensor, Loss]] | None = None,
     checkpoint: Path | None = None,
     control: Control = QUIET,
 ) -> list[float]:
@@ -90,6 +110,8 @@ def fit_(
         device: where to train.
         train_mode: puts the model in the mode to train in (freeze BatchNorm here).
         before_step: called with (step, total) before each step.
+        step_of: what is made of a batch: the images to train on, and the loss of their logits;
+            None for the config's strategy.
         checkpoint: file that holds the state after the last whole epoch; removed at the end.
         control: told after each batch.
 
@@ -121,7 +143,14 @@ def fit_(
     size = max(2, min(config.batch, len(train) // 4))  # few images: still four steps an epoch
     batches = max(1, len(train) // size)  # whole batches: BatchNorm dislikes crumbs
     total = config.epochs * batches
+    step_of = step_of or config.step
     history: list[float] = []
+
+    def forward(x: Tensor) -> Tensor:
+        with torch.autocast(device.type, torch.bfloat16, enabled=config.bfloat16):
+            logits: Tensor = model(x)
+        return logits.float()  # (B, K)
+
     start = _resume_(model, optimiser, checkpoint, config)
     for epoch in range(start, config.epochs):
         generator = torch.Generator().manual_seed(config.seed * 1_000_003 + epoch)
@@ -135,9 +164,10 @@ def fit_(
                 group["lr"] = lr_at(step, total, config)
             x = crop_and_mirror(images[rows], config.pad, config.mirror, generator)
             x = cut_out(x, config.cutout, generator)
-            with torch.autocast(device.type, torch.bfloat16, enabled=config.bfloat16):
-                logits = model(to_input(x, device))  # (B, K)
-            loss = F.cross_entropy(logits.float(), labels[rows])
+            [draws] = draws_at(config.seed, [_STRATEGY], step)
+            batch = Batch(to_input(x, device), labels[rows], model, forward, draws)
+            inputs, loss_of = step_of(batch)
+            loss = loss_of(forward(inputs))
             control.check()
             optimiser.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
@@ -171,7 +201,7 @@ def _save(
     model: nn.Module, optimiser: torch.optim.Optimizer, path: Path, config: TrainConfig, epoch: int
 ) -> None:
     state = {
-        "config": config_hash(asdict(config)),
+        "config": config_hash(config.to_json()),
         "epoch": epoch,
         "model": model.state_dict(),
         "optimiser": optimiser.state_dict(),
@@ -191,7 +221,7 @@ def _resume_(
     before = copy.deepcopy(model.state_dict())
     try:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-        if state["config"] != config_hash(asdict(config)):
+        if state["config"] != config_hash(config.to_json()):
             return 0
         model.load_state_dict(state["model"])
         optimiser.load_state_dict(state["optimiser"])

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from functools import cache
 
-from compd.compress import Prune, Ptq, Qat
+from compd.compress import Distilled, Prune, Ptq, Qat
 from compd.models import build_zoo_model
 from compd.models.tensors import tensors_to_bytes
 from compd.pair import Pair
@@ -34,6 +34,8 @@ WORDS = (
     b"qat",
     b"ptq",
     b"prune",
+    b"distil",
+    b"student",
     b"given",
     b"weight_bits",
     b"activation_bits",
@@ -58,7 +60,7 @@ _MODEL = ModelSpec("lenet5", 1, 1, Size(16, 16), ("cat", "dog"), (0.5,), (0.25,)
 
 def seeds() -> Iterator[bytes]:
     """A pair of each kind of compression."""
-    for config in (Ptq(), Qat(), Prune()):
+    for config in (Ptq(), Qat(), Prune(), Distilled(student="lenet1", width=1)):
         spec = PairSpec(_MODEL, config, "x86", "digits", "digits-1", {"train": "train[0:9]"})
         hashes = {"original": "0" * 64, "shadow": "1" * 64}
         yield json.dumps({"format": 1, **spec.to_json(), "hashes": hashes}).encode()
@@ -77,5 +79,5 @@ def entry(data: bytes) -> None:
     for name in ("original", "shadow"):
         (folder / f"{name}.safetensors").write_bytes(_weights())
     with only_compd_errors():
-        Pair.load(folder, device="cpu")
+        Pair.load(folder, device="cpu", trust=False)
         raise Broken("a pair whose weights do not have the hashes that it names")

@@ -119,6 +119,7 @@ def test_the_values_are_those_of_the_library() -> None:
     from compd.search.bounds import NORMS
     from compd.search.settings import GOALS
     from compd.search.strategies.compd import COVERAGES
+    from compd.training import TRAINING_STRATEGIES
 
     library = {
         "--accuracy": _ACCURACY,
@@ -133,8 +134,10 @@ def test_the_values_are_those_of_the_library() -> None:
         "--norm": NORMS,
         "--resize": KINDS,
         "--strategy": STRATEGIES,
+        "--student": ZOO,
         "--to": TARGETS,
         "minimise --keep": KEEP,
+        "train --strategy": TRAINING_STRATEGIES,
     }
     for option, names in library.items():
         assert set(VALUES[option]) == set(names), option

@@ -251,8 +251,22 @@ def trap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "ran"
 
 
-def test_a_corpus_starts_no_code(run: Run, cached: Any, corpus: Path, trap: Path) -> None:
-    _change(corpus, lambda line: line["pair"]["model"].update(model=f"{MODULE}:make", width=None))
+def _code_as_original(pair: dict[str, Any]) -> None:
+    pair["model"].update(model=f"{MODULE}:make", width=None)
+
+
+def _code_as_student(pair: dict[str, Any]) -> None:
+    from compd.compress import Distilled, config_to_json
+
+    pair["compress"] = config_to_json(Distilled(student=f"{MODULE}:make"))
+    pair["engine"] = "fp32"
+
+
+@pytest.mark.parametrize("put", [_code_as_original, _code_as_student])
+def test_a_corpus_starts_no_code(
+    run: Run, cached: Any, corpus: Path, trap: Path, put: Callable[[dict[str, Any]], None]
+) -> None:
+    _change(corpus, lambda line: put(line["pair"]))
     ran = run("corpus", "verify", "--corpus", corpus)
     assert ran.code == 2
     assert "expected --trust" in ran.err
@@ -262,12 +276,18 @@ def test_a_corpus_starts_no_code(run: Run, cached: Any, corpus: Path, trap: Path
     assert trap.exists(), ran.err
 
 
+@pytest.mark.parametrize("put", [_code_as_original, _code_as_student])
 def test_a_pair_starts_no_code(
-    run: Run, world: Any, corpus: Path, tmp_path: Path, trap: Path
+    run: Run,
+    world: Any,
+    corpus: Path,
+    tmp_path: Path,
+    trap: Path,
+    put: Callable[[dict[str, Any]], None],
 ) -> None:
     pair = Path(shutil.copytree(world.pair, tmp_path / "pair"))
     content = json.loads((pair / "pair.json").read_text())
-    content["model"]["model"] = f"{MODULE}:make"
+    put(content)
     (pair / "pair.json").write_text(json.dumps(content))
     ran = run("corpus", "verify", "--corpus", corpus, "--pair", pair)
     assert ran.code == 2

@@ -5,7 +5,7 @@ import torch
 from tiny import CPU, tiny_original, tiny_pair, tiny_splits
 from torch import nn
 
-from compd.compress import Prune, Ptq, Qat, config_from_json, config_to_json, make_shadow
+from compd.compress import Distilled, Prune, Ptq, Qat, config_from_json, config_to_json, make_shadow
 from compd.compress.int8 import (
     ENGINES,
     activation_quantisers,
@@ -20,7 +20,8 @@ from compd.models import state_hash
 from compd.models.inputs import to_input
 from compd.runtimes import Int8Runtime
 
-CONFIGS = [Qat(), Ptq(), Ptq(weight_bits=4), Prune(epochs=2)]
+STUDENT = Distilled(student="lenet1", width=2, epochs=1)
+CONFIGS = [Qat(), Ptq(), Ptq(weight_bits=4), Prune(epochs=2), STUDENT]
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=str)
@@ -35,6 +36,9 @@ def test_config_round_trip(config):
         {"kind": "ptq"},
         {"kind": "ptq", "weight_bits": "8", "activation_bits": 7},
         {"kind": "ptq", "weight_bits": True, "activation_bits": 7},
+        config_to_json(STUDENT) | {"student": "os"},
+        config_to_json(STUDENT) | {"student": 1},
+        config_to_json(STUDENT) | {"width": "4"},
         {"kind": "ptq", "weight_bits": 3, "activation_bits": 7},
         {"kind": "ptq", "weight_bits": 8, "activation_bits": 7, "more": 1},
     ],
@@ -44,7 +48,7 @@ def test_config_refuses_what_it_did_not_write(data):
         config_from_json(data)
 
 
-@pytest.mark.parametrize("config", [Qat(), Ptq(), Prune(epochs=1)], ids=str)
+@pytest.mark.parametrize("config", [Qat(), Ptq(), Prune(epochs=1), STUDENT], ids=str)
 def test_the_original_is_not_changed(config):
     original = tiny_original()
     before = state_hash(original.state_dict())

@@ -10,7 +10,15 @@ from compd.models import ZOO, Normalise, build_zoo_model, state_hash, trace
 from compd.models.inputs import predict, to_input
 
 GREY: dict[str, Any] = {"channels": 1, "mean": (0.5,), "std": (0.25,)}
-TINY = {"vgg11": 2, "resnet18": 2, "densenet121": 2, "resnet20": 2, "lenet5": 2}
+TINY = {
+    "vgg11": 2,
+    "resnet18": 2,
+    "densenet121": 2,
+    "resnet20": 2,
+    "lenet5": 2,
+    "lenet1": 2,
+    "nin": 2,
+}
 
 
 @pytest.mark.parametrize("name", ZOO)
@@ -38,6 +46,8 @@ def test_each_network_answers_with_finite_logits_and_can_be_traced(
         ("densenet121", 6_956_298),
         ("resnet20", 269_722),
         ("lenet5", 62_006),
+        ("lenet1", 4_526),
+        ("nin", 968_394),
     ],
 )
 def test_the_default_width_is_that_of_the_paper(name: str, parameters: int) -> None:
@@ -86,7 +96,9 @@ def test_arguments_that_make_no_sense(wrong: dict[str, Any], culprit: str, refus
         build_zoo_model("lenet5", **{"classes": 10, **wrong})
 
 
-@pytest.mark.parametrize(("name", "size"), [("vgg11", 31), ("lenet5", 15)])
+@pytest.mark.parametrize(
+    ("name", "size"), [("vgg11", 31), ("lenet5", 15), ("lenet1", 15), ("nin", 7)]
+)
 def test_images_too_small_for_a_network(name: str, size: int, refuses: Any) -> None:
     with refuses(name, f"size={size}"):
         build_zoo_model(name, classes=10, size=size)

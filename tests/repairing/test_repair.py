@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from tiny import tiny_pair, tiny_splits, untrained
 from torch import nn
 
-from compd.compress import Prune, Ptq, Qat
+from compd.compress import Distilled, Prune, Ptq, Qat
 from compd.control import Control, Progress
 from compd.corpus import Corpus, Record
 from compd.data import Splits
@@ -34,6 +34,8 @@ from compd.repairing.selection import Seen, best_of, bound_of_searches
 from compd.repairing.settings import RepairSettings
 from compd.repairing.training_set import training_set_of
 from compd.search import Judge
+
+STUDENT = Distilled(student="lenet1", width=4, epochs=3, batch=32)
 
 MakeCorpus = Callable[..., tuple[Pair, Corpus]]
 Refuses = Callable[..., Any]
@@ -184,7 +186,13 @@ def test_rounds_are_told_apart_within_a_bound_that_is_not_too_easy(
 
 @pytest.mark.parametrize(
     "config",
-    [pytest.param(Ptq(), marks=pytest.mark.slow), Ptq(weight_bits=4), Qat(), Prune(epochs=1)],
+    [
+        pytest.param(Ptq(), marks=pytest.mark.slow),
+        Ptq(weight_bits=4),
+        Qat(),
+        Prune(epochs=1),
+        pytest.param(STUDENT, marks=pytest.mark.slow),
+    ],
 )
 def test_what_ships_is_what_the_shadow_says(repaired: Repaired, config: Any) -> None:
     _, _, result = repaired(config)

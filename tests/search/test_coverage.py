@@ -10,7 +10,7 @@ from torch import nn
 from compd.compress import Prune, Ptq, Qat
 from compd.compress.fused import unfuse_relu
 from compd.errors import CompdError
-from compd.models import build_zoo_model
+from compd.models import ZOO, build_zoo_model
 from compd.models.inputs import to_input
 from compd.search.coverage import draw_neurons, instrument, instrument_pair
 
@@ -42,7 +42,7 @@ def test_preactivations_are_the_inputs_of_the_activations():
 def test_neurons_of_both_models_map_one_to_one(config):
     pair = tiny_pair(config)
     x = to_input(tiny_splits().seeds.images[:4])
-    both = instrument_pair(pair.original, pair.shadow)
+    both = instrument_pair(pair)
     with torch.no_grad():
         (_, original), (_, shadow) = both[0](x), both[1](x)
     assert [t.shape for t in original] == [t.shape for t in shadow]
@@ -51,13 +51,15 @@ def test_neurons_of_both_models_map_one_to_one(config):
         assert correlation > 0.5
 
 
-@pytest.mark.parametrize("name", ["vgg11", "resnet18", "densenet121", "resnet20", "lenet5"])
+RELUS = {"vgg11": 8, "resnet18": 17, "densenet121": 120, "resnet20": 19}
+RELUS |= {"lenet5": 4, "lenet1": 2, "nin": 8}
+
+
+@pytest.mark.parametrize("name", ZOO)
 def test_every_zoo_model_has_preactivations(name):
-    width = {"densenet121": 4, "lenet5": 6}.get(name, 4)
-    model = build_zoo_model(name, classes=10, width=width)
+    model = build_zoo_model(name, classes=10, width=6 if name == "lenet5" else 4)
     _, before = instrument(model)(torch.rand(1, 3, 32, 32))
-    relus = {"vgg11": 8, "resnet18": 17, "densenet121": 120, "resnet20": 19, "lenet5": 4}
-    assert len(before) == relus[name]
+    assert len(before) == RELUS[name]
 
 
 def test_a_model_without_activations_is_refused():

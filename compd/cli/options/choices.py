@@ -32,20 +32,22 @@ TARGETS = (
 # option, or command and option where commands differ -> what it can be
 VALUES: Mapping[str, tuple[str, ...]] = {
     "--accuracy": ("sample", "full"),
-    "--compress": ("prune", "ptq", "qat"),
+    "--compress": ("prune", "ptq", "qat", "distil"),
     "--coverage": ("none", "neuron"),
     "--engine": ("x86", "fbgemm", "onednn", "qnnpack"),
     "--goal": ("first", "severe"),
     "--known-by": ("image", "seed"),
     "--layout": ("NCHW", "NHWC"),
     "--method": ("walk", "distil", "paper"),
-    "--model": ("vgg11", "resnet18", "densenet121", "resnet20", "lenet5"),
+    "--model": ("vgg11", "resnet18", "densenet121", "resnet20", "lenet5", "lenet1", "nin"),
     "--norm": ("linf", "l2"),
     "--output": ("logits", "probs"),
     "--resize": ("stretch", "crop", "pad"),
     "--strategy": _STRATEGIES,
+    "--student": ("vgg11", "resnet18", "densenet121", "resnet20", "lenet5", "lenet1", "nin"),
     "--to": TARGETS,
     "fuzz --keep": ("effective", "valid"),
+    "train --strategy": ("standard", "adversarial", "mixup", "smoothing"),
     "minimise --keep": ("kinds", "distinct"),
 }
 

@@ -50,6 +50,8 @@ __all__ = [
     "SearchStrategy",
     "Size",
     "Std",
+    "Student",
+    "StudentWidth",
     "Threads",
     "Trust",
     "WeightBits",
@@ -66,8 +68,8 @@ Model = Annotated[
     str | None,
     typer.Option(
         "--model",
-        help="vgg11, resnet18, densenet121, resnet20, lenet5, or pkg.module:factory. "
-        "Default: resnet18.",
+        help="vgg11, resnet18, densenet121, resnet20, lenet5, lenet1, nin, or "
+        "pkg.module:factory. Default: resnet18.",
     ),
 ]
 Weights = Annotated[
@@ -110,7 +112,8 @@ Epochs = Annotated[int | None, typer.Option("--epochs", help="Epochs of training
 CompressKind = Annotated[
     str | None,
     typer.Option(
-        "--compress", help="qat, ptq or prune. Default: qat; of fuzz: qat,prune, one by one."
+        "--compress",
+        help="qat, ptq, prune or distil. Default: qat; of fuzz: qat,prune, one by one.",
     ),
 ]
 Engine = Annotated[
@@ -131,10 +134,25 @@ Amount = Annotated[
     float | None, typer.Option("--amount", help="prune: share of weights removed, 0.75.")
 ]
 FineTuneEpochs = Annotated[
-    int | None, typer.Option("--fine-tune-epochs", help="qat, prune: epochs of fine-tuning.")
+    int | None, typer.Option("--fine-tune-epochs", help="qat, prune, distil: epochs of it.")
 ]
 FineTuneLr = Annotated[
-    float | None, typer.Option("--fine-tune-lr", help="qat, prune: peak learning rate.")
+    float | None, typer.Option("--fine-tune-lr", help="qat, prune, distil: peak learning rate.")
+]
+Student = Annotated[
+    str | None,
+    typer.Option(
+        "--student",
+        help="distil: the smaller network, of the zoo or pkg.module:factory. Default: resnet20.",
+    ),
+]
+StudentWidth = Annotated[
+    int | None,
+    typer.Option(
+        "--student-width",
+        help="distil: base channels of a student of the zoo. Default: such that it has at most "
+        "half of the original's weights.",
+    ),
 ]
 PairDir = Annotated[
     Path | None, typer.Option("--pair", help="A pair's directory, from: compd compress --out DIR.")

@@ -34,6 +34,7 @@ _WHAT = {
 }
 # What a project says of these holds for any pair; the rest is of its own pair.
 _OF_ANY_PAIR = {"data", "size", "resize", "crop", "device"}
+_CODE = {"model", "student", "compress"}  # that can name a factory
 _OF_ANY_MODEL = {
     "channels",
     "engine",
@@ -41,6 +42,8 @@ _OF_ANY_MODEL = {
     "weight_bits",
     "activation_bits",
     "amount",
+    "student",
+    "student_width",
     "fine_tune_epochs",
     "fine_tune_lr",
 }
@@ -120,8 +123,12 @@ class LayeredOptions(PairOptions):
 
     @property
     def _runs_code(self) -> bool:
-        model = self.model if "model" in self.implied else None
-        return (model is not None and ":" in model) or ("pair" in self.implied and self.trust)
+        if "pair" in self.implied and self.trust:
+            return True
+        said = {name: getattr(self, name) or "" for name in self.implied & _CODE}
+        if "compress" in said:  # distil:student=pkg.module:factory
+            said["compress"] = said["compress"].partition("student=")[2].partition(",")[0]
+        return any(":" in name for name in said.values())
 
     def _check_implied(self, name: str) -> None:
         value = getattr(self, name)
@@ -170,7 +177,7 @@ def layered(context: typer.Context, given: Mapping[str, Any]) -> LayeredOptions:
 
 
 def _has_modules(implied: frozenset[str]) -> bool:
-    return not implied.isdisjoint(("model", "pair"))
+    return not implied.isdisjoint({"pair", *_CODE})
 
 
 def _source(context: typer.Context, name: str) -> str:

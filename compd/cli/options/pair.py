@@ -38,7 +38,7 @@ _DATA = {"data", "size", "resize", "crop"}
 _FOLDER = {"pair", "engine", "channels", "device", "trust", *_DATA}
 _FILES = {"mean", "std", "device", "trust", *_DATA, *FILE_OPTIONS}
 # settings of compressions whose options are named otherwise
-_OPTION_OF = {"epochs": "fine_tune_epochs", "lr": "fine_tune_lr"}
+_OPTION_OF = {"width": "student_width", "epochs": "fine_tune_epochs", "lr": "fine_tune_lr"}
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,8 @@ class PairOptions:
     weight_bits: o.WeightBits = None
     activation_bits: o.ActivationBits = None
     amount: o.Amount = None
+    student: o.Student = None
+    student_width: o.StudentWidth = None
     fine_tune_epochs: o.FineTuneEpochs = None
     fine_tune_lr: o.FineTuneLr = None
     device: o.Device = "auto"
@@ -259,6 +261,8 @@ class PairOptions:
             "weight_bits": self.weight_bits,
             "activation_bits": self.activation_bits,
             "amount": self.amount,
+            "student": self.student,
+            "width": self.student_width,
             "epochs": self.fine_tune_epochs,
             "lr": self.fine_tune_lr,
         }

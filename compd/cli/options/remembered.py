@@ -28,6 +28,8 @@ _OF_A_COMPRESSION = (
     "weight_bits",
     "activation_bits",
     "amount",
+    "student",
+    "student_width",
     "fine_tune_epochs",
     "fine_tune_lr",
 )

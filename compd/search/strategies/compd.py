@@ -57,7 +57,7 @@ def search_compd(config: Compd, task: Task) -> Search:
     neurons = None
     if config.coverage == "neuron":
         try:
-            both = instrument_pair(pair.original, pair.shadow)
+            both = instrument_pair(pair)
         except ModelError as error:
             raise ModelError(f"{error.message.raw}; use {setting('coverage', 'none')}") from error
         neurons = [steady(model) for model in both]
