@@ -24,7 +24,9 @@ class ClassFound:
     becomes: Mapping[str, int]  # class of the deployed model -> seeds, by their worst deviation
 
 
-def found_by_class(searched: Mapping[str, int], flipped: Iterable[Flipped]) -> dict[str, ClassFound]:
+def found_by_class(
+    searched: Mapping[str, int], flipped: Iterable[Flipped]
+) -> dict[str, ClassFound]:
     """Count by the class that both models give a seed.
 
     Args:

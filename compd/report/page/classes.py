@@ -35,9 +35,7 @@ class ByClass:
     source: str  # rows of the data
 
 
-def classes_of(
-    seen: Evaluation, classes: Sequence[str], most: int = _ROWS
-) -> ByClass | None:
+def classes_of(seen: Evaluation, classes: Sequence[str], most: int = _ROWS) -> ByClass | None:
     """Sum up each class.
 
     Args:

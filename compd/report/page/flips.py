@@ -67,16 +67,14 @@ class Success:
     searched: bool  # whether that is known; else it is how many were found
 
 
-def matrix_of(
-    records: Sequence[Record], names: Sequence[str] = (), most: int = _CLASSES
-) -> Matrix:
+def matrix_of(records: Sequence[Record], names: Sequence[str] = (), most: int = _CLASSES) -> Matrix:
     """Count flips.
 
     Args:
         records: deviations.
         names: of all classes, where they are few: each has its row and its column, flips or not.
-        most: else, rows, and columns; the classes with the most flips have their own, and the others
-            share one.
+        most: else, rows, and columns: the classes with the most flips have their own, and the
+            others share one.
     """
     flips: dict[tuple[str, str], list[float]] = {}
     for record in records:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from compd.report.page.judgement import Judgement, judge_campaign, judge_corpus
@@ -61,9 +61,7 @@ def _judged(one: Seen, results: tuple[Result, ...], *, alone: bool) -> _Judged:
 
 def _sentences(seen: Sequence[Seen], results: tuple[Result, ...]) -> tuple[str, ...]:
     """What each corpus's search found, or what it holds."""
-    return tuple(
-        dict.fromkeys(_judged(one, results, alone=len(seen) == 1)[2] for one in seen)
-    )
+    return tuple(dict.fromkeys(_judged(one, results, alone=len(seen) == 1)[2] for one in seen))
 
 
 def _of_gate(gate: GateShown, seen: Sequence[Seen], more: tuple[str, ...]) -> Headline:

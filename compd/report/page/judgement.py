@@ -32,30 +32,30 @@ def judge_campaign(campaign: CampaignShown, records: Sequence[Record]) -> Judgem
         records: what its corpus holds, for results that do not count sure flips.
     """
     if not campaign.seeds:
-        return Judgement("none", "Nothing was searched: this says nothing yet.")
+        return Judgement("none", "Nothing was searched. This says nothing yet.")
     if lost := _lost(campaign):
-        return Judgement("bad", f"Accuracy is lost, {lost}: mend the model before shipping.")
+        return Judgement("bad", f"Accuracy is lost, {lost}. Mend the model before shipping.")
     if sure := sure_of(campaign, records):
         said = f"{sure} sure flip{'' if sure == 1 else 's'}"
-        return Judgement("bad", f"{said}: look at them, repair or gate before shipping.")
+        return Judgement("bad", f"{said}. Look at them; repair or gate before shipping.")
     if campaign.natural.count:
         some = f"{campaign.natural.count} of {campaign.natural.of} untouched images"
         return Judgement(
             "mild",
-            f"No sure flip was found, but {some} get another answer: decide whether that is "
+            f"No sure flip was found, but {some} get another answer. Decide whether that is "
             "little enough, and let a gate hold it.",
         )
     if campaign.stopped != "done":
-        return Judgement("mild", "No sure flip was found, but the search was cut short: go on.")
+        return Judgement("mild", "No sure flip was found, but the search was cut short. Go on.")
     if campaign.goal != "severe" and campaign.found:
         return Judgement(
-            "mild", "No sure flip was found, but the search was not for any: use --goal severe."
+            "mild", "No sure flip was found, but the search was not for any. Use --goal severe."
         )
     tone = "mild" if campaign.found else "good"
     if campaign.original is None:
-        said = "No sure flip was found; accuracy was not measured, since nobody labelled the images."
+        said = "No sure flip was found. Accuracy is not known, since nobody labelled the images."
         return Judgement(tone, said)
-    return Judgement(tone, "No sure flip was found: nothing here speaks against shipping.")
+    return Judgement(tone, "No sure flip was found. Nothing here speaks against shipping.")
 
 
 def judge_corpus(records: Sequence[Record]) -> Judgement:
@@ -69,7 +69,7 @@ def judge_corpus(records: Sequence[Record]) -> Judgement:
     sure = sum(one.sure for one in found_in(records).values())
     if sure:
         said = f"{sure} sure flip{'' if sure == 1 else 's'}"
-        return Judgement("bad", f"{said}: look at them, repair or gate before shipping.")
+        return Judgement("bad", f"{said}. Look at them; repair or gate before shipping.")
     return Judgement("mild", "No flip in it is sure; of how many seeds, only a result says.")
 
 

@@ -15,7 +15,10 @@ from compd.statistics import Share
 
 __all__ = ["Line", "Panel", "panel_of", "panel_of_gate"]
 
-_UNTOUCHED = "This is what users would notice, as far as their images are like these."
+_UNTOUCHED = (
+    "This is what users would notice, as far as their images are like these; of rarer ones it says "
+    "nothing."
+)
 _SEARCHED = (
     "These images were searched for, the worst within the bound, and not met in use: they prove "
     "that the two models differ there, and not how often anybody meets that."
@@ -96,7 +99,7 @@ def _searched(campaign: CampaignShown, records: Sequence[Record]) -> str:
     said = f"{campaign.found} of {images} {'flips' if campaign.found == 1 else 'flip'}{within}"
     sure = sure_of(campaign, records) if campaign.severe else campaign.sure or 0
     if not sure:
-        return f"{said}; of none are both models sure."
+        return f"{said}; on none of them are both models sure."
     if campaign.sure is None:
-        return f"{said}; of some, both models are sure."
-    return f"{said}; of {sure}, both models are sure, of {campaign.very_sure} over 90 % sure."
+        return f"{said}; on some, both models are sure."
+    return f"{said}; on {sure}, both models are sure, and on {campaign.very_sure} over 90 % sure."

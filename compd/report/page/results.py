@@ -160,7 +160,11 @@ def _campaign(fields: Fields, name: str) -> CampaignShown:
 
 def _plain(compress: Mapping[str, Any]) -> dict[str, Any]:
     """What is said of a compression that words need."""
-    return {key: compress[key] for key in ("kind", "deployed", "weight_bits", "amount") if key in compress}
+    return {
+        key: compress[key]
+        for key in ("kind", "deployed", "weight_bits", "amount")
+        if key in compress
+    }
 
 
 def _pair(fields: Fields, settings: Fields, made: Fields) -> str:

@@ -127,9 +127,7 @@ def _of_gate(gate: GateShown, seen: Sequence[Seen]) -> tuple[Step, ...]:
             baseline=_baseline(gate, own),
         )
         steps.append(Step("Accept this pair as it is, if you want that", everything))
-    again = _command(
-        "gate", corpus=_where(own), baseline=_baseline(gate, own), options=own.options
-    )
+    again = _command("gate", corpus=_where(own), baseline=_baseline(gate, own), options=own.options)
     steps.append(Step("Ask again, after the model was mended" if steps else "Ask again", again))
     return tuple(steps)
 

@@ -26,7 +26,7 @@ class SufferingRow:
     found: int
     sure: int
     severity: float | None
-    to: str  # "8 (5), 3 (1)"
+    to: str  # "8 (5 times), 3 (once)"
 
 
 @dataclass(frozen=True)
@@ -116,14 +116,15 @@ def _order(row: SufferingRow) -> tuple[float, int, int, float, tuple[int, int, s
 def _names(becomes: Mapping[str, int]) -> str:
     order = sorted(becomes.items(), key=lambda one: -one[1])
     more = f" and {len(order) - _TARGETS} more classes" if len(order) > _TARGETS else ""
-    return ", ".join(f"{name} ({count})" for name, count in order[:_TARGETS]) + more
+    return ", ".join(f"{name} ({_times(count)})" for name, count in order[:_TARGETS]) + more
 
 
 def _sentence(row: SufferingRow, one: ClassShown) -> str:
     count = f"{row.found} of its {one.seeds} seeds" if one.seeds is not None else f"{row.found}"
     flips = "flips" if row.found == 1 else "flip"
-    sure = f"{row.sure} of them with both models sure" if row.sure else "none of them sure"
-    return f"Class {row.name} suffers most: {count} {flips}, {sure}; they become {row.to}."
+    sure = f"{row.sure} of them surely" if row.sure else "none of them surely"
+    to = f"all become {next(iter(one.becomes))}" if len(one.becomes) == 1 else f"to {row.to}"
+    return f"Class {row.name} suffers most: {count} {flips}, {sure}; {to}."
 
 
 def _targets(classes: Mapping[str, ClassShown]) -> str:
@@ -133,4 +134,8 @@ def _targets(classes: Mapping[str, ClassShown]) -> str:
     total = sum(into.values())
     if total < 2:
         return ""
-    return f"Of all {total} flips, where they go most: {_names(into)}."
+    return f"The {total} flips end most often in {_names(into)}."
+
+
+def _times(count: int) -> str:
+    return {1: "once", 2: "twice"}.get(count, f"{count} times")

@@ -20,9 +20,9 @@ from compd.files.outputs import check_output, is_standard_output, write_outputs
 from compd.files.storage import disk_errors
 from compd.pair.evaluation import Evaluation
 from compd.report.page.charts import strip
-from compd.report.page.gallery import Budget
 from compd.report.page.environment import environment_of
 from compd.report.page.first import first_of
+from compd.report.page.gallery import Budget
 from compd.report.page.headline import headline_of
 from compd.report.page.history import history_of
 from compd.report.page.panels import Panel, panel_of, panel_of_gate
