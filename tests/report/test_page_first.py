@@ -216,6 +216,7 @@ def test_what_next_follows_from_what_was_found(make_corpus) -> None:
     wider = "compd fuzz --pair p --seeds 256 --eps 32 --corpus C"
     assert commands(empty, CAMPAIGN | NONE) == [wider]
     assert commands(empty) == []
+    assert commands((Seen(Place(empty[0].place.corpus), [], {}),), CAMPAIGN | NONE) == []
     repaired = commands(found, REPAIR)
     assert repaired == ["compd fuzz --pair p", "compd corpus verify --pair p --corpus C"]
     assert commands(found, REPAIR | {"best_round": 0}) == []

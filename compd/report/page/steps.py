@@ -44,9 +44,7 @@ def steps_of(seen: Sequence[Seen], results: tuple[Result, ...]) -> tuple[Step, .
     campaign = campaign_for(first.place, results, alone=len(seen) == 1)
     if first.records:
         return _of_found(first, campaign)
-    if campaign is None:
-        return ()
-    return (_wider(first.place, campaign),)
+    return () if campaign is None else _wider(first.place, campaign)
 
 
 def _of_found(seen: Seen, campaign: CampaignShown | None) -> tuple[Step, ...]:
@@ -72,12 +70,17 @@ def _of_found(seen: Seen, campaign: CampaignShown | None) -> tuple[Step, ...]:
     until = "; it fails until they are repaired, or accepted" if sure else ""
     steps.append(Step(f"Hold every later build to this corpus{until}", gate))
     if not sure and campaign is not None:
-        steps.append(_wider(place, campaign))
+        steps += _wider(place, campaign)
     return tuple(steps)
 
 
-def _wider(place: Place, campaign: CampaignShown) -> Step:
-    """The same search with more seeds, and a larger bound where it found nothing at all."""
+def _wider(place: Place, campaign: CampaignShown) -> tuple[Step, ...]:
+    """The same search with more seeds, and a larger bound where it found nothing at all.
+
+    None where no options name the pair: a search does not ask a corpus for its pair.
+    """
+    if not place.options:
+        return ()
     eps, norm = campaign.eps, campaign.norm if campaign.norm in ("linf", "l2") else "linf"
     if eps is not None and not campaign.found:
         eps = min(_WIDER * eps, _LAST) if norm == "linf" else _WIDER * eps
@@ -90,7 +93,7 @@ def _wider(place: Place, campaign: CampaignShown) -> Step:
         corpus=_where(place),
     )
     found = "Search wider: more seeds" if campaign.found else "Nothing was found: search wider"
-    return Step(found, more)
+    return (Step(found, more),)
 
 
 def _of_gate(gate: GateShown, seen: Sequence[Seen]) -> tuple[Step, ...]:
