@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -80,7 +80,7 @@ def page_of_fuzz(path: Path, content: Mapping[str, Any], searched: Sequence[Sear
     from compd.report.page import results_of, write_page
 
     places = [
-        (one, place_of(Path(one.report.corpus), one.options))
+        (one, replace(place_of(Path(one.report.corpus), one.options), clean=one.seen))
         for one in searched
         if (Path(one.report.corpus) / "metadata.jsonl").is_file()
     ]

@@ -14,6 +14,7 @@ from compd.data import Splits
 from compd.pair import Pair
 from compd.pair.evaluation import SHADOW_ROWS, Evaluation, evaluate
 from compd.pair.preflight import Preflight, check
+from compd.report.by_class import ClassFound, found_by_class
 from compd.runtimes import Runtime
 from compd.search import Campaign, SearchSettings, StabilityCheck
 from compd.search.strategies import STRATEGIES
@@ -47,6 +48,7 @@ class CampaignReport:
     images_effective: int
     images_valid: int
     images_invalid: int
+    by_class: Mapping[str, ClassFound]  # the class of the seed -> what was found from it
     severity_median: float | None
     severity_p90: float | None
     severity_max: float | None
@@ -165,6 +167,7 @@ def campaign_report(
         clean_images=len(seen),
         shadow_images=0 if seen.shadow is None else len(seen.shadow),
         **asdict(summary),
+        by_class=found_by_class(campaign.searched, campaign.flipped.values()),
         stored=stored,
         stability=dict(stability or {}),
         corpus=corpus,

@@ -14,6 +14,9 @@ __all__ = [
     "campaign_sentence",
     "flip_words",
     "found_sentence",
+    "full_words",
+    "is_sure",
+    "is_very_sure",
     "made_words",
     "name_words",
     "severity_words",
@@ -22,9 +25,16 @@ __all__ = [
 ]
 
 SURE = 0.5  # severity: from here on both models put their answer this far before the next one
+VERY_SURE = 0.9  # probability
 _LEVELS = (90, 70)  # percent
 _LETTERS = 60  # of a name
 _INT8 = 8
+_HOW = {
+    "qat": "quantisation-aware training",
+    "ptq": "quantised after training",
+    "prune": "weights set to zero, then fine-tuned",
+    "given": "a file as it ships",
+}
 
 
 class Says(Protocol):
@@ -64,9 +74,19 @@ def name_words(name: object) -> str:
     return line if len(line) <= _LETTERS else f"{line[: _LETTERS - 1]}…"
 
 
+def is_sure(severity: float) -> bool:
+    """Whether both models of a deviation are sure, by the severity that is shown (two digits)."""
+    return round(severity, 2) >= SURE
+
+
+def is_very_sure(confidence: float) -> bool:
+    """Whether a model is over 90 % sure, by the percent that are shown (one digit)."""
+    return round(confidence, 3) >= VERY_SURE
+
+
 def sure_words(confidence: float) -> str:
-    """0.997 -> ``99 % sure``: rounded down, since no model is entirely sure."""
-    return f"{min(99, int(100 * confidence + 1e-9))} % sure"
+    """0.987 -> ``99 % sure``: rounded, but never to 100, since no model is entirely sure."""
+    return f"{min(99, int(100 * confidence + 0.5))} % sure"
 
 
 def flip_words(original: Says | Mapping[str, Any], deployed: Says | Mapping[str, Any]) -> str:
@@ -87,7 +107,7 @@ def severity_words(said: float | tuple[Says | Mapping[str, Any], Says | Mapping[
     """
     least = min(_of(one, "confidence") for one in said) if isinstance(said, tuple) else said
     for level in _LEVELS:
-        if least >= level / 100:
+        if round(least, 3) >= level / 100:
             return f"both over {level} % sure"
     return "one of them wavers"
 
@@ -125,6 +145,20 @@ def made_words(compress: Mapping[str, Any]) -> str:
     return name_words(kind)
 
 
+def full_words(compress: Mapping[str, Any]) -> str:
+    """What :func:`made_words` says in short, once in full: how the deployed model was made.
+
+    Args:
+        compress: as there.
+    """
+    made, kind = made_words(compress), compress.get("kind")
+    how = _HOW.get(str(kind), "")
+    amount = compress.get("amount")
+    if kind == "prune" and isinstance(amount, float) and 0 < amount < 1:
+        how = f"{100 * amount:.0f} % of each convolution's weights set to zero, then fine-tuned"
+    return f"{made}, {how}" if how else made
+
+
 def worst_of(records: Iterable[_Flip]) -> _Flip | None:
     """The most severe of what deviates; None if nothing does."""
     found = (one for one in records if str(one.verdict) == "effective")
@@ -158,7 +192,7 @@ def found_sentence(
     if not found:
         return f"{made}: none of {_images(seeds)} flips{within}."
     said = f"{made}: {found} of {_images(seeds)} {'flips' if found == 1 else 'flip'}{within}"
-    if severity is not None and severity < SURE:
+    if severity is not None and not is_sure(severity):
         return f"{said}, {'not' if found == 1 else 'none of them'} sure."
     return f"{said}." if worst is None else f"{said}; worst: {flip_words(*worst)}."
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterator
+from collections import Counter
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -18,7 +19,7 @@ from compd.images import check_batch
 from compd.models.inputs import fitting
 from compd.pair import Pair
 from compd.search.bounds import Bound
-from compd.search.findings import Finding, Summary, Tally
+from compd.search.findings import Finding, Flipped, Summary, Tally
 from compd.search.group import Group
 from compd.search.judge import Judge, Judgement, Verdict
 from compd.search.seeds import agreeing
@@ -95,7 +96,7 @@ class Campaign:
         state = "not run yet"
         if self._running:
             under_way = self.outcome is Outcome.INTERRUPTED and not self._control.stopped
-            found = len(self._tally.effective_seeds)
+            found = len(self._tally.flipped)
             state = f"{found} of {self._tally.seeds} seeds deviate, "
             state += "under way" if under_way else str(self.outcome)
         bound = "no bound" if eps is None else f"{self.settings.norm} {eps}/255"
@@ -171,12 +172,26 @@ class Campaign:
             notes=tuple(notes),
         )
 
+    @property
+    def searched(self) -> Mapping[str, int]:
+        """How many seeds of each class were searched from so far; classes without any are out."""
+        counts: Counter[str] = Counter()
+        for label, count in sorted(self._tally.searched.items()):
+            counts[self.pair.classes[label]] += count
+        return dict(counts)
+
+    @property
+    def flipped(self) -> Mapping[str, Flipped]:
+        """The most severe deviation of each seed that has one, by its row."""
+        return dict(self._tally.flipped)
+
     def _search(
         self, judge: Judge, chosen: Tensor, labels: Tensor, total: int
     ) -> Iterator[list[Finding]]:
         """Search from one group of seeds; ``chosen`` are rows of the split."""
         before = self._tally.seeds
         self._tally.seeds += len(chosen)
+        self._tally.searched.update(labels.tolist())
         strategy = self.settings.strategy
         blind = yield from self._run(strategy, judge, chosen, labels, (before, total))
         if STRATEGIES.of(strategy).gradients:

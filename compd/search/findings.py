@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -14,7 +15,16 @@ from compd.logits import Answers
 from compd.search.judge import Judgement, Verdict
 from compd.text import shortened
 
-__all__ = ["Answer", "Finding", "Stability", "Summary", "Tally", "Worst", "worst_by_seed"]
+__all__ = [
+    "Answer",
+    "Finding",
+    "Flipped",
+    "Stability",
+    "Summary",
+    "Tally",
+    "Worst",
+    "worst_by_seed",
+]
 
 
 class Stability(StrEnum):
@@ -156,6 +166,23 @@ class Worst:
         return cls(one.sha256, one.seed_row, one.original, one.deployed, one.severity)
 
 
+@dataclass(frozen=True, slots=True)
+class Flipped:
+    """The most severe deviation from one seed, as far as counts by class need it."""
+
+    source: str  # the class that the original gives the seed, and the deviation
+    target: str  # the class that the deployed model gives the deviation
+    severity: float  # 0..1
+    confidence: float  # of the model that is less sure, 0..1
+
+    @classmethod
+    def of(cls, finding: Finding) -> Flipped:
+        """The four of a finding."""
+        before, after = finding.original, finding.deployed
+        least = min(before.confidence, after.confidence)
+        return cls(before.name, after.name, finding.severity, least)
+
+
 @dataclass(frozen=True)
 class Summary:
     """A campaign in numbers."""
@@ -195,10 +222,11 @@ class Summary:
 
 
 class Tally:
-    """Counts verdicts as they come, in constant memory but for one number a deviation."""
+    """Counts verdicts as they come, in constant memory but for a few numbers a deviation."""
 
     def __init__(self) -> None:
         self.seeds = 0
+        self.searched: Counter[int] = Counter()  # of these, by the label of both models
         self.counts = dict.fromkeys(Verdict, 0)
         self.severities: list[float] = []
         self.worst: Worst | None = None
@@ -206,7 +234,7 @@ class Tally:
         self.l2_sum = 0.0
         self.gradients = 0
         self.forwards = 0
-        self.effective_seeds: set[str] = set()
+        self.flipped: dict[str, Flipped] = {}  # by the row of the seed
         self.blind = 0  # seeds without a gradient
 
     def evaluated(self, judgement: Judgement) -> None:
@@ -223,7 +251,9 @@ class Tally:
             self.worst = Worst.of(finding)
         self.linf_max = max(self.linf_max, finding.linf)
         self.l2_sum += finding.l2
-        self.effective_seeds.add(finding.seed_row)
+        known = self.flipped.get(finding.seed_row)
+        if known is None or finding.severity > known.severity:
+            self.flipped[finding.seed_row] = Flipped.of(finding)
 
     def facts(self, seconds: float, waiting: int, severity: float) -> dict[str, str]:
         """The sums so far, for a display.
@@ -233,7 +263,7 @@ class Tally:
             waiting: seeds with a deviation that is not proved yet.
             severity: of the most severe of these.
         """
-        found = len(self.effective_seeds) + waiting
+        found = len(self.flipped) + waiting
         return {
             "found": f"{found} ({found / max(seconds, 1e-9):.1f}/s)",
             "worst": f"{max(severity, self.worst.severity if self.worst else 0.0):.2f}",
@@ -254,7 +284,7 @@ class Tally:
         quantile = np.quantile(self.severities, [0.5, 0.9, 1.0]) if found else None
         return Summary(
             seeds=self.seeds,
-            seeds_effective=len(self.effective_seeds),
+            seeds_effective=len(self.flipped),
             seeds_set_aside=set_aside,
             seeds_wrong=wrong,
             images_effective=self.counts[Verdict.EFFECTIVE],

@@ -6,10 +6,13 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+from compd.report.page.environment import environment_of
 from compd.report.page.headline import headline_of
-from compd.report.page.history import environment_of, history_of
+from compd.report.page.history import history_of
+from compd.report.page.panels import panel_of, panel_of_gate
 from compd.report.page.results import parse_results
-from compd.report.page.shown import GateShown, RepairShown
+from compd.report.page.shown import CampaignShown, GateShown, RepairShown
+from compd.report.page.suffering import suffering_of
 from compd.report.page.tables import gate_tables, repair_tables
 from compd.text import printable
 from targets.contract import Broken, only_compd_errors
@@ -18,6 +21,11 @@ from targets.json_shapes import WORDS, mutate_json
 __all__ = ["WORDS", "entry", "mutate", "seeds"]
 
 _SHARE = {"count": 3, "of": 40, "low": 0.01, "high": 0.2}
+
+
+def _of_class(seeds: int, found: int, becomes: dict[str, int]) -> dict[str, Any]:
+    counts = {"seeds": seeds, "effective": found, "sure": found - 2, "very_sure": 1}
+    return {**counts, "severity_max": 0.9, "becomes": becomes}
 
 
 def _campaign(**changes: Any) -> dict[str, Any]:
@@ -34,6 +42,10 @@ def _campaign(**changes: Any) -> dict[str, Any]:
         "clean_images": 160,
         "seeds": 64,
         "seeds_effective": 54,
+        "by_class": {
+            "7": _of_class(40, 36, {"1": 20, "9": 16}),
+            "cat": _of_class(24, 18, {"7": 18}),
+        },
         "severity_median": 0.6,
         "severity_max": 0.9,
         "seconds": 1.5,
@@ -143,10 +155,14 @@ def entry(data: bytes) -> None:
         found = parse_results(data, "result.json")
         headline = headline_of((), found)
         said = [*headline.sentences, *headline.below]
-        said += [text for row in environment_of(found, ()).rows for text in row]
+        environment = environment_of(found, ())
+        said += [*environment.columns, *environment.notes]
+        for row in environment.rows:
+            said += [row.key, *(text for cell in row.cells for text in cell)]
         for one in history_of(found):
             said += [one.name, one.kind, one.found, one.severity, one.accuracy]
         for result in found:
+            said += _first_words(result)
             if isinstance(result, GateShown | RepairShown):
                 gate = isinstance(result, GateShown)
                 tables = gate_tables(result) if gate else repair_tables(result)  # type: ignore
@@ -154,3 +170,20 @@ def entry(data: bytes) -> None:
         for text in said:
             if printable(text) != text:
                 raise Broken(f"expected printable text on a page, got {text!r:.80}")
+
+
+def _first_words(result: CampaignShown | GateShown | RepairShown) -> list[str]:
+    """What stands above all else: of a search and a gate."""
+    said = []
+    panel = None
+    if isinstance(result, CampaignShown):
+        panel = panel_of("c1", result, ())
+        classes = suffering_of(result, ())
+        said += [classes.left, classes.worst, classes.targets, result.chosen]
+        said += [text for row in classes.rows for text in (row.name, row.to)]
+    elif isinstance(result, GateShown):
+        panel = panel_of_gate(result)
+    if panel is not None:
+        said += [panel.name, panel.full, *(line.said for line in panel.lines)]
+        said += [] if panel.judgement is None else [panel.judgement.text]
+    return said

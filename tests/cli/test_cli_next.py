@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import re
 import shlex
 from collections.abc import Callable
 from pathlib import Path
@@ -56,6 +58,37 @@ def follow(run: Run, ran: Any, *, count: int, more: tuple[object, ...] = ()) -> 
     return done
 
 
+def page_steps(page: Path) -> list[list[str]]:
+    """The commands of a page's first screen: that of the worst finding, and what is next."""
+    first = page.read_text("utf-8").partition('class="corpus"')[0]
+    said = re.findall(r'<p class="replay"><code>(.*?)</code>', first)
+    return [shlex.split(html.unescape(one)) for one in said]
+
+
+def follow_page(run: Run, page: Path, names: list[str], more: tuple[object, ...] = ()) -> None:
+    """Run them; 1 is a verdict."""
+    commands = page_steps(page)
+    assert [words[1] for words in commands] == names
+    for _, *words in commands:
+        done = run(*words, *(more if words[0] in ("repair", "fuzz") else ()))
+        assert done.code in (0, 1), f"{words}\n{done.err}"
+
+
+def test_the_commands_of_a_page_run_as_they_are(run: Run, cached: Any, here: Path) -> None:
+    pair = ("--model", "lenet5", "--epochs", 2, "--compress", "ptq", "--weight-bits", 4)
+    search = ("--seeds", 4, "--eps", 64, "--corpus", "my corpus")
+    found = run("fuzz", *pair, *search, "--report", "found.html", *T)
+    assert found.code == 0, found.err
+    names = ["replay", "baseline", "gate", "fuzz"]
+    follow_page(run, Path("found.html"), names, more=("--seeds", 4, *T))
+    gate = run("gate", *pair, "--corpus", "my corpus", "--out", "new", "--report", "gate.html", *T)
+    assert gate.code in (0, 1), gate.err
+    assert page_steps(Path("gate.html"))[-1][1] == "gate"
+    none = ("--strategy", "dflare", "--queries", 1, "--eps", 1, "--seeds", 2, "--corpus", "none")
+    assert run("fuzz", *pair, *none, "--report", "none.html", *T).code == 0
+    follow_page(run, Path("none.html"), ["fuzz"], more=("--seeds", 2, *T))
+
+
 @pytest.mark.slow
 def test_from_a_factory_to_a_repaired_pair(run: Run, cached: Any, here: Path) -> None:
     model = ("--model", "somebodys:make", "--epochs", 2, "--compress", "ptq:weight_bits=4")
@@ -85,6 +118,13 @@ def test_from_a_factory_to_a_repaired_pair(run: Run, cached: Any, here: Path) ->
     assert "e" * 64 not in Path("my baseline.txt").read_text()
     hunted = run("hunt", *pair, "--corpus", "my corpus", "--rounds", 1, "--seeds", 4, *T)
     follow(run, hunted, count=1)
+    short = ("--seeds", 12, "--eps", "none", "--corpus", "severe", "--report", "severe.html")
+    severe = run("fuzz", *pair, *short, *T)
+    assert severe.code == 0, severe.err
+    if "sure flip" in Path("severe.html").read_text().partition("</h1>")[0]:
+        names = ["replay", "corpus", "repair", "gate"]
+        quick = ("--rounds", 1, "--steps", 3, "--seeds", 4, "--out", "quick", *T)
+        follow_page(run, Path("severe.html"), names, more=quick)
     repair = ("--rounds", 1, "--steps", 6, "--seeds", 6, "--out", "my repaired", *T)
     follow(run, run("repair", *pair, "--corpus", "my corpus", *repair), count=2, more=T)
 

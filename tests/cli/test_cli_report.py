@@ -53,13 +53,19 @@ def test_a_page_of_a_campaign_says_what_it_found(found, run, tmp_path: Path) -> 
     assert (done.code, done.err) == (0, "")
     result = json.loads(found.json.read_text())
     deviations = [one for one in Corpus(found.corpus) if str(one.verdict) == "effective"]
-    assert verdict(page).startswith(
-        f"int8 with weights of 4 bits: {result['seeds_effective']} of {result['seeds']} images flip"
-    )
+    assert verdict(page).startswith("int8 with weights of 4 bits: no sure flip was found")
+    found_ = f"{result['seeds_effective']} of {result['seeds']} images flip"
+    assert found_ in page.read_text()
+    counts = list(result["by_class"].values())
+    for total, part in (("seeds", "seeds"), ("seeds_effective", "effective")):
+        assert sum(one[part] for one in counts) == result[total]
+    assert sum(sum(one["becomes"].values()) for one in counts) == result["seeds_effective"]
+    assert max(one["severity_max"] or 0 for one in counts) == result["severity_max"]
     assert cards(page) == len(deviations) == result["images_effective"]
     assert result["worst"]["severity"] == result["severity_max"]
     assert done.out == f"page: {page} ({len(deviations)} deviations)\n"
-    assert "Each class" not in page.read_text()
+    assert "Each class" in page.read_text()
+    assert "negative flips" not in page.read_text()  # of clean images, which need a pair
     assert f"compd replay {found.corpus}/images/" in page.read_text()
 
 
@@ -71,7 +77,8 @@ def test_with_a_pair_there_is_a_row_for_each_class(found, run, tmp_path: Path) -
     text = page.read_text()
     assert "Each class" in text
     assert "negative flips" in text
-    assert text.count(f"--pair {found.pair}") == cards(page)
+    commands = set(re.findall(r"compd replay [^<]+", text))
+    assert sum(f"--pair {found.pair}" in one for one in commands) == cards(page)
 
 
 def test_earlier_results_make_a_history(found, run, tmp_path: Path) -> None:

@@ -116,13 +116,75 @@ def test_one_click_copies_the_command(corpus, path, open_page) -> None:
     opened = open_page(path)
     card = opened.page.locator(".card").nth(1)
     card.get_by_role("button", name="Copy").click()
-    wait_until(opened.page, "document.querySelectorAll('.copy')[1].textContent === 'Copied'")
+    wait_until(opened.page, "document.querySelectorAll('.card .copy')[1].textContent === 'Copied'")
     opened.page.get_by_label("Search").focus()
     opened.page.keyboard.press("Control+V")
     pasted = opened.page.get_by_label("Search").input_value()
     assert pasted == card.locator("code").text_content()
     assert pasted.startswith(f"compd replay {corpus.directory}/images/")
     assert pasted.endswith(".png --pair 'my pair'")
+
+
+def test_the_first_screens_commands_are_copied_too(path, open_page) -> None:
+    opened = open_page(path)
+    for part in (".worst", ".steps li:first-child"):
+        opened.page.locator(f"{part} .copy").click()
+        wait_until(opened.page, f"document.querySelector('{part} .copy').textContent === 'Copied'")
+        opened.page.get_by_label("Search").fill("")
+        opened.page.get_by_label("Search").focus()
+        opened.page.keyboard.press("Control+V")
+        pasted = opened.page.get_by_label("Search").input_value()
+        assert (
+            pasted == opened.page.locator(f"{part} code").first.text_content() or part != ".worst"
+        )
+        assert pasted.startswith("compd ")
+
+
+def test_the_worst_finding_links_to_its_card(path, open_page) -> None:
+    opened = open_page(path)
+    opened.page.locator(".worst a").click()
+    assert opened.page.locator(".card:target").get_attribute("data-rank") == "0"
+
+
+@pytest.mark.parametrize(
+    ("text", "sides"),
+    [
+        ("{a}", None),
+        ("class:{a}", None),
+        ("CLASS: {a}", None),
+        ("{a} → {b}", (True, True)),
+        ("{a}->{b}", (True, True)),
+        ("{a} →", (True, False)),
+        ("-> {b}", (False, True)),
+    ],
+)
+def test_classes_and_flips_are_searched_for(corpus, path, open_page, text, sides) -> None:
+    opened = open_page(path)
+    records = deviating(corpus)
+    a, b = records[0].original.name, records[0].deployed.name
+    opened.page.get_by_label("Search").fill(text.format(a=a, b=b))
+    if sides is None:
+        fitting = [r for r in records if a in (r.original.name, r.deployed.name)]
+    else:
+        fitting = [
+            r
+            for r in records
+            if (r.original.name == a or not sides[0]) and (r.deployed.name == b or not sides[1])
+        ]
+    assert len(opened.shown()) == len(fitting)
+    assert 0 < len(fitting) < 40
+
+
+def test_what_a_card_shows_passes_the_filter_of_that_severity(make_corpus, tmp_path, open_page):
+    path = tmp_path / "page.html"
+    rounded = (0.8951, 0.8949, 0.9, 0.1)
+    write_page(path, make_corpus(4, "four", change=lambda n: {"severity": rounded[n]}), ())
+    opened = open_page(path)
+    opened.page.get_by_label("Severity from").fill("0.9")
+    said = opened.page.eval_on_selector_all(
+        ".card:not([hidden]) .measure b", "all => all.map(one => one.textContent)"
+    )
+    assert said == ["severity 0.90"] * 2
 
 
 def test_keys_reach_everything(path, open_page) -> None:

@@ -14,11 +14,12 @@ from compd.corpus import Corpus
 from compd.data import UNKNOWN, Split
 from compd.pair.evaluation import Evaluation
 from compd.report.page.classes import classes_of
+from compd.report.page.environment import environment_of
 from compd.report.page.flips import histogram, matrix_of, success_of
 from compd.report.page.gallery import chosen
-from compd.report.page.headline import Seen, headline_of
-from compd.report.page.history import environment_of, history_of
-from compd.report.page.place import Place, Status, campaign_for, deviating, statuses_of
+from compd.report.page.headline import headline_of
+from compd.report.page.history import history_of
+from compd.report.page.place import Place, Seen, Status, campaign_for, deviating, statuses_of
 from compd.report.page.results import results_of
 from compd.report.page.tables import gate_tables, repair_tables
 
@@ -72,6 +73,16 @@ def test_a_matrix_of_a_thousand_classes_sums_up_what_is_rare(make_corpus) -> Non
     assert matrix.summed == max(sides)
 
 
+def test_matrices_of_few_classes_have_the_same_rows_and_columns(make_corpus) -> None:
+    names = [str(k) for k in range(11)]
+    for records in (deviating(make_corpus(5, pictures=0)), []):
+        matrix = matrix_of(records, names)
+        assert [row.name for row in matrix.rows] == list(matrix.columns) == names
+        assert (matrix.total, matrix.summed) == (len(records), 0)
+    strange = matrix_of(deviating(make_corpus(5, "other", pictures=0)), ["no such class"])
+    assert "no such class" not in strange.columns
+
+
 def test_a_histogram_takes_each_value_once_and_the_upper_ends() -> None:
     bars = histogram([0.0, 0.05, 0.051, 0.1, 1.0], 1.0)
     assert len(bars) == 20
@@ -109,33 +120,31 @@ def evaluation(count: int, classes: int) -> Evaluation:
     return Evaluation(split, original, deployed)
 
 
-def test_each_class_is_counted_on_clean_images(make_corpus) -> None:
-    seen, corpus = evaluation(300, 10), make_corpus(50, pictures=0)
-    found = classes_of(seen, [str(k) for k in range(10)], deviating(corpus))
+def test_each_class_is_counted_on_clean_images() -> None:
+    seen = evaluation(300, 10)
+    found = classes_of(seen, [str(k) for k in range(10)])
     assert found is not None
     assert (found.rest, found.images, found.source) == (None, 300, "test[0:300]")
     labels = seen.split.labels.tolist()
     says = [one.argmax(1).tolist() for one in (seen.original, seen.deployed)]
-    flips = Counter(line["original"]["label"] for line in lines_of(corpus))
     for k, row in enumerate(found.rows):
         of_class = [i for i, label in enumerate(labels) if label == k]
         right = [{i for i in of_class if said[i] == k} for said in says]
         assert row.name == str(k)
-        assert (row.images, row.found) == (len(of_class), flips[k])
+        assert row.images == len(of_class)
         assert [row.original.count, row.deployed.count] == [len(one) for one in right]
         assert row.negative.count == len(right[0] - right[1])
         assert row.negative.low <= row.negative.share <= row.negative.high
     assert sum(row.negative.count for row in found.rows) > 0
 
 
-def test_of_many_classes_the_worst_are_named_and_the_others_summed(make_corpus) -> None:
-    seen, records = evaluation(3000, 100), deviating(make_corpus(20, pictures=0))
-    found = classes_of(seen, [f"c{k}" for k in range(100)], records, most=10)
+def test_of_many_classes_the_worst_are_named_and_the_others_summed() -> None:
+    seen = evaluation(3000, 100)
+    found = classes_of(seen, [f"c{k}" for k in range(100)], most=10)
     assert found is not None
     assert found.rest is not None
     assert (len(found.rows), found.rest.name) == (10, "90 other classes")
     assert sum(row.images for row in (*found.rows, found.rest)) == 3000
-    assert sum(row.found for row in (*found.rows, found.rest)) == 20
     least = min(row.negative.count for row in found.rows)
     assert least > 0
     negative = seen.right(seen.original) & ~seen.right(seen.deployed)
@@ -146,7 +155,7 @@ def test_of_many_classes_the_worst_are_named_and_the_others_summed(make_corpus) 
 def test_images_that_nobody_labelled_have_no_classes() -> None:
     seen = evaluation(10, 3)
     seen.split.labels.fill_(UNKNOWN)
-    assert classes_of(seen, ["a", "b", "c"], []) is None
+    assert classes_of(seen, ["a", "b", "c"]) is None
 
 
 def test_a_gallery_has_what_blocks_then_each_flips_worst_then_the_worst(make_corpus) -> None:
@@ -211,7 +220,10 @@ def test_the_verdict_is_that_of_the_last_result(make_corpus) -> None:
     said = "Repaired: 3 → 3 of 40 held-out images flip; accuracy 80.0 % → 85.0 %."
     assert (repair.sentences, repair.tone) == ((said,), "mild")
     search = headline(GATE, CAMPAIGN, seen=seen)
-    assert search.sentences[0].startswith("pruned: 54 of 64 images flip within 16/255; worst:")
+    assert search.sentences == (
+        "pruned: 50 sure flips. Look at them; repair or gate before shipping.",
+    )
+    assert search.tone == "bad"
     clean = GATE | {"exit_code": 0, "counts": {"accepted": 2}, "failures": {}, "deviations": []}
     assert headline(clean).sentences == ("Gate passed: nothing new deviates.",)
     assert headline(clean).tone == "good"
@@ -228,31 +240,61 @@ def test_a_corpus_alone_says_what_it_holds(make_corpus) -> None:
     assert nothing.tone == "none"
 
 
-def test_what_changed_of_the_environment_comes_first(make_corpus) -> None:
-    old = CAMPAIGN | {"fingerprint": {"torch": "2.13.0", "engine": "fp32", "threads": 2}}
-    new = CAMPAIGN | {"fingerprint": {"engine": "fp32", "torch": "2.13.1", "gpu": "none"}}
-    results = (*results_of(old, "old.json"), *results_of(new, "new.json"))
-    found = environment_of(results, [])
-    assert (found.since, found.changed) == ("old.json", 3)
-    assert set(found.rows[:3]) == {
-        ("torch", "2.13.1", "2.13.0"),
-        ("gpu", "none", "–"),
-        ("threads", "–", "2"),
+def printed(compress: str, torch_: str, name: str, **more: Any) -> Any:
+    prints = {"torch": torch_, **more}
+    how = {"compress": compress, "fingerprint": prints, "corpus": "gone"}
+    kind = {"settings": CAMPAIGN["settings"] | {"compress": {"kind": compress}}}
+    return results_of(CAMPAIGN | how | kind, name)[0]
+
+
+def test_what_changed_of_the_environment_comes_first() -> None:
+    old = printed("prune", "2.13.0", "old.json", engine="fp32", threads=2)
+    new = printed("prune", "2.13.1", "new.json", engine="fp32", gpu="none")
+    found = environment_of((old, new), ())
+    assert (found.columns, found.changed) == (("pruned",), 3)
+    assert found.notes == ("pruned: 3 values differ from old.json.",)
+    assert {(row.key, *row.cells) for row in found.rows[:3]} == {
+        ("torch", ("2.13.1", "2.13.0")),
+        ("gpu", ("none", "–")),
+        ("threads", ("–", "2")),
     }
-    assert found.rows[3] == ("engine", "fp32", "")
-    records = deviating(make_corpus(2, pictures=0))
-    stored = environment_of(results[1:], records)
-    assert (stored.since, stored.rows[0][1:]) == ("the stored entries", ("2.13.1", "2.13.0"))
-    assert environment_of((), records).changed == 0
-    assert {key: now for key, now, _ in environment_of((), records).rows}["torch"] == "2.13.0"
+    assert (found.rows[3].key, found.rows[3].cells) == ("engine", (("fp32", ""),))
+
+
+def test_two_pairs_of_one_run_have_a_column_each_and_are_not_compared() -> None:
+    int8, pruned = (
+        printed(kind, "2.13.0", "this run", engine=engine)
+        for kind, engine in (("qat", "x86"), ("prune", "fp32"))
+    )
+    found = environment_of((int8, pruned), ())
+    assert (found.columns, found.changed, found.notes) == (("int8", "pruned"), 0, ())
+    cells = {row.key: row.cells for row in found.rows}
+    assert cells["engine"] == (("x86", ""), ("fp32", ""))
+    later = environment_of((int8, pruned, printed("qat", "2.14.0", "b", engine="x86")), ())
+    assert later.notes == ("int8: 1 value differs from this run.",)
+
+
+def test_a_run_is_compared_with_the_entries_of_its_own_corpus(make_corpus) -> None:
+    corpus, other = make_corpus(2, pictures=0), make_corpus(1, "other", pictures=0)
+    seen = tuple(Seen(Place(one), deviating(one), {}) for one in (corpus, other))
+    content = CAMPAIGN | {"corpus": str(corpus.directory), "fingerprint": {"torch": "2.13.1"}}
+    (mine,) = results_of(content, "mine")
+    (his,) = results_of(GATE | {"fingerprint": {}}, "gate")
+    found = environment_of((mine, his), seen)
+    assert found.notes == ("pruned: 3 values differ from the stored entries.",)
+    assert found.rows[0].cells == (("2.13.1", "2.13.0"),)
+    stored = environment_of((), seen)
+    assert (stored.columns, stored.changed) == (("the stored entries",), 0)
+    assert {row.key: row.cells[0][0] for row in stored.rows}["torch"] == "2.13.0"
 
 
 def test_a_history_has_a_line_a_result_where_there_are_several() -> None:
     results = tuple(results_of(c, n)[0] for c, n in ((CAMPAIGN, "a"), (GATE, "b"), (REPAIR, "c")))
     assert history_of(results[:1]) == []
+    assert history_of(results_of({"results": [CAMPAIGN, CAMPAIGN]}, "this run")) == []
     search, gate, repair = history_of(results)
-    assert (search.found, search.share, search.severity) == ("54 of 64 seeds", 54 / 64, "0.900")
-    assert (gate.found, gate.severity) == ("new deviations: 1 new", "0.400")
+    assert (search.found, search.share, search.severity) == ("54 of 64 seeds", 54 / 64, "0.90")
+    assert (gate.found, gate.severity) == ("new deviations: 1 new", "0.40")
     assert (repair.found, repair.accuracy) == ("3 → 3 of 40 seeds", "80.0 % → 85.0 %")
 
 

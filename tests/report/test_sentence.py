@@ -11,6 +11,7 @@ from compd.report.sentence import (
     campaign_sentence,
     flip_words,
     found_sentence,
+    full_words,
     made_words,
     name_words,
     severity_words,
@@ -36,7 +37,7 @@ def result(**changes: Any) -> dict[str, Any]:
 
 def test_a_severe_campaign_names_its_worst_flip() -> None:
     assert campaign_sentence(result()) == (
-        "pruned: 36 of 64 images flip within 16/255; worst: 7 (99 % sure) becomes 1 (98 % sure)."
+        "pruned: 36 of 64 images flip within 16/255; worst: 7 (99 % sure) becomes 1 (99 % sure)."
     )
 
 
@@ -102,15 +103,35 @@ def test_compressions_in_words(compress: dict[str, Any], said: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("confidence", "said"),
-    [(1.0, "99 %"), (0.999, "99 %"), (0.9899, "98 %"), (0.57, "57 %"), (0.29, "29 %")],
+    ("compress", "said"),
+    [
+        ({"kind": "qat"}, "int8, quantisation-aware training"),
+        (
+            {"kind": "ptq", "weight_bits": 4},
+            "int8 with weights of 4 bits, quantised after training",
+        ),
+        (
+            {"kind": "prune", "amount": 0.75},
+            "pruned, 75 % of each convolution's weights set to zero, then fine-tuned",
+        ),
+        ({"kind": "given", "deployed": "b.onnx"}, "b.onnx, a file as it ships"),
+        ({"kind": "palettise"}, "palettise"),
+    ],
 )
-def test_confidence_is_rounded_down_and_never_whole(confidence: float, said: str) -> None:
+def test_compressions_in_full(compress: dict[str, Any], said: str) -> None:
+    assert full_words(compress) == said
+
+
+@pytest.mark.parametrize(
+    ("confidence", "said"),
+    [(1.0, "99 %"), (0.999, "99 %"), (0.9757, "98 %"), (0.969, "97 %"), (0.29, "29 %")],
+)
+def test_confidence_is_rounded_and_never_whole(confidence: float, said: str) -> None:
     assert sure_words(confidence) == f"{said} sure"
 
 
 def test_severity_in_words() -> None:
-    levels = [0.95, 0.9, 0.89, 0.7, 0.69, 0.0]
+    levels = [0.95, 0.8996, 0.899, 0.7, 0.69, 0.0]
     said = [severity_words(level) for level in levels]
     assert (
         said

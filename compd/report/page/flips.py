@@ -67,13 +67,14 @@ class Success:
     searched: bool  # whether that is known; else it is how many were found
 
 
-def matrix_of(records: Sequence[Record], most: int = _CLASSES) -> Matrix:
+def matrix_of(records: Sequence[Record], names: Sequence[str] = (), most: int = _CLASSES) -> Matrix:
     """Count flips.
 
     Args:
         records: deviations.
-        most: rows, and columns; the classes with the most flips have their own, and the others
-            share one.
+        names: of all classes, where they are few: each has its row and its column, flips or not.
+        most: else, rows, and columns: the classes with the most flips have their own, and the
+            others share one.
     """
     flips: dict[tuple[str, str], list[float]] = {}
     for record in records:
@@ -81,8 +82,13 @@ def matrix_of(records: Sequence[Record], most: int = _CLASSES) -> Matrix:
         count = flips.setdefault(key, [0, 0.0])
         count[0] += 1
         count[1] = max(count[1], record.severity)
-    names = {name: i for i, name in enumerate(sorted({n for flip in flips for n in flip}))}
-    sources, targets = _most(flips, 0, most), _most(flips, 1, most)
+    occurring = {name for flip in flips for name in flip}
+    numbers = {name: i for i, name in enumerate(sorted(occurring.union(names)))}
+    if names and occurring.issubset(names):
+        sources = {name: i for i, name in enumerate(sorted(set(names), key=_natural))}
+        targets = sources
+    else:
+        sources, targets = _most(flips, 0, most), _most(flips, 1, most)
     cells: dict[tuple[int, int], list[float]] = {}
     for (source, target), (number, severity) in flips.items():
         at = sources.get(source, -1), targets.get(target, -1)
@@ -91,16 +97,16 @@ def matrix_of(records: Sequence[Record], most: int = _CLASSES) -> Matrix:
         count[1] = max(count[1], severity)
     across = [*targets, *([None] if any(b < 0 for _, b in cells) else [])]
     down = [*sources, *([None] if any(a < 0 for a, _ in cells) else [])]
-    rows = tuple(_row(source, across, (sources, targets), cells, names) for source in down)
+    rows = tuple(_row(source, across, (sources, targets), cells, numbers) for source in down)
     return Matrix(
-        names=names,
+        names=numbers,
         columns=tuple("other" if name is None else name_words(name) for name in across),
         rows=rows,
         totals=tuple(sum(row.cells[k].count for row in rows) for k in range(len(across))),
         total=len(records),
         summed=max(
-            len({source for source, _ in flips}) - len(sources),
-            len({target for _, target in flips}) - len(targets),
+            len({source for source, _ in flips} - sources.keys()),
+            len({target for _, target in flips} - targets.keys()),
         ),
     )
 

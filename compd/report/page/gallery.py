@@ -16,10 +16,10 @@ from compd.report.sentence import name_words, severity_words
 from compd.search.findings import Answer
 from compd.text import one_line
 
-__all__ = ["Budget", "Card", "Guess", "cards_of", "chosen"]
+__all__ = ["BLOCKING", "Budget", "Card", "Guess", "cards_of", "chosen"]
 
 _TOP = 3  # classes of an answer
-_BLOCKING = ("new", "unconfirmed", "flaky")
+BLOCKING = ("new", "unconfirmed", "flaky")
 _LETTERS = 200  # of a reason
 
 
@@ -63,7 +63,7 @@ class Guess:
 
 @dataclass(frozen=True)
 class Card:
-    """A deviation in a gallery."""
+    """A deviation in a gallery; what is shown of figures is rounded, and filters go by that."""
 
     hash: str  # its first twelve digits
     number: int  # in the order of what matters, from 0
@@ -102,7 +102,7 @@ def chosen(records: Sequence[Record], statuses: Mapping[str, Status], most: int)
     for record in records:
         status = statuses.get(record.sha256)
         flip = record.original.name, record.deployed.name
-        if status is not None and status.name in _BLOCKING:
+        if status is not None and status.name in BLOCKING:
             blocking.append(record)
         elif flip not in flips:
             first.append(record)

@@ -2,29 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from compd.corpus import Record
-from compd.report.page.place import Place, Status, campaign_for, corpus_sentence
+from compd.report.page.judgement import Judgement, judge_campaign, judge_corpus
+from compd.report.page.place import Seen, campaign_for, corpus_sentence
 from compd.report.page.shown import CampaignShown, GateShown, RepairShown, Result
 from compd.report.page.words import percent
-from compd.report.sentence import SURE, flip_words
+from compd.report.sentence import flip_words
 
-__all__ = ["Headline", "Seen", "headline_of"]
+__all__ = ["Headline", "headline_of"]
 
 _GATE = {0: "Gate passed", 1: "Gate failed", 3: "Gate inconclusive", 130: "Gate interrupted"}
 _TONES = {0: "good", 1: "bad"}
 _MOST_FAILURES = 5
-
-
-@dataclass(frozen=True)
-class Seen:
-    """A corpus with what deviates in it."""
-
-    place: Place
-    records: Sequence[Record]  # the most severe first
-    statuses: Mapping[str, Status]
+_ORDER = ("none", "good", "mild", "bad")
 
 
 @dataclass(frozen=True)
@@ -37,43 +29,39 @@ class Headline:
 
 
 def headline_of(seen: Sequence[Seen], results: tuple[Result, ...]) -> Headline:
-    """Say what the last result found; without one, what the corpora hold."""
+    """Judge by the last result; without one, say what the corpora hold."""
     last = results[-1] if results else None
-    searched = _searched(seen, results)
+    searched = [_judged(one, results, alone=len(seen) == 1) for one in seen]
     if isinstance(last, GateShown):
-        return _of_gate(last, seen, searched if len(results) > 1 else ())
+        return _of_gate(last, seen, _sentences(seen, results) if len(results) > 1 else ())
     if isinstance(last, RepairShown):
-        return _of_repair(last, searched)
-    severe = any(one.records and one.records[0].severity >= SURE for one in seen)
-    severe |= isinstance(last, CampaignShown) and last.severe
-    found = any(one.records for one in seen) or (isinstance(last, CampaignShown) and last.found)
-    below = (_untouched(last),) if isinstance(last, CampaignShown) and len(seen) == 1 else ()
-    tone = "bad" if severe else "mild" if found else "good" if results else "none"
-    return Headline(tone, searched, below)
-
-
-def _untouched(campaign: CampaignShown) -> str:
-    """What nobody would notice of it on clean images."""
-    differ = f"the two differ on {percent(campaign.natural.share)}"
-    before, after = campaign.original, campaign.deployed
-    if before is None or after is None:
-        return f"On {campaign.natural.of} untouched images {differ}."
-    return (
-        f"On {campaign.natural.of} untouched images the original is right on "
-        f"{percent(before.share)}, the deployed model on {percent(after.share)}, and {differ}."
+        return _of_repair(last, _sentences(seen, results))
+    if not searched and isinstance(last, CampaignShown):
+        searched = [(last.made, judge_campaign(last, ()), last.sentence)]
+    tone = max((judged.tone for _, judged, _ in searched), key=_ORDER.index, default="none")
+    told = tuple(
+        dict.fromkeys(
+            f"{made}: {judged.text[:1].lower()}{judged.text[1:]}" if made else said
+            for made, judged, said in searched
+        )
     )
+    below = tuple(judged.text for made, judged, _ in searched if not made and judged.text)
+    return Headline(tone, told, below)
 
 
-def _searched(seen: Sequence[Seen], results: tuple[Result, ...]) -> tuple[str, ...]:
+_Judged = tuple[str, Judgement, str]  # what is judged (empty: no result says), how, its sentence
+
+
+def _judged(one: Seen, results: tuple[Result, ...], *, alone: bool) -> _Judged:
+    campaign = campaign_for(one.place, results, alone=alone)
+    if campaign is None:
+        return "", judge_corpus(one.records), corpus_sentence(one.place.corpus, list(one.records))
+    return campaign.made, judge_campaign(campaign, one.records), campaign.sentence
+
+
+def _sentences(seen: Sequence[Seen], results: tuple[Result, ...]) -> tuple[str, ...]:
     """What each corpus's search found, or what it holds."""
-    found = []
-    for one in seen:
-        campaign = campaign_for(one.place, results, alone=len(seen) == 1)
-        if campaign is None:
-            found.append(corpus_sentence(one.place.corpus, list(one.records)))
-        else:
-            found.append(campaign.sentence)
-    return tuple(dict.fromkeys(found))
+    return tuple(dict.fromkeys(_judged(one, results, alone=len(seen) == 1)[2] for one in seen))
 
 
 def _of_gate(gate: GateShown, seen: Sequence[Seen], more: tuple[str, ...]) -> Headline:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from compd.corpus import Corpus, Record
+from compd.pair.evaluation import Evaluation
 from compd.report.page.shown import CampaignShown, GateShown, Result
 from compd.report.sentence import bound_words, flip_words, made_words, worst_of
 from compd.search.judge import Verdict
 
-__all__ = ["Place", "Status", "campaign_for", "corpus_sentence", "deviating", "statuses_of"]
+__all__ = ["Place", "Seen", "Status", "campaign_for", "corpus_sentence", "deviating", "statuses_of"]
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,7 @@ class Place:
     corpus: Corpus
     options: str = ""  # behind ``compd replay FILE``; empty where the corpus names its pair
     accepted: Mapping[str, str] | None = None  # hash -> reason; None: there is no baseline
+    clean: Evaluation | None = None  # its pair on clean images
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,15 @@ class Status:
 
     name: str
     why: str
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A corpus with what deviates in it."""
+
+    place: Place
+    records: Sequence[Record]  # the most severe first
+    statuses: Mapping[str, Status]
 
 
 def deviating(corpus: Corpus) -> list[Record]:

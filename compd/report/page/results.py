@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,15 +11,23 @@ from typing import Any
 from compd.errors import InputError
 from compd.files.reading import read_whole
 from compd.report.page.fields import Fields
-from compd.report.page.shown import CampaignShown, Result
+from compd.report.page.shown import CampaignShown, ClassShown, Result
 from compd.report.page.verdicts import gate_of, repair_of
-from compd.report.sentence import SURE, campaign_sentence, made_words
+from compd.report.sentence import (
+    campaign_sentence,
+    full_words,
+    is_sure,
+    made_words,
+    name_words,
+)
 from compd.statistics import Share
 
 __all__ = ["parse_results", "read_results", "results_of"]
 
 _LARGEST = 256 << 20  # bytes of a file
 _MOST = 1000  # results in one
+_CLASSES = 20_000
+_SPAN = re.compile(r"\[(\d{1,12}):(\d{1,12})\]")  # of rows: all[1079:1438]
 
 
 def results_of(content: object, name: str) -> tuple[Result, ...]:
@@ -117,10 +126,14 @@ def _campaign(fields: Fields, name: str) -> CampaignShown:
     return CampaignShown(
         name=name,
         made=made_words(_plain(made.content)),
+        full=full_words(_plain(made.content)),
+        given=made.content.get("kind") == "given",
         pair=_pair(fields, settings, made),
+        same=_same(fields, made),
         corpus=fields.text("corpus", ""),
         sentence=campaign_sentence(said),
-        severe=severest is not None and severest >= SURE,
+        severe=severest is not None and is_sure(severest),
+        by_class=_by_class(fields),
         seeds=seeds,
         found=found,
         severity_median=fields.maybe("severity_median", 0, 1),
@@ -133,6 +146,7 @@ def _campaign(fields: Fields, name: str) -> CampaignShown:
         wrong=fields.count("seeds_wrong", 0),
         rows=fields.names("rows"),
         search=f"{strategy}, {bound}, goal {goal}",
+        chosen=_chosen(fields, settings, seeds),
         goal=goal,
         eps=None if eps is None else int(eps),
         norm=norm,
@@ -146,7 +160,11 @@ def _campaign(fields: Fields, name: str) -> CampaignShown:
 
 def _plain(compress: Mapping[str, Any]) -> dict[str, Any]:
     """What is said of a compression that words need."""
-    return {key: compress[key] for key in ("kind", "deployed", "weight_bits") if key in compress}
+    return {
+        key: compress[key]
+        for key in ("kind", "deployed", "weight_bits", "amount")
+        if key in compress
+    }
 
 
 def _pair(fields: Fields, settings: Fields, made: Fields) -> str:
@@ -161,3 +179,41 @@ def _pair(fields: Fields, settings: Fields, made: Fields) -> str:
         f"{fields.text('model', '?')}{wide} on {fields.text('data', '?')}, "
         f"{fields.text('compress', '?')}, {fields.text('engine', '?')}"
     )
+
+
+def _same(fields: Fields, made: Fields) -> tuple[str, ...]:
+    """What two runs of one pair have in common."""
+    names = (fields.text("model", "?"), fields.text("data", "?"), fields.text("compress", "?"))
+    files = (made.text("original", "?"), made.text("deployed", "?"))
+    return (*names, made_words(_plain(made.content)), *files)
+
+
+def _chosen(fields: Fields, settings: Fields, seeds: int) -> str:
+    """How a search took its seeds from the rows: the first ones that fit."""
+    rows = fields.names("rows").get("seeds", "")
+    if not rows:
+        return ""
+    span = _SPAN.search(rows)
+    count = int(span[2]) - int(span[1]) if span else 0
+    of = f"{seeds} of {count} images" if count >= seeds else f"{seeds} images"
+    right = ", and the original is right" if settings.text("wrong_seeds", "") == "aside" else ""
+    flip = f", of the flip {settings.text('flip')}" if "flip" in settings else ""
+    return f"{of} (rows {rows}): the first on which both models agree{right}{flip}"
+
+
+def _by_class(fields: Fields) -> dict[str, ClassShown] | None:
+    if "by_class" not in fields:
+        return None
+    whole = fields.inner("by_class")
+    found: dict[str, ClassShown] = {}
+    for key in list(whole.content)[:_CLASSES]:
+        one = whole.inner(key)
+        found[name_words(key)] = ClassShown(
+            seeds=one.count("seeds"),
+            found=one.part("effective", "seeds"),
+            sure=one.part("sure", "effective"),
+            very_sure=one.part("very_sure", "effective"),
+            severity_max=one.maybe("severity_max", 0, 1),
+            becomes={name_words(k): int(n) for k, n in one.numbers("becomes").items()},
+        )
+    return found

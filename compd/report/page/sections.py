@@ -10,19 +10,24 @@ from statistics import median
 from markupsafe import Markup
 
 from compd.corpus import Record
+from compd.pair.evaluation import Evaluation
 from compd.report.page.charts import bars, curve
+from compd.report.page.classes import ByClass, classes_of
 from compd.report.page.flips import Matrix, histogram, length_of, matrix_of, success_of
 from compd.report.page.gallery import Budget, Card, cards_of, chosen
-from compd.report.page.headline import Seen
+from compd.report.page.place import Seen
 from compd.report.page.shown import CampaignShown
+from compd.report.page.suffering import Suffering, suffering_of
 from compd.report.page.words import interval, of_images
 from compd.report.sentence import bound_words, made_words, name_words
 from compd.statistics import Share
 from compd.text import one_line
 
-__all__ = ["Section", "facts_of", "section_of"]
+__all__ = ["Section", "facts_of", "few_classes", "section_of"]
 
 _LETTERS = 300
+_FEW = 20  # classes
+_PLAIN = ("qat", "ptq", "prune")  # folders that say no more than the model's name does
 
 
 @dataclass(frozen=True)
@@ -32,6 +37,8 @@ class Section:
     key: str  # of its anchors: "c1"
     title: str
     facts: tuple[tuple[str, str], ...]
+    suffering: Suffering
+    by_class: ByClass | None  # on clean images
     matrix: Matrix
     charts: tuple[tuple[str, Markup, str], ...]  # title, picture, note
     cards: tuple[Card, ...]
@@ -51,6 +58,7 @@ def section_of(
     facts: tuple[tuple[str, str], ...],
     *,
     classes: Sequence[str],
+    few: Sequence[str],
     most: int,
     budget: Budget,
 ) -> Section:
@@ -62,11 +70,12 @@ def section_of(
         campaign: its search, if its result is there.
         facts: names and values of the first table.
         classes: what labels stand for, where the caller knows.
+        few: names of all classes that the page has, where they are few.
         most: cards.
         budget: of the page, which is lowered.
     """
     records = seen.records
-    matrix = matrix_of(records)
+    matrix = matrix_of(records, few)
     cards = cards_of(
         seen.place,
         chosen(records, seen.statuses, most),
@@ -83,8 +92,12 @@ def section_of(
     where = name_words(seen.place.corpus.directory.name)
     return Section(
         key=f"c{number}",
-        title=f"{made}: {where}" if made else where,
+        title=f"{made}, in {where}" if made and where not in _PLAIN else made or where,
         facts=facts,
+        suffering=suffering_of(campaign, records),
+        by_class=None
+        if seen.place.clean is None or not classes
+        else classes_of(seen.place.clean, classes),
         matrix=matrix,
         charts=_charts(records, campaign),
         cards=tuple(cards),
@@ -98,13 +111,30 @@ def section_of(
     )
 
 
+def few_classes(classes: Sequence[str], records: Sequence[Record]) -> tuple[str, ...]:
+    """All classes of a page, if they are few enough for a row and a column each; else none.
+
+    Args:
+        classes: what labels stand for; empty where that is not known.
+        records: of all corpora.
+    """
+    names = {*(classes or _classes_in(records))}
+    for record in records:
+        names |= {record.original.name, record.deployed.name}
+        if len(names) > _FEW:
+            return ()
+    return tuple(names)
+
+
 def facts_of(seen: Seen, campaign: CampaignShown | None) -> tuple[tuple[str, str], ...]:
     """What the pair is, and what was done with it."""
     records = seen.records
     rows = _searched(campaign) if campaign is not None else _stored(records)
+    if campaign is None and seen.place.clean is not None:
+        rows[1:1] = _clean(seen.place.clean)
     severities = [record.severity for record in records]
     if severities:
-        said = f"median {median(severities):.3f}, highest {max(severities):.3f}"
+        said = f"median {median(severities):.2f}, highest {max(severities):.2f}"
         rows.append(("severity", said))
         far = max(record.linf for record in records)
         mean = sum(record.l2 for record in records) / len(records)
@@ -118,7 +148,7 @@ def facts_of(seen: Seen, campaign: CampaignShown | None) -> tuple[tuple[str, str
 
 
 def _searched(campaign: CampaignShown) -> list[tuple[str, str]]:
-    rows = [("pair", campaign.pair)]
+    rows = [("pair", campaign.pair), ("compressed model", campaign.full)]
     test = campaign.rows.get("test", "")
     on = f"of {campaign.natural.of} clean images" + (f" (rows {test})" if test else "")
     if campaign.original is not None:
@@ -136,8 +166,9 @@ def _searched(campaign: CampaignShown) -> list[tuple[str, str]]:
     rows.append(
         ("natural disagreement", f"{of_images(campaign.natural)} differ untouched{ties}{aside}")
     )
-    seeds = campaign.rows.get("seeds", "")
-    rows.append(("search", campaign.search + (f", from rows {seeds}" if seeds else "")))
+    rows.append(("search", campaign.search))
+    if campaign.chosen:
+        rows.append(("seeds", campaign.chosen))
     found = Share.count_of(campaign.found, campaign.seeds)
     rows.append(("seeds with a deviation", of_images(found)))
     if campaign.stopped != "done":
@@ -162,6 +193,25 @@ def _stored(records: Sequence[Record]) -> list[tuple[str, str]]:
         ("search", "; ".join(f"{said} ({n})" for said, n in searches.most_common(4))),
         ("seeds with a deviation", f"{seeds} (of how many searched, its result says: --json)"),
     ]
+
+
+def _clean(seen: Evaluation) -> list[tuple[str, str]]:
+    """What an evaluation says, as facts."""
+    images = len(seen)
+    rows = []
+    before, after = seen.accuracy(seen.original), seen.accuracy(seen.deployed)
+    if before is not None and after is not None:
+        shares = [Share.count_of(round(value * images), images) for value in (before, after)]
+        said = f"original {interval(shares[0])}, deployed {interval(shares[1])}"
+        rows.append(
+            (
+                "accuracy, with 95 % intervals",
+                f"{said} of {images} clean images (rows {seen.split.rows})",
+            )
+        )
+    differ = Share.count_of(int(seen.disagree.sum()), images)
+    rows.append(("natural disagreement", f"{of_images(differ)} differ untouched"))
+    return rows
 
 
 def _pair_of(record: Record) -> str:

@@ -8,7 +8,19 @@ from typing import TypeAlias
 
 from compd.statistics import Share
 
-__all__ = ["CampaignShown", "Fresh", "GateShown", "RepairShown", "Result"]
+__all__ = ["CampaignShown", "ClassShown", "Fresh", "GateShown", "RepairShown", "Result"]
+
+
+@dataclass(frozen=True)
+class ClassShown:
+    """What was found from the seeds of one class."""
+
+    seeds: int | None  # searched from; None: that is not known
+    found: int  # of these, with a deviation
+    sure: int  # of these, with one of which both models are sure
+    very_sure: int  # and over 90 %
+    severity_max: float | None
+    becomes: Mapping[str, int]  # class -> seeds
 
 
 @dataclass(frozen=True)
@@ -17,10 +29,14 @@ class CampaignShown:
 
     name: str  # of what it was read from
     made: str  # what the deployed model is: "int8", "pruned"
+    full: str  # the same, and how it was made
+    given: bool  # whether it is a file that compd did not make
     pair: str  # for people
+    same: tuple[str, ...]  # what runs of one pair have in common, whatever the engine
     corpus: str
     sentence: str
     severe: bool  # whether something was found of which both models are sure
+    by_class: Mapping[str, ClassShown] | None  # None: the result is of an older compd
     seeds: int
     found: int  # seeds with a deviation
     severity_median: float | None
@@ -33,6 +49,7 @@ class CampaignShown:
     wrong: int  # seeds set aside, since the original gets them wrong
     rows: Mapping[str, str]
     search: str  # strategy, bound and goal
+    chosen: str  # which images of the rows are the seeds
     goal: str
     eps: int | None
     norm: str
@@ -41,6 +58,20 @@ class CampaignShown:
     stopped: str
     notes: tuple[str, ...]
     fingerprint: Mapping[str, str]
+
+    @property
+    def sure(self) -> int | None:
+        """Seeds with a deviation of which both models are sure; None if that is not known."""
+        if self.by_class is None:
+            return None if self.severe else 0
+        return sum(one.sure for one in self.by_class.values())
+
+    @property
+    def very_sure(self) -> int | None:
+        """The same, of which both are over 90 % sure."""
+        if self.by_class is None:
+            return None if self.severe else 0
+        return sum(one.very_sure for one in self.by_class.values())
 
 
 @dataclass(frozen=True)

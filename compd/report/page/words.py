@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from compd.statistics import Share
 
-__all__ = ["interval", "of_images", "percent", "points", "span"]
+__all__ = ["at_most", "interval", "of_images", "percent", "points", "span"]
 
 
 def percent(value: float) -> str:
@@ -27,6 +27,15 @@ def interval(share: Share | None) -> str:
 def of_images(share: Share) -> str:
     """A count, its share and its 95 % interval: ``4 of 160, 2.5 % (1.0 to 6.3 %)``."""
     return f"{share.count} of {share.of}, {interval(share)}"
+
+
+def at_most(share: Share) -> str:
+    """An interval in words: ``at most 2.3 % with 95 % confidence``."""
+    if not share.of:
+        return "nothing is known"
+    if not share.count:
+        return f"at most {100 * share.high:.1f} % with 95 % confidence"
+    return f"{span(share)} with 95 % confidence"
 
 
 def points(before: float, after: float) -> str:

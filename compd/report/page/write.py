@@ -20,16 +20,19 @@ from compd.files.outputs import check_output, is_standard_output, write_outputs
 from compd.files.storage import disk_errors
 from compd.pair.evaluation import Evaluation
 from compd.report.page.charts import strip
-from compd.report.page.classes import ByClass, classes_of
+from compd.report.page.environment import environment_of
+from compd.report.page.first import first_of
 from compd.report.page.gallery import Budget
-from compd.report.page.headline import Seen, headline_of
-from compd.report.page.history import environment_of, history_of
-from compd.report.page.place import Place, campaign_for, deviating, statuses_of
-from compd.report.page.sections import Section, facts_of, section_of
-from compd.report.page.shown import GateShown, RepairShown, Result
+from compd.report.page.headline import headline_of
+from compd.report.page.history import history_of
+from compd.report.page.panels import Panel, panel_of, panel_of_gate
+from compd.report.page.place import Place, Seen, campaign_for, deviating, statuses_of
+from compd.report.page.sections import Section, facts_of, few_classes, section_of
+from compd.report.page.shown import CampaignShown, GateShown, RepairShown, Result
+from compd.report.page.steps import steps_of
 from compd.report.page.tables import Table, gate_tables, repair_tables
-from compd.report.page.words import interval, of_images, percent
-from compd.statistics import Share
+from compd.report.page.words import interval, percent
+from compd.text import one_line
 from compd.wording import setting
 
 __all__ = ["MOST_BYTES", "MOST_PICTURES", "check_page", "write_page"]
@@ -49,9 +52,7 @@ class _Content:
 
     seen: tuple[Seen, ...]
     results: tuple[Result, ...]
-    by_class: ByClass | None
     classes: tuple[str, ...]
-    clean: Evaluation | None
 
 
 def check_page(path: Path, name: str = "out", *, static: bool = False) -> None:
@@ -110,17 +111,13 @@ def write_page(
     """
     path = Path(path)
     check_page(path, static=static)
-    places = [Place(corpus, options, accepted), *others]
+    places = [Place(corpus, options, accepted, seen), *others]
     gates = [one for one in results if isinstance(one, GateShown)]
     corpora = []
     for place in places:
         records = deviating(place.corpus)
         corpora.append(Seen(place, records, statuses_of(place, records, gates)))
-    names = tuple(classes or ())
-    by_class = None
-    if seen is not None and names:
-        by_class = classes_of(seen, names, corpora[0].records)
-    content = _Content(tuple(corpora), tuple(results), by_class, names, seen)
+    content = _Content(tuple(corpora), tuple(results), tuple(classes or ()))
     page, files, shown = _within(content, path, all=all, static=static)
     if files:
         with disk_errors(path):
@@ -155,43 +152,23 @@ def _within(
 
 def _sections(content: _Content, budget: Budget) -> list[Section]:
     sections = []
+    few = few_classes(content.classes, [record for one in content.seen for record in one.records])
     for i, one in enumerate(content.seen):
         campaign = campaign_for(one.place, content.results, alone=len(content.seen) == 1)
-        facts = facts_of(one, campaign)
-        if campaign is None and i == 0 and content.clean is not None:
-            facts = (*facts[:1], *_clean(content.clean), *facts[1:])
         left = len(content.seen) - i  # what one corpus leaves is the others'
         sections.append(
             section_of(
                 i + 1,
                 one,
                 campaign,
-                facts,
+                facts_of(one, campaign),
                 classes=content.classes,
+                few=few,
                 most=budget.pictures // left,
                 budget=budget.part(left),
             )
         )
     return sections
-
-
-def _clean(seen: Evaluation) -> tuple[tuple[str, str], ...]:
-    """What an evaluation says, as facts."""
-    images = len(seen)
-    rows = []
-    before, after = seen.accuracy(seen.original), seen.accuracy(seen.deployed)
-    if before is not None and after is not None:
-        shares = [Share.count_of(round(value * images), images) for value in (before, after)]
-        said = f"original {interval(shares[0])}, deployed {interval(shares[1])}"
-        rows.append(
-            (
-                "accuracy, with 95 % intervals",
-                f"{said} of {images} clean images (rows {seen.split.rows})",
-            )
-        )
-    differ = Share.count_of(int(seen.disagree.sum()), images)
-    rows.append(("natural disagreement", f"{of_images(differ)} differ untouched"))
-    return tuple(rows)
 
 
 def _rendered(content: _Content, sections: Sequence[Section], folder: str) -> bytes:
@@ -203,17 +180,19 @@ def _rendered(content: _Content, sections: Sequence[Section], folder: str) -> by
             title = "Gate" if isinstance(one, GateShown) else "Repair"
             made = gate_tables(one) if isinstance(one, GateShown) else repair_tables(one)
             tables.append((title, made))
-    records = [record for one in content.seen for record in one.records]
     said = (
         _environment()
         .get_template("page.html.j2")
         .render(
             headline=headline_of(content.seen, content.results),
+            panels=_panels(content, sections),
+            steps=steps_of(content.seen, content.results),
+            first=first_of(content.seen, sections),
+            here=one_line(str(Path.cwd())),
             sections=sections,
-            by_class=content.by_class,
             tables=tables,
             history=history_of(content.results),
-            environment=environment_of(content.results, records),
+            environment=environment_of(content.results, content.seen),
             version=__version__,
             folder=folder,
             css=Markup(css),
@@ -226,6 +205,22 @@ def _rendered(content: _Content, sections: Sequence[Section], folder: str) -> by
         )
     )
     return said.encode("utf-8", "replace")
+
+
+def _panels(content: _Content, sections: Sequence[Section]) -> list[Panel]:
+    """What is seen first: of a gate, what it saw; else a panel a model that was searched."""
+    last = content.results[-1] if content.results else None
+    if isinstance(last, GateShown):
+        panel = panel_of_gate(last)
+        return [] if panel is None else [panel]
+    if not isinstance(last, CampaignShown):
+        return []
+    found = []
+    for one, section in zip(content.seen, sections, strict=True):
+        campaign = campaign_for(one.place, content.results, alone=len(content.seen) == 1)
+        if campaign is not None:
+            found.append(panel_of(section.key, campaign, one.records))
+    return found
 
 
 def _last(content: _Content, like: Result) -> Result:

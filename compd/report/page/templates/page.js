@@ -24,6 +24,32 @@
     }
   };
 
+  const onCopy = async (event) => {
+    const button = event.target.closest(".copy");
+    if (!button) return;
+    const code = button.parentElement.querySelector("code");
+    const done = await copied(code.textContent, code);
+    button.textContent = done ? "Copied" : "Select and copy";
+    setTimeout(() => {
+      button.textContent = "Copy";
+    }, 1500);
+  };
+
+  // What is typed to search: "7 → 8" or "7->8" is a flip, with one side or both; "class:7" or the
+  // name of a class is that class; anything else is looked for in all that a card says.
+  const wantedOf = (text, known) => {
+    const asked = text.toLowerCase().trim();
+    const flip = asked.split(/\s*(?:→|->)\s*/);
+    if (flip.length === 2) return { flip, classes: [], parts: [] };
+    if (asked.startsWith("class:")) return { classes: [asked.slice(6).trim()], parts: [] };
+    if (known.has(asked)) return { classes: [asked], parts: [] };
+    const words = asked.split(/\s+/).filter(Boolean);
+    return {
+      classes: words.filter((word) => known.has(word)),
+      parts: words.filter((word) => !known.has(word)),
+    };
+  };
+
   const setUp = (section) => {
     const gallery = section.querySelector(".gallery");
     if (!gallery) return;
@@ -35,9 +61,23 @@
     const cards = [...list.children];
     const value = (name) => (form.elements[name] ? form.elements[name].value : "");
     const texts = new Map();
+    const names = new Map();
     const links = [...section.querySelectorAll(".matrix a")];
     let flip = null;
     let order = value("sort");
+
+    const namesOf = (card) => {
+      if (!names.has(card)) {
+        const both = [...card.querySelectorAll("h3 bdi")];
+        names.set(card, both.map((one) => one.textContent.trim().toLowerCase()));
+      }
+      return names.get(card);
+    };
+
+    const isOf = (card, wanted) =>
+      wanted.flip
+        ? namesOf(card).every((name, side) => !wanted.flip[side] || name === wanted.flip[side])
+        : wanted.classes.every((name) => namesOf(card).includes(name));
 
     const textOf = (card) => {
       if (!texts.has(card)) texts.set(card, card.textContent.toLowerCase());
@@ -49,6 +89,7 @@
       (!wanted.status || card.dataset.status === wanted.status) &&
       (!wanted.stability || card.dataset.stability === wanted.stability) &&
       Number(card.dataset.severity) >= wanted.severity &&
+      isOf(card, wanted) &&
       wanted.parts.every((part) => textOf(card).includes(part));
 
     const apply = () => {
@@ -56,7 +97,7 @@
         status: value("status"),
         stability: value("stability"),
         severity: Number(value("severity")) || 0,
-        parts: value("text").toLowerCase().split(/\s+/).filter(Boolean),
+        ...wantedOf(value("text"), known),
       };
       let shown = 0;
       for (const card of cards) {
@@ -90,6 +131,8 @@
       return !same;
     };
 
+    const known = new Set(cards.flatMap(namesOf));
+
     form.hidden = false;
     form.addEventListener("input", () => {
       sort();
@@ -109,17 +152,6 @@
         if (choose(link)) gallery.scrollIntoView();
       });
     }
-    for (const button of gallery.querySelectorAll(".copy")) button.hidden = false;
-    list.addEventListener("click", async (event) => {
-      const button = event.target.closest(".copy");
-      if (!button) return;
-      const code = button.parentElement.querySelector("code");
-      const done = await copied(code.textContent, code);
-      button.textContent = done ? "Copied" : "Select and copy";
-      setTimeout(() => {
-        button.textContent = "Copy";
-      }, 1500);
-    });
     apply();
   };
 
@@ -148,5 +180,7 @@
   };
 
   for (const section of document.querySelectorAll(".corpus")) setUp(section);
+  for (const button of document.querySelectorAll(".copy")) button.hidden = false;
+  document.addEventListener("click", onCopy);
   document.addEventListener("keydown", onKey);
 })();
