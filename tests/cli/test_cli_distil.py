@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from compd.cli.options.common import several
+from compd.text import names_in
 from compd.cli.options.pair import PairOptions
 from compd.compress import Distilled
 
@@ -46,7 +46,7 @@ def test_a_student_is_named_by_options_or_in_the_text() -> None:
 def test_a_student_in_a_list_is_a_setting_and_not_another_compression() -> None:
     text = "distil:width=2,student=a.b:c,prune:amount=0.5,ptq"
     with_code = ["distil:width=2,student=a.b:c", "prune:amount=0.5", "ptq"]
-    assert several(text) == with_code
+    assert names_in(text) == with_code
 
 
 @pytest.mark.parametrize("option", [{"student": "lenet1"}, {"student_width": 2}])
