@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from compd.text import names_in
 from compd.cli.options.pair import PairOptions
 from compd.compress import Distilled
+from compd.text import names_in
 
 Run = Callable[..., Any]
 Refuses = Callable[..., Any]

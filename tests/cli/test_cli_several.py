@@ -12,10 +12,11 @@ from typing import Any
 
 import pytest
 
-from compd.cli.options.common import levels, several
+from compd.cli.options.common import levels
 from compd.cli.options.pair import PairOptions
 from compd.corpus import Corpus
 from compd.errors import SettingError
+from compd.text import names_in
 
 Run = Callable[..., Any]
 LENET = ["--model", "lenet5", "--epochs", "2", "--fine-tune-epochs", "1", "--threads", "1"]
@@ -129,4 +130,4 @@ def test_what_is_no_bound_is_refused(text: str) -> None:
 
 
 def test_names_with_settings_between_commas() -> None:
-    assert several("boundary:steps=8,stride=0.5,diva") == ["boundary:steps=8,stride=0.5", "diva"]
+    assert names_in("boundary:steps=8,stride=0.5,diva") == ["boundary:steps=8,stride=0.5", "diva"]
