@@ -70,8 +70,7 @@ def published_sets(directory: Path) -> tuple[PublishedSet, ...]:
     """
     if not directory.is_dir():
         raise InputError(
-            f"expected a folder with the published arrays, got {str(directory)!r} (no "
-            "such folder)"
+            f"expected a folder with the published arrays, got {str(directory)!r} (no such folder)"
         )
     labels = directory / _LABELS
     sets = _graded(directory, labels) if labels.exists() else _digits(directory)
