@@ -28,7 +28,7 @@ What these work on:
     Finding      an image on which a pair parts, with both answers
     Corpus       stored findings, in a folder
     Control      is told how far a task is, and ends it
-    register     make a strategy, method, compression, runtime or target of your own known
+    register     make a strategy, method, compression, runtime, target or shift of yours known
     CompdError   what all of these raise, in one line
 
 help(compd.fuzz) tells more of one of them. They load on first use, so that importing the package

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from compd.compress import COMPRESSIONS, empty_shadow
+from compd.compress.int8 import ENGINES
 from compd.errors import InputError, ModelError
 from compd.files.reading import inside
 from compd.files.storage import disk_errors, write_atomic
@@ -158,6 +159,8 @@ class Pair:
             compress: the configuration that it was made with; None for this pair's.
         """
         spec = self.spec if compress is None else replace(self.spec, compress=compress)
+        if spec.engine not in ENGINES:  # what is deployed now is no int8 model
+            spec = replace(spec, engine=ENGINES[0])
         other = Pair(spec, None, shadow, device=self.device, reference=self.reference)
         other._original, other._batch = self._original, self._batch
         other.answers = self.answers.of_one(self.reference)

@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -268,7 +269,8 @@ def _read(path: Path, count: int) -> Tensor | None:
     """Answers from a file; None where there are none, or something else."""
     try:
         found = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError):
+    except (OSError, ValueError, EOFError, BadZipFile):
         return None
-    whole = found.dtype == np.float32 and found.ndim == 2 and len(found) == count
-    return torch.from_numpy(found) if whole else None
+    if not isinstance(found, np.ndarray) or found.dtype != np.float32:
+        return None
+    return torch.from_numpy(found) if found.ndim == 2 and len(found) == count else None
