@@ -44,6 +44,7 @@ PANELS: Mapping[str, tuple[str, ...]] = {
         *(
             "corpus",
             "out",
+            "plots",
             "subset",
             "keep-severity",
             "runtimes",

@@ -6,6 +6,7 @@ from math import ceil
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from compd.report.plots.style import (
     CLEAN,
@@ -87,5 +88,5 @@ def plot_swapped(result: BitsResult) -> Figure:
     return figure
 
 
-def _floats(values: list[float | None]) -> np.ndarray:
+def _floats(values: list[float | None]) -> NDArray[np.float64]:
     return np.array(values, dtype=float)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from compd.report.plots.style import CLEAN, figure_of, in_percent, styled
 from compd.studies.uncertainty import Separation, UncertaintyResult
@@ -54,7 +55,7 @@ def plot_histograms(result: UncertaintyResult) -> Figure | None:
     return figure
 
 
-def _stairs(axes: Axes, counts: tuple[int, ...], edges: np.ndarray, apart: bool) -> None:
+def _stairs(axes: Axes, counts: tuple[int, ...], edges: NDArray[np.float64], apart: bool) -> None:
     total = sum(counts)
     said = f"the models {'differ' if apart else 'agree'} ({total} images)"
     heights = in_percent([count / max(total, 1) for count in counts])
