@@ -79,8 +79,10 @@ def plot_swapped(result: BitsResult) -> Figure:
             axes.set_ylim(0, max(1.0, 1.08 * max(one.swapped_confidence, default=0)))
             if one.median_confidence is not None:
                 axes.axvline(100 * one.median_confidence, color=CLEAN, linewidth=1, linestyle="--")
-        for axes in panels[len(result.bits) :]:
-            axes.set_axis_off()
+        for i, axes in enumerate(panels):
+            axes.tick_params(labelbottom=i + columns >= len(result.bits))
+            if i >= len(result.bits):
+                axes.set_axis_off()
         figure.supxlabel(
             "confidence of the original on swapped images, % (dashes: median)", size=8.5
         )

@@ -36,7 +36,7 @@ def plot_reliability(result: CalibrationResult) -> Figure | None:
             shares = in_percent([count / one.images for count in side.histogram])
             panels[2 + i].stairs(shares, edges, fill=True, color=look["color"], alpha=0.75)
             panels[2 + i].set_xlabel("confidence, %")
-            panels[2 + i].set_xlim(0, 100)
+            panels[2 + i].set_xlim(0, 102)
         panels[0].set_ylabel("accuracy, % (95 % interval)")
         panels[2].set_ylabel("images, %")
     return figure

@@ -31,6 +31,7 @@ __all__ = ["plot_accuracy", "plot_disagreement", "plot_divergence"]
 
 _MOST = 40  # kinds
 _COLUMNS = 4  # of small plots
+_FEW = 5  # levels that have a tick each
 _LEVEL = re.compile(r":-?[\d.e+-]+(?=$| )")  # of a set's name
 
 
@@ -81,6 +82,7 @@ def plot_disagreement(result: ShiftsResult) -> Figure:
             place += 0.8
         _clean_line(axes, result.clean)
         axes.set_yticks([at for at, _ in named], [name for _, name in named])
+        axes.yaxis.remove_overlapping_locs = False  # a kind and its middle level are at one place
         axes.tick_params("y", length=0, pad=24 if levels else 4)
         axes.set_yticks(ticks, levels, minor=True)
         axes.tick_params("y", which="minor", length=0, pad=3, labelsize=6.5, labelcolor="#555555")
@@ -108,7 +110,7 @@ def _bar(axes: Axes, place: float, one: SetFigures, colour: tuple[float, float, 
 
 def _clean_line(axes: Axes, clean: SetFigures) -> None:
     share = clean.disagreement
-    axes.axvspan(100 * share.low, 100 * share.high, color=CLEAN, alpha=0.12, linewidth=0)
+    axes.axvspan(100 * share.low, 100 * share.high, color="#e4e4e4", linewidth=0, zorder=0.5)
     axes.axvline(
         100 * share.share, color=CLEAN, linestyle="--", linewidth=1.1, label="clean images"
     )
@@ -155,7 +157,11 @@ def plot_divergence(result: ShiftsResult) -> Figure | None:
         for kind, axes in zip(kinds, panels, strict=False):
             sets = (result.clean, *kind.sets)
             axes.plot((0.0, *kind.levels), [one.kl for one in sets], **DEPLOYED)
-            axes.set_ylim(bottom=0)
+            if all(one.kl > 0 for one in (result.clean, *result.sets)):
+                axes.set_yscale("log")
+                axes.yaxis.set_major_formatter("{x:g}")
+            else:
+                axes.set_ylim(bottom=0)
         figure.supylabel("mean KL(original || deployed), nats", fontsize=8.5)
     return figure
 
@@ -166,14 +172,16 @@ def _graded(result: ShiftsResult) -> list[_Kind]:
 
 
 def _small_plots(kinds: Sequence[_Kind]) -> tuple[Figure, list[Axes]]:
-    columns = min(_COLUMNS, len(kinds))
-    rows = ceil(len(kinds) / columns)
+    rows = ceil(len(kinds) / _COLUMNS)
+    columns = ceil(len(kinds) / rows)
     figure, panels = figure_of(
         max(3.4, 0.6 + 1.9 * columns), 0.5 + 1.75 * rows, rows, columns, sharey=True
     )
     for kind, axes in zip(kinds, panels, strict=False):
         axes.set_title(name_of(kind.name))
         axes.set_xlabel(_unit(kind), fontsize=7.5)
+        if len(kind.sets) <= _FEW:
+            axes.set_xticks((0.0, *kind.levels))
     for axes in panels[len(kinds) :]:
         axes.set_axis_off()
     return figure, panels

@@ -33,9 +33,15 @@ __all__ = [
 # alike, so that lines differ by their dashes and points, too.
 _BLUE, _ORANGE = "#0072b2", "#d55e00"
 CLEAN = "#333333"
-ORIGINAL: dict[str, Any] = {"color": _BLUE, "linestyle": "-", "marker": "o", "markersize": 3.5}
-DEPLOYED: dict[str, Any] = {"color": _ORANGE, "linestyle": "--", "marker": "s", "markersize": 3.5}
-_RAMP = ((0.74, 0.84, 0.92), (0.03, 0.25, 0.45))  # light to dark: an order, in grey as well
+ORIGINAL: dict[str, Any] = {
+    "color": _BLUE,
+    "linestyle": "-",
+    "marker": "o",
+    "markerfacecolor": "none",
+    "markersize": 5.5,
+}
+DEPLOYED: dict[str, Any] = {"color": _ORANGE, "linestyle": "--", "marker": "s", "markersize": 2.8}
+_RAMP = ((0.74, 0.84, 0.92), (0.16, 0.44, 0.68))  # light to dark: an order, in grey as well
 _LETTERS = 32  # of a name
 _STYLE: dict[str, Any] = {
     "axes.axisbelow": True,

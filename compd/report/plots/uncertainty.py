@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 __all__ = ["plot_histograms", "plot_roc"]
 
 _AXES = {
-    "entropy": "entropy, nats",
-    "gini": "Gini, 1 − Σ p²",
-    "margin": "1 − margin",
-    "least_confidence": "1 − confidence",
+    "entropy": "entropy of the original, nats",
+    "gini": "Gini of the original, 1 − Σ p²",
+    "margin": "1 − margin of the original",
+    "least_confidence": "1 − confidence of the original",
 }
 _LINES = {
     "margin": ("#d55e00", "-"),
@@ -46,7 +46,7 @@ def plot_histograms(result: UncertaintyResult) -> Figure | None:
             edges = np.linspace(0, one.most, len(one.apart) + 1)
             _stairs(axes, one.agreeing, edges, False)
             _stairs(axes, one.apart, edges, True)
-            axes.set_xlabel(f"{_AXES.get(name, name)} of the original")
+            axes.set_xlabel(_AXES.get(name, name))
             axes.set_xlim(0, one.most)
             axes.set_ylim(0, 100)
         for axes in panels[::2]:
