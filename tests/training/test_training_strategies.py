@@ -194,6 +194,17 @@ def test_what_was_cut_off_ends_as_what_was_not(
     assert state_hash(standard.state_dict()) == state_hash(fit(CONFIG).state_dict())
 
 
+def test_what_is_drawn_depends_on_the_seed_and_the_step() -> None:
+    drawn: list[float] = []
+
+    def step_of(given: Batch) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
+        drawn.append(given.draws.random())
+        return made(Standard(), given)
+
+    fit(replace(CONFIG, seed=3), step_of=step_of)
+    assert drawn == [draws_at(3, [0], step)[0].random() for step in range(len(drawn))]
+
+
 def test_what_is_trained_as_always_keeps_its_place_in_the_cache() -> None:
     assert "strategy" not in TrainConfig().to_json()
     mixed = TrainConfig(strategy=Mixup()).to_json()
