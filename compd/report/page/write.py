@@ -188,7 +188,7 @@ def _rendered(content: _Content, sections: Sequence[Section], folder: str) -> by
             panels=_panels(content, sections),
             steps=steps_of(content.seen, content.results),
             first=first_of(content.seen, sections),
-            here=one_line(str(Path.cwd())),
+            here=one_line(Path.cwd().name or "/"),  # its name alone: pages travel
             sections=sections,
             tables=tables,
             history=history_of(content.results),
