@@ -74,12 +74,14 @@ def study(
     ] = None,
     random_seed: Annotated[int, typer.Option("--random-seed", help="Of all draws.")] = 0,
     json: o.JsonFile = None,
+    report: o.PageFile = None,
     batch: o.Batch = None,
     threads: o.Threads = None,
 ) -> int:
     """Measure what compression changes on shifted images."""
     from compd.cli.display import live
     from compd.cli.files import check_folder, check_outputs, write_json
+    from compd.cli.pages import page_of_study
     from compd.cli.render.study import print_study
     from compd.corpus import Corpus
     from compd.shifts import read_frost
@@ -88,7 +90,7 @@ def study(
     from compd.text import names_in
 
     prepare(threads)
-    check_outputs(json=json)
+    check_outputs(json=json, report=report)
     check_folder(out)
     _check_plots(plots, out)
     configs = configured(
@@ -127,6 +129,8 @@ def study(
     print_study(result)
     if json is not None:
         write_json(json, result.to_json())
+    if report is not None:
+        page_of_study(report, result, store, named.words)
     if out is not None and plots != "none":
         _plot(result, out, plots or "png")
     return 0
