@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from markupsafe import Markup
 
 from compd.report.page.studies.charts import Line, lines
@@ -26,6 +28,7 @@ __all__ = [
 ]
 
 _ROWS = 100
+_FEW = 8  # sets, beside the clean one, of which most figures say little
 _SCORES = ("margin", "least_confidence", "gini", "entropy")
 Charts = list[tuple[str, Markup, str]]
 
@@ -36,10 +39,9 @@ def _name(text: str) -> str:
 
 def uncertainty_tables(result: UncertaintyResult) -> list[Table]:
     """AUC of each score, of both models."""
-    rows = []
-    for one in result.sets[:_ROWS]:
-        if one.original:
-            rows.append(_scores(one))
+    found = [one for one in result.sets[1:] if one.original]
+    found.sort(key=lambda one: (-one.apart, one.name))
+    rows = [_scores(one) for one in [*result.sets[:1], *found[:_FEW]] if one.original]
     heads = (
         *("set", "images that differ", "margin", "least confidence", "Gini", "entropy"),
         "extreme",
@@ -47,9 +49,13 @@ def uncertainty_tables(result: UncertaintyResult) -> list[Table]:
     note = (
         "Area under the ROC curve of scores of the original; the deployed model's own ones, which "
         "a guard sees, behind the stroke. Extreme: the models differ, and the original's margin is "
-        f"above {result.extreme_margin:g}."
+        f"above {result.extreme_margin:g}.{_left(found, 'where most images differ')}"
     )
     return [Table("Which images differ", heads, tuple(rows), note)] if rows else []
+
+
+def _left(found: Sequence[object], which: str) -> str:
+    return f" The {_FEW} of {len(found)} sets {which}." if len(found) > _FEW else ""
 
 
 def _scores(one: SetUncertainty) -> tuple[str, ...]:
@@ -101,6 +107,7 @@ def _reliability(side: Calibrated, who: str) -> Line:
 def calibration_tables(result: CalibrationResult) -> list[Table]:
     """Confidence beside accuracy."""
     heads = ("set", "accuracy", "mean confidence", "ECE", "ECE, equal count")
+    found = sorted(result.sets[1:], key=lambda one: (-one.deployed.ece, one.name))
     figures = ("accuracy", "confidence", "ece", "ece_equal_count")
     rows = tuple(
         (
@@ -111,9 +118,11 @@ def calibration_tables(result: CalibrationResult) -> list[Table]:
                 for name in figures
             ),
         )
-        for one in result.sets[:_ROWS]
+        for one in [*result.sets[:1], *found[:_FEW]]
     )
-    return [Table("Confidence and accuracy, original → deployed", heads, rows)] if rows else []
+    note = _left(found, "whose confidence is farthest off").strip()
+    title = "Confidence and accuracy, original → deployed"
+    return [Table(title, heads, rows, note)] if rows else []
 
 
 def bits_charts(result: BitsResult) -> Charts:

@@ -106,7 +106,8 @@ def shift_tables(result: ShiftsResult) -> list[Table]:
             for name, row in losing[:_CLASSES]
         )
         heads = ("class", "images", "only the original right", "only the deployed right", "p")
-        more = f"{len(losing) - _CLASSES} more are in the JSON." if len(losing) > _CLASSES else ""
+        more = f" {len(losing) - _CLASSES} more are in the JSON." if len(losing) > _CLASSES else ""
+        more = f"p: corrected for the number of classes of a set, and not of sets.{more}"
         tables.append(Table("Classes that lose, beyond chance", heads, rows, more))
     elif named:
         names = tuple((shortened(on, 60), shortened(name, 60)) for on, name in named[:_CLASSES])

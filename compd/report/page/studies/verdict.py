@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from compd.report.page.headline import Headline
-from compd.report.page.studies.shifts import shift_lines
 from compd.report.page.studies.words import in_percent
 from compd.studies.guard import GuardResult
 from compd.studies.run import StudyReport
@@ -38,7 +37,6 @@ def _below(report: StudyReport) -> list[str]:
     found: list[str] = []
     shifts, guard = report.results.get("shifts"), report.results.get("guard")
     if isinstance(shifts, ShiftsResult):
-        found += shift_lines(shifts)
         losing = shifts.clean.losing
         if losing:
             found.append(f"Classes that lose on clean images: {shortened(', '.join(losing))}.")
