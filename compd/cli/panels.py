@@ -29,6 +29,7 @@ PANELS: Mapping[str, tuple[str, ...]] = {
     ),
     "Study": (
         *("kinds", "severities", "images", "natural", "shift-data", "frost", "alpha", "choose-on"),
+        "strategies",
     ),
     "Repair": (*("method", "lr", "classes", "force", "dry-run"),),
     "What may pass": (
@@ -67,6 +68,7 @@ _RARE = {
     *("confirm", "confirm-on", "accuracy", "batch", "bfloat16", "max-severity-rise"),
     *("known-by", "max-natural-disagreement", "max-accuracy-drop", "max-class-accuracy-drop"),
     *("annotate", "trials", "norm", "lr", "classes", "force"),
+    *("strategies", "frost", "shift-data", "choose-on"),
 }
 # of commands on a corpus, which knows its pair
 _KNOWN = {"model", "weights", "compress", "size", "mean", "std", "labels"}

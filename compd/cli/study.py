@@ -64,6 +64,12 @@ def study(
         str | None,
         typer.Option("--choose-on", help="guard: shifted sets to choose on, too: fog:3,snow:1."),
     ] = None,
+    strategies: Annotated[
+        str | None,
+        typer.Option(
+            "--strategies", help="strategies: standard,qat,adversarial,mixup,smoothing, or fewer."
+        ),
+    ] = None,
     corpus: o.CorpusDir = None,
     out: Annotated[
         Path | None,
@@ -96,6 +102,7 @@ def study(
     configs = configured(
         studies,
         alpha=alpha,
+        strategies=strategies,
         choose_on=None if choose_on is None else tuple(names_in(choose_on)),
     )
     levels = o.floats(severities, "severities") or ()
@@ -115,7 +122,7 @@ def study(
             result = run(
                 pair,
                 splits,
-                list(configs.values()),
+                studies=list(configs.values()),
                 kinds="" if kinds == "none" else kinds,
                 severities=levels,
                 limit=limit,

@@ -41,7 +41,8 @@ _LOW_BITS = 4
 class Strategies:
     """Settings of the study."""
 
-    strategies: str = "standard,qat,adversarial,mixup,smoothing"  # names with commas between
+    # names with commas (or +, within other settings) between
+    strategies: str = "standard,qat,adversarial,mixup,smoothing"
     epochs: int = 3
     lr: float = 0.01  # peak
     batch: int = 64
@@ -60,7 +61,7 @@ class Strategies:
     @property
     def names(self) -> list[str]:
         """The strategies, the control first."""
-        found = names_in(self.strategies)
+        found = names_in(self.strategies.replace("+", ","))
         return ["standard", *(name for name in found if name != "standard")]
 
 

@@ -124,7 +124,7 @@ def _sentence(row: SufferingRow, one: ClassShown) -> str:
     flips = "flips" if row.found == 1 else "flip"
     sure = f"{row.sure} of them surely" if row.sure else "none of them surely"
     to = f"all become {next(iter(one.becomes))}" if len(one.becomes) == 1 else f"to {row.to}"
-    return f"Class {row.name} suffers most: {count} {flips}, {sure}; {to}."
+    return f"Class “{row.name}” suffers most: {count} {flips}, {sure}; {to}."
 
 
 def _seeds(count: int) -> str:
