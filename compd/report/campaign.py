@@ -61,6 +61,7 @@ class CampaignReport:
     model_seconds: float
     stopped: str
     notes: tuple[str, ...]
+    shifts: tuple[Mapping[str, Any], ...]  # what each shift did, where shifts were tried: ShiftRate
     stored: int
     stability: Mapping[str, int]  # what was found depends on: "stable" -> how many
     corpus: str
