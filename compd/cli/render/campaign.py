@@ -8,6 +8,7 @@ from typing import Any
 from rich.table import Table
 
 from compd.cli.render.tables import (
+    flips,
     natural,
     percent,
     percent_of,
@@ -118,6 +119,7 @@ def _facts(report: CampaignReport) -> list[tuple[str, str]]:
             "natural disagreement",
             f"{natural(report.natural_disagreement, report.natural_ties, clean)} of these",
         ),
+        *(() if report.flips is None else [("flips", flips(report.flips))]),
         (
             "shadow against deployed",
             f"{percent_of(report.shadow_deployed_disagreement, report.shadow_images)} of "
@@ -150,11 +152,10 @@ def _shifts(rates: Sequence[Mapping[str, Any]]) -> Table:
     for column in ("shift", "label kept", "left by the deployed"):
         table.add_column(column)
     for one in worst_shifts(rates, _WORST):
-        share = percent(one["left"] / one["kept"]) if one["kept"] else "–"
         table.add_row(
             shift_words(one["shift"]),
             f"{one['kept']} of {one['seeds']} seeds",
-            f"{one['left']} of these, {share} ({one['low']:.1%} to {one['high']:.1%})",
+            f"{one['left']} of these, {percent_of(one['left'] / one['kept'], one['kept'])}",
         )
     return table
 
