@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from math import sqrt
 from statistics import NormalDist
 
-__all__ = ["Share", "holm", "mcnemar", "upper_bound"]
+__all__ = ["Share", "exceeds", "holm", "mcnemar", "upper_bound"]
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,21 @@ def upper_bound(count: int, of: int) -> float:
     from scipy.special import betaincinv
 
     return float(betaincinv(count + 1, of - count, 0.95))
+
+
+def exceeds(count: int, of: int, share: float) -> float:
+    """P-value of the exact one-sided test of a count against a share: is the rate above it?
+
+    Args:
+        count: that was seen.
+        of: how many it is of.
+        share: that the rate may have, 0..1.
+    """
+    if count == 0:
+        return 1.0
+    from scipy.special import bdtrc
+
+    return float(bdtrc(count - 1, of, share))
 
 
 def mcnemar(only_before: int, only_after: int) -> float:

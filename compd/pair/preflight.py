@@ -13,11 +13,12 @@ from compd.compress import Given
 from compd.control import QUIET, Control
 from compd.errors import InputError
 from compd.pair.evaluation import SHADOW_ROWS, Evaluation, evaluate
+from compd.pair.flips import Flips
 from compd.pair.images import Images
 from compd.pair.misread import MANY, WRONG, Hint, misread, output_faults
 from compd.pair.pair import Pair
 from compd.pair.readings import other_order
-from compd.pair.warnings import LEAST, few, near_chance, stretched, unused_labels
+from compd.pair.warnings import LEAST, few, losing, near_chance, stretched, unused_labels
 from compd.runtimes import Runtime
 from compd.runtimes.converted import model_of
 from compd.system.machine import cpu_flags
@@ -59,6 +60,7 @@ class Preflight:
     deployed_accuracy: float | None
     natural_disagreement: float
     natural_ties: int  # images of these on which the deployed model's two labels tie
+    flips: Flips | None  # which model is right; None if the images are not labelled
     classes_answered: int  # by the original on these images
     shadow: str  # whose gradients are taken for those of the deployed model
     shadow_images: int  # of these, the first ones, that the shadow was run on
@@ -74,7 +76,7 @@ class Preflight:
 
     def to_json(self) -> dict[str, Any]:
         """As a JSON object."""
-        return asdict(self)
+        return {**asdict(self), "flips": None if self.flips is None else self.flips.to_json()}
 
     def raise_if_faulty(self) -> None:
         """Raise the first fault.
@@ -112,6 +114,7 @@ def check(
         deployed_accuracy=seen.accuracy(seen.deployed),
         natural_disagreement=seen.natural_disagreement,
         natural_ties=seen.natural_ties,
+        flips=seen.flips,
         classes_answered=len(torch.unique(seen.answers)),
         shadow=made.shadow if isinstance(made, Given) else "own",
         shadow_images=0 if seen.shadow is None else len(seen.shadow),
@@ -152,7 +155,7 @@ def _judged(pair: Pair, seen: Evaluation, allow_float: bool) -> tuple[list[str],
         )
     warnings += [*few(pair, seen), *stretched(seen), *unused_labels(pair, seen)]
     if not faults and not explained:
-        warnings += near_chance(pair, seen)
+        warnings += [*near_chance(pair, seen), *losing(pair, seen)]
     if not faults and apart >= MANY:
         warnings.append(f"the pair differs on {apart:.1%} of clean images; the search leaves these")
     return faults, warnings + _saturation(pair.deployed)

@@ -22,7 +22,17 @@ from compd.statistics import upper_bound
 from compd.studies.base import Study
 from compd.studies.bench import Answered, Bench
 
-__all__ = ["GUARD", "Accepted", "Guard", "GuardResult", "accepted_at", "choose", "halves"]
+__all__ = [
+    "GUARD",
+    "Accepted",
+    "Guard",
+    "GuardResult",
+    "accepted_at",
+    "choose",
+    "halves",
+    "needed",
+    "rows_of",
+]
 
 _CONFIDENCE = 0.95
 _GRID = tuple(i / 100 for i in range(99, -1, -1))  # margins, from high to low
@@ -139,7 +149,7 @@ def _run(config: Guard, bench: Bench) -> GuardResult:
         margins = answered.margins(True)
         if answered.images.name in config.choose_on:
             chosen_on.append((margins[first], answered.apart[first]))
-            later.append((_rows(answered, second), margins[second]))
+            later.append((rows_of(answered, second), margins[second]))
         else:
             later.append((answered, margins))
     threshold = choose(
@@ -150,9 +160,9 @@ def _run(config: Guard, bench: Bench) -> GuardResult:
     choosing, heldout = (
         accepted_at(name, threshold, part.margins(True), part, config.alpha)
         for name, rows in (("choosing", first), ("held-out", second))
-        for part in [_rows(clean, rows)]
+        for part in [rows_of(clean, rows)]
     )
-    judged = _rows(clean, second)
+    judged = rows_of(clean, second)
     sets = [
         accepted_at(answered.images.name, threshold, margins, answered, config.alpha)
         for answered, margins in later
@@ -179,7 +189,7 @@ def _run(config: Guard, bench: Bench) -> GuardResult:
     )
 
 
-def _rows(answered: Answered, rows: Tensor) -> Answered:
+def rows_of(answered: Answered, rows: Tensor) -> Answered:
     """Some rows of what was answered."""
     images = replace(answered.images, labels=answered.images.labels[rows])
     return replace(

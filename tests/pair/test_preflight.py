@@ -71,6 +71,23 @@ def test_a_pair_of_ours() -> None:
     assert census["float32"] == {"sub": 1, "truediv": 1}  # the normalisation in front
 
 
+def test_flips_have_a_direction_and_classes_that_lose_are_named() -> None:
+    seeds = tiny_splits().seeds
+    assert not any("lose" in warning for warning in check(tiny_pair(), seeds).warnings)
+    pair = tiny_pair()
+    run = pair.deployed.run
+    fewer_red = torch.tensor([-6.0, 0.0, 0.0])
+    pair.deployed.run = lambda images: run(images) + fewer_red  # type: ignore[method-assign]
+    seen = check(pair, seeds)
+    assert seen.flips is not None
+    flips = seen.to_json()["flips"]
+    assert flips["only_original"] > 10 > flips["only_deployed"]
+    assert flips["negative"]["low"] < flips["only_original"] / seen.images
+    (warning,) = [one for one in seen.warnings if "lose" in one]
+    assert "red (only the original is right on" in warning
+    assert "blue" not in warning
+
+
 @pytest.mark.parametrize("flat", [False, True])
 @pytest.mark.parametrize(
     ("overrides", "hint"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from compd.cli.render.tables import natural, percent, percent_of, print_facts
+from compd.cli.render.tables import flips, natural, percent, percent_of, print_facts
 from compd.pair.preflight import FileFacts, Preflight
 
 __all__ = ["print_check"]
@@ -47,6 +47,8 @@ def print_check(checked: Preflight, notes: Sequence[str] = ()) -> None:
         )
     apart = natural(checked.natural_disagreement, checked.natural_ties, checked.images)
     rows.append(("natural disagreement", apart))
+    if checked.flips is not None:
+        rows.append(("flips", flips(checked.flips.to_json())))
     shadow = _SHADOWS[checked.shadow]
     if checked.shadow_disagreement is not None and checked.shadow_error is not None:
         shadow += (
