@@ -47,6 +47,7 @@ PANELS: Mapping[str, tuple[str, ...]] = {
         *(
             "corpus",
             "out",
+            "plots",
             "subset",
             "keep-severity",
             "runtimes",
