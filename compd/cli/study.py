@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time as clock
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -118,6 +119,7 @@ def study(
             *_natural(pair, names_in(natural or ""), limit),
             *_published(pair, shift_data, levels, limit),
         ]
+        begun, inside = clock.perf_counter(), control.clock.seconds
         with control.interruptible():
             result = run(
                 pair,
@@ -133,7 +135,8 @@ def study(
                 folder=None if out is None else out / "answers",
                 control=control,
             )
-    print_study(result)
+        seconds, inside = clock.perf_counter() - begun, control.clock.seconds - inside
+    print_study(result, seconds=seconds, model_seconds=inside)
     if json is not None:
         write_json(json, result.to_json())
     if report is not None:
