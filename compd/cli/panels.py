@@ -28,7 +28,17 @@ PANELS: Mapping[str, tuple[str, ...]] = {
         *("coverage", "keep", "confirm", "confirm-on", "accuracy", "random-seed"),
     ),
     "Study": (
-        *("kinds", "severities", "images", "natural", "shift-data", "frost", "alpha", "choose-on"),
+        *(
+            "kinds",
+            "severities",
+            "images",
+            "natural",
+            "shift-data",
+            "shifts",
+            "frost",
+            "alpha",
+            "choose-on",
+        ),
     ),
     "Repair": (*("method", "lr", "classes", "force", "dry-run"),),
     "What may pass": (
