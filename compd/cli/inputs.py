@@ -51,7 +51,7 @@ def export_inputs(
     ] = None,
     random_seed: Annotated[int, typer.Option("--random-seed", help="Of the shifts' draws.")] = 0,
 ) -> int:
-    """Write a corpus's images, or shifted ones, to be run on another device.
+    """Write a corpus's images, or shifted ones, for a device.
 
     With them comes the list by which their outputs come back.
     """
