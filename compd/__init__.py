@@ -17,6 +17,7 @@ What can be done with a pair and with images:
     minimise     make the changes in a corpus smaller
     repair       fine-tune the compressed model where it deviates, and measure what is left
     gate         does anything deviate that nobody has accepted?
+    study        figures on clean and shifted images, when to trust it, how far bits go
     export       write a model of a pair for another runtime
 
 What these work on:
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
     from compd.plugins import register
     from compd.repairing import repair
     from compd.search import Finding, fuzz
+    from compd.studies import study
 
 __all__ = [
     "CompdError",
@@ -76,6 +78,7 @@ __all__ = [
     "minimise",
     "register",
     "repair",
+    "study",
     "verify",
 ]
 
@@ -97,6 +100,7 @@ _HOMES = {
     "minimise": "corpus",
     "register": "plugins",
     "repair": "repairing",
+    "study": "studies",
     "verify": "corpus",
 }
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from compd.pair.evaluation import Evaluation
     from compd.report import CampaignReport
     from compd.report.page import Place
+    from compd.studies import StudyReport
 
 __all__ = [
     "Searched",
@@ -26,6 +27,7 @@ __all__ = [
     "page_of_fuzz",
     "page_of_gate",
     "page_of_repair",
+    "page_of_study",
     "place_of",
 ]
 
@@ -160,6 +162,27 @@ def page_of_repair(
         options=options,
         accepted=accepted_in(corpus),
         classes=pair.classes,
+    )
+
+
+def page_of_study(path: Path, report: StudyReport, corpus: Corpus | None, options: str) -> None:
+    """Write a study's page.
+
+    Args:
+        path: of the page.
+        report: of the study.
+        corpus: that was named beside it; None for a page of the study alone.
+        options: words that name the pair on a command line.
+    """
+    from compd.report.page import write_page
+
+    write_page(
+        path,
+        corpus,
+        (),
+        options=options,
+        accepted=None if corpus is None else accepted_in(corpus),
+        studies=[report],
     )
 
 

@@ -28,17 +28,8 @@ PANELS: Mapping[str, tuple[str, ...]] = {
         *("coverage", "keep", "confirm", "confirm-on", "accuracy", "random-seed"),
     ),
     "Study": (
-        *(
-            "kinds",
-            "severities",
-            "images",
-            "natural",
-            "shift-data",
-            "shifts",
-            "frost",
-            "alpha",
-            "choose-on",
-        ),
+        *("kinds", "severities", "images", "natural", "shift-data", "frost", "alpha", "choose-on"),
+        *("shifts", "strategies"),
     ),
     "Repair": (*("method", "lr", "classes", "force", "dry-run"),),
     "What may pass": (
@@ -56,6 +47,7 @@ PANELS: Mapping[str, tuple[str, ...]] = {
         *(
             "corpus",
             "out",
+            "plots",
             "subset",
             "keep-severity",
             "runtimes",
@@ -80,6 +72,7 @@ _RARE = {
     *("max-negative-flips", "max-class-negative-flips", "max-shift-disagreement"),
     *("guard-alpha", "guard-min-coverage"),
     *("annotate", "trials", "norm", "lr", "classes", "force"),
+    *("strategies", "frost", "shift-data", "choose-on"),
 }
 # of commands on a corpus, which knows its pair
 _KNOWN = {"model", "weights", "compress", "size", "mean", "std", "labels"}

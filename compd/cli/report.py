@@ -15,6 +15,8 @@ from compd.system import prepare
 if TYPE_CHECKING:
     from compd.pair import Pair
     from compd.pair.evaluation import Evaluation
+    from compd.report.page import Result
+    from compd.studies import StudyReport
 
 __all__ = ["report"]
 
@@ -30,7 +32,8 @@ def report(
         list[Path] | None,
         typer.Option(
             "--json",
-            help="Result of compd fuzz, gate or repair; again for earlier ones, the latest last.",
+            help="Result of compd fuzz, gate, repair or study; again for earlier ones, the latest "
+            "last.",
         ),
     ] = None,
     out: Annotated[Path, typer.Option("--out", help="The page.")] = Path("report.html"),
@@ -54,23 +57,35 @@ def report(
     from compd.cli.files import check_outputs, find_corpus
     from compd.cli.pages import place_of
     from compd.report.page import check_page, read_results, write_page
+    from compd.report.page.studies import read_study
 
     prepare(threads)
     check_outputs(out=out)
     check_page(out, static=static)
-    first, *others = [place_of(one, named.words) for one in corpus or [find_corpus(None)]]
-    results = [result for path in json or [] for result in read_results(path)]
+    results: list[Result] = []
+    studies: list[StudyReport] = []
+    for path in json or []:
+        study = read_study(path)
+        if study is None:
+            results += read_results(path)
+        else:
+            studies.append(study)
+    alone = studies and not results and corpus is None  # a page that needs no corpus
+    found = [] if alone else corpus or [find_corpus(None)]
+    places = [place_of(one, named.words) for one in found]
+    first = places[0] if places else None
     seen, classes = None, None
     if named.names_pair:
         pair, seen = _evaluated(named)
         classes = pair.classes
     shown = write_page(
         out,
-        first.corpus,
+        None if first is None else first.corpus,
         results,
-        options=first.options,
-        accepted=first.accepted,
-        others=others,
+        options="" if first is None else first.options,
+        accepted=None if first is None else first.accepted,
+        others=places[1:],
+        studies=studies,
         seen=seen,
         classes=classes,
         all=show_all,

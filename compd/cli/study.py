@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time as clock
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,13 +12,13 @@ from compd.cli.options import common as o
 from compd.cli.options.layers import LayeredOptions
 from compd.cli.options.remembered import with_memory
 from compd.cli.options.takes import takes_pair
-from compd.errors import SettingError
+from compd.errors import SettingError, UnavailableError
 from compd.system import prepare
 from compd.wording import setting
 
 if TYPE_CHECKING:
     from compd.pair import Pair
-    from compd.studies import ImageSet
+    from compd.studies import ImageSet, StudyReport
 
 __all__ = ["count_of", "study"]
 
@@ -28,8 +29,8 @@ def study(
     studies: Annotated[
         str,
         typer.Argument(
-            help="With commas: shifts, uncertainty, calibration, guard, bits. With settings: "
-            "guard:alpha=0.02."
+            help="With commas: shifts, uncertainty, calibration, guard, bits, strategies, "
+            "retraining, ensemble. With settings: strategies:epochs=5,random-seeds=3."
         ),
     ] = "shifts,uncertainty,calibration,guard",
     kinds: Annotated[
@@ -64,19 +65,30 @@ def study(
         str | None,
         typer.Option("--choose-on", help="guard: shifted sets to choose on, too: fog:3,snow:1."),
     ] = None,
+    strategies: Annotated[
+        str | None,
+        typer.Option(
+            "--strategies", help="strategies: standard,qat,adversarial,mixup,smoothing, or fewer."
+        ),
+    ] = None,
     corpus: o.CorpusDir = None,
     out: Annotated[
         Path | None,
         typer.Option("--out", help="Folder for plots, and for answers: so it can be resumed."),
     ] = None,
+    plots: Annotated[
+        str | None, typer.Option("--plots", help="In --out: png, svg or none.")
+    ] = None,
     random_seed: Annotated[int, typer.Option("--random-seed", help="Of all draws.")] = 0,
     json: o.JsonFile = None,
+    report: o.PageFile = None,
     batch: o.Batch = None,
     threads: o.Threads = None,
 ) -> int:
     """Measure what compression changes on shifted images."""
     from compd.cli.display import live
     from compd.cli.files import check_folder, check_outputs, write_json
+    from compd.cli.pages import page_of_study
     from compd.cli.render.study import print_study
     from compd.corpus import Corpus
     from compd.shifts import read_frost
@@ -85,11 +97,13 @@ def study(
     from compd.text import names_in
 
     prepare(threads)
-    check_outputs(json=json)
+    check_outputs(json=json, report=report)
     check_folder(out)
+    _check_plots(plots, out)
     configs = configured(
         studies,
         alpha=alpha,
+        strategies=strategies,
         choose_on=None if choose_on is None else tuple(names_in(choose_on)),
     )
     levels = o.floats(severities, "severities") or ()
@@ -105,11 +119,12 @@ def study(
             *_natural(pair, names_in(natural or ""), limit),
             *_published(pair, shift_data, levels, limit),
         ]
+        begun, inside = clock.perf_counter(), control.clock.seconds
         with control.interruptible():
             result = run(
                 pair,
                 splits,
-                list(configs.values()),
+                studies=list(configs.values()),
                 kinds="" if kinds == "none" else kinds,
                 severities=levels,
                 limit=limit,
@@ -120,10 +135,37 @@ def study(
                 folder=None if out is None else out / "answers",
                 control=control,
             )
-    print_study(result)
+        seconds, inside = clock.perf_counter() - begun, control.clock.seconds - inside
+    print_study(result, seconds=seconds, model_seconds=inside)
     if json is not None:
         write_json(json, result.to_json())
+    if report is not None:
+        page_of_study(report, result, store, named.words)
+    if out is not None and plots != "none":
+        _plot(result, out, plots or "png")
     return 0
+
+
+def _check_plots(plots: str | None, out: Path | None) -> None:
+    from compd.report.plots import FORMATS
+
+    if plots not in (None, "none", *FORMATS):
+        raise SettingError(f"{setting('plots')} as {', '.join(FORMATS)} or none", plots=plots)
+    if plots is not None and out is None:
+        raise SettingError(f"expected {setting('plots')} with {setting('out', 'DIR')}, got no out")
+
+
+def _plot(result: StudyReport, folder: Path, kind: str) -> None:
+    """Write the plots; where there is nothing to draw them with, say so."""
+    from compd.cli.render.tables import print_line
+    from compd.report.plots import write_plots
+
+    try:
+        files = write_plots(result, folder, kind)
+    except UnavailableError as error:
+        print_line(f"no plots: {error}")
+    else:
+        print_line(f"plots: {', '.join(file.name for file in files)} in {folder}")
 
 
 def count_of(text: str) -> int | None:

@@ -115,7 +115,10 @@ def severity_words(said: float | tuple[Says | Mapping[str, Any], Says | Mapping[
     for level in _LEVELS:
         if round(least, 3) >= level / 100:
             return f"both over {level} % sure"
-    return "one of them wavers"
+    if isinstance(said, tuple):
+        most = max(_of(one, "confidence") for one in said)
+        return "both waver" if most < _LEVELS[-1] / 100 else "one of them wavers"
+    return f"not both over {_LEVELS[-1]} % sure"
 
 
 def shift_words(shift: str) -> str:

@@ -1,4 +1,4 @@
-"""Studies: does it matter? Shifts, uncertainty, calibration, bits and the guard of a pair."""
+"""Studies: does it matter? What compression changes, where, and what may be done about it."""
 
 from __future__ import annotations
 
@@ -11,9 +11,12 @@ if TYPE_CHECKING:
     from compd.studies.bench import Bench, ImageSet
     from compd.studies.bits import Bits
     from compd.studies.calibration import Calibration
+    from compd.studies.ensemble import Ensemble
     from compd.studies.guard import Guard
+    from compd.studies.retraining import Retraining
     from compd.studies.run import StudyReport, study
     from compd.studies.shifts import Shifts
+    from compd.studies.strategies import Strategies
     from compd.studies.table import STUDIES
     from compd.studies.uncertainty import Uncertainty
 
@@ -22,9 +25,12 @@ __all__ = [
     "Bench",
     "Bits",
     "Calibration",
+    "Ensemble",
     "Guard",
     "ImageSet",
+    "Retraining",
     "Shifts",
+    "Strategies",
     "Study",
     "StudyReport",
     "Uncertainty",
@@ -36,6 +42,9 @@ _HOMES = {
     "Bench": "bench",
     "Bits": "bits",
     "Calibration": "calibration",
+    "Ensemble": "ensemble",
+    "Retraining": "retraining",
+    "Strategies": "strategies",
     "Guard": "guard",
     "ImageSet": "bench",
     "Shifts": "shifts",

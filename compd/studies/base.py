@@ -34,3 +34,13 @@ def no_labels(config: Any, bench: Bench) -> str:
     """Why a study of right and wrong answers does not apply."""
     del config
     return "" if bench.clean.labelled else "the images have no labels"
+
+
+def trainable(config: Any, bench: Bench) -> str:
+    """Why a study that trains does not apply."""
+    del config
+    if not bench.pair.rebuilds or not bench.pair.can_differentiate_original:
+        return "the models were made elsewhere, and cannot be trained and compressed again here"
+    if bench.splits is None:
+        return "there are no rows to train on: name a data set"
+    return ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -139,7 +140,8 @@ def _centred(logits: torch.Tensor) -> torch.Tensor:
     return wide - wide.mean(1, keepdim=True)
 
 
-def _lacks(config: Bits, bench: Bench) -> str:
+def lacks_calibration(config: Any, bench: Bench) -> str:
+    """Why a study that quantises the original does not apply."""
     del config
     if not bench.pair.can_differentiate_original:
         return "the original can only be run, and not be quantised here"
@@ -148,4 +150,4 @@ def _lacks(config: Bits, bench: Bench) -> str:
     return ""
 
 
-BITS = Study(Bits, _run, BitsResult, lacks=_lacks)
+BITS = Study(Bits, _run, BitsResult, lacks=lacks_calibration)

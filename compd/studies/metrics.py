@@ -22,6 +22,7 @@ __all__ = [
     "bins_of",
     "ece",
     "f1",
+    "roc",
     "scores",
     "top_k",
 ]
@@ -133,6 +134,26 @@ def auc(score: Floats, positive: Bools) -> float | None:
     from sklearn.metrics import roc_auc_score
 
     return float(roc_auc_score(positive, score))
+
+
+def roc(score: Floats, positive: Bools, most: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """The ROC curve of a score: false and true positive rates, both rising from 0 to 1.
+
+    Args:
+        score: (N,), the higher the more likely positive.
+        positive: (N,).
+        most: points at most; of more corners, as many are kept.
+
+    Returns:
+        Both empty unless both kinds occur.
+    """
+    if positive.all() or not positive.any():
+        return (), ()
+    from sklearn.metrics import roc_curve
+
+    false, true, _ = roc_curve(positive, score)
+    kept = np.unique(np.linspace(0, len(false) - 1, most).round().astype(int))
+    return tuple(false[kept].tolist()), tuple(true[kept].tolist())
 
 
 @dataclass(frozen=True)

@@ -76,8 +76,8 @@ class StudyReport:
 def study(
     pair: Pair,
     images: Images,
-    studies: str | Sequence[Any] = "shifts",
     *,
+    studies: str | Sequence[object] = "shifts",
     labels: Labels | None = None,
     kinds: str = KINDS,
     severities: Sequence[float] = SEVERITIES,
@@ -173,7 +173,7 @@ def shifts_that_fit(
     return fits, tuple(kinds)
 
 
-def configured(studies: str | Sequence[Any], **settings: Any) -> dict[str, Any]:
+def configured(studies: str | Sequence[object], **settings: Any) -> dict[str, Any]:
     """Configurations by the names of their studies, in the order in which they were asked for.
 
     Args:

@@ -6,8 +6,11 @@ from compd.registry import Registry
 from compd.studies.base import Study
 from compd.studies.bits import BITS
 from compd.studies.calibration import CALIBRATION
+from compd.studies.ensemble import ENSEMBLE
 from compd.studies.guard import GUARD
+from compd.studies.retraining import RETRAINING
 from compd.studies.shifts import SHIFTS_STUDY
+from compd.studies.strategies import STRATEGIES_STUDY
 from compd.studies.uncertainty import UNCERTAINTY
 
 __all__ = ["STUDIES"]
@@ -20,6 +23,9 @@ STUDIES: Registry[Study] = Registry(
         "calibration": CALIBRATION,
         "guard": GUARD,
         "bits": BITS,
+        "strategies": STRATEGIES_STUDY,
+        "retraining": RETRAINING,
+        "ensemble": ENSEMBLE,
     },
     kind=Study,
     group="compd.studies",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import log
 
 import numpy as np
 
@@ -18,13 +19,16 @@ from compd.studies.metrics import (
     auc,
     auc_differences,
     auc_interval,
+    roc,
     scores,
 )
 
-__all__ = ["UNCERTAINTY", "SetUncertainty", "Uncertainty", "UncertaintyResult"]
+__all__ = ["UNCERTAINTY", "Separation", "SetUncertainty", "Uncertainty", "UncertaintyResult"]
 
 _EXTREME = 0.95  # margin of the original above which a disagreement is an extreme one
 _TRAINED = 0.9  # share of images on which the published protocol fits its model
+_HISTOGRAM = 20  # bins of equal width
+_CURVE = 100  # points of an ROC curve at most
 
 
 @dataclass(frozen=True)
@@ -65,16 +69,47 @@ class SetUncertainty:
 
 
 @dataclass(frozen=True)
+class Separation:
+    """How one score of one model tells the clean images apart: for plots."""
+
+    most: float  # of the score; the bins are 20 of equal width in 0..most
+    agreeing: tuple[int, ...]  # images on which the models agree, by bin
+    apart: tuple[int, ...]  # images on which they differ
+    false_positives: tuple[float, ...]  # share of agreeing images: the ROC curve, rising
+    true_positives: tuple[float, ...]  # share of disagreeing images; empty where no image differs
+
+
+@dataclass(frozen=True)
 class UncertaintyResult:
     """The scores on each set, clean images first."""
 
     extreme_margin: float
     sets: tuple[SetUncertainty, ...]
+    clean_original: Mapping[str, Separation]  # score -> how it tells clean images apart
+    clean_deployed: Mapping[str, Separation]
 
 
 def _run(config: Uncertainty, bench: Bench) -> UncertaintyResult:
     found = tuple(_figures(config, bench, answered) for answered in bench.each("uncertainty"))
-    return UncertaintyResult(_EXTREME, found)
+    clean = bench.answers(bench.clean)
+    return UncertaintyResult(_EXTREME, found, *(_separated(clean, who) for who in (False, True)))
+
+
+def _separated(answered: Answered, deployed: bool) -> dict[str, Separation]:
+    probabilities = answered.probabilities(deployed).numpy()
+    apart: Bools = answered.apart.numpy()
+    classes = probabilities.shape[1]
+    most = {"entropy": log(classes), "margin": 1.0}  # of the others: 1 - 1/K
+    found = {}
+    for name, score in scores(probabilities).items():
+        top = most.get(name, 1 - 1 / classes)
+        edges = np.linspace(0, top, _HISTOGRAM + 1)
+        inside = np.clip(score, 0, top)  # rounding leaves it by a little
+        agreeing, differing = (np.histogram(inside[one], edges)[0] for one in (~apart, apart))
+        found[name] = Separation(
+            top, tuple(agreeing.tolist()), tuple(differing.tolist()), *roc(score, apart, _CURVE)
+        )
+    return found
 
 
 def _figures(config: Uncertainty, bench: Bench, answered: Answered) -> SetUncertainty:

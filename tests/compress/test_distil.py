@@ -28,7 +28,7 @@ from compd.training import TrainConfig
 
 Refuses = Callable[..., Any]
 
-STUDENT = Distilled(student="lenet1", width=4, epochs=3, batch=32)
+STUDENT = Distilled(student="lenet1", width=4, epochs=3, lr=0.05, batch=32)
 EXAMPLE = torch.zeros(1, 3, 16, 16)
 TRAINING = TrainConfig(epochs=1, batch=64, lr=0.05, pad=1)
 
@@ -192,7 +192,7 @@ def pair() -> Pair:
         "lenet1",
         data=tiny_splits(),
         width=6,
-        compress=Distilled(student="lenet1", width=2, epochs=2, batch=32),
+        compress=Distilled(student="lenet1", width=2, epochs=2, lr=0.05, batch=32),
         training=TRAINING,
         device="cpu",
     )

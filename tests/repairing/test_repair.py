@@ -35,7 +35,7 @@ from compd.repairing.settings import RepairSettings
 from compd.repairing.training_set import training_set_of
 from compd.search import Judge
 
-STUDENT = Distilled(student="lenet1", width=4, epochs=3, batch=32)
+STUDENT = Distilled(student="lenet1", width=4, epochs=3, lr=0.05, batch=32)
 
 MakeCorpus = Callable[..., tuple[Pair, Corpus]]
 Refuses = Callable[..., Any]

@@ -135,10 +135,14 @@ def test_severity_in_words() -> None:
     said = [severity_words(level) for level in levels]
     assert (
         said
-        == ["both over 90 % sure"] * 2 + ["both over 70 % sure"] * 2 + ["one of them wavers"] * 2
+        == ["both over 90 % sure"] * 2
+        + ["both over 70 % sure"] * 2
+        + ["not both over 70 % sure"] * 2
     )
     assert severity_words((SEVEN, ONE)) == "both over 90 % sure"
     assert severity_words((SEVEN, ONE | {"confidence": 0.6})) == "one of them wavers"
+    unsure = {"confidence": 0.6}
+    assert severity_words((SEVEN | unsure, ONE | unsure)) == "both waver"
 
 
 def test_names_of_strangers_are_one_printable_line() -> None:

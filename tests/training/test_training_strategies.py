@@ -105,8 +105,9 @@ def test_mixup_mixes_images_and_labels_alike() -> None:
 
 def test_mixup_draws_beta() -> None:
     shares = []
+    two = replace(batch(2), images=torch.tensor([0.0, 1.0]).view(2, 1, 1, 1))
     for step in range(300):
-        given = replace(batch(2, step=step), images=torch.tensor([0.0, 1.0]).view(2, 1, 1, 1))
+        given = replace(two, draws=draws_at(0, [0], step)[0])
         low = float(made(Mixup(), given)[0].flatten()[0])
         shares.append(min(low, 1 - low))
     # half of them swap the two, and Beta(0.2, 0.2) is below 0.1 or above 0.9 in 62 % of the draws
@@ -192,6 +193,17 @@ def test_what_was_cut_off_ends_as_what_was_not(
     file.write_bytes(kept)  # is of one strategy only
     standard = fit(CONFIG, checkpoint=file)
     assert state_hash(standard.state_dict()) == state_hash(fit(CONFIG).state_dict())
+
+
+def test_what_is_drawn_depends_on_the_seed_and_the_step() -> None:
+    drawn: list[float] = []
+
+    def step_of(given: Batch) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
+        drawn.append(given.draws.random())
+        return made(Standard(), given)
+
+    fit(replace(CONFIG, seed=3), step_of=step_of)
+    assert drawn == [draws_at(3, [0], step)[0].random() for step in range(len(drawn))]
 
 
 def test_what_is_trained_as_always_keeps_its_place_in_the_cache() -> None:

@@ -12,9 +12,12 @@ from compd.cli.render.tables import percent, print_facts, print_line, print_tabl
 from compd.statistics import Share
 from compd.studies.bits import BitsResult
 from compd.studies.calibration import CalibrationResult
+from compd.studies.ensemble import EnsembleResult
 from compd.studies.guard import Accepted, GuardResult
+from compd.studies.retraining import RetrainingResult
 from compd.studies.run import StudyReport
 from compd.studies.shifts import SetFigures, ShiftsResult
+from compd.studies.strategies import StrategiesResult
 from compd.studies.uncertainty import SetUncertainty, UncertaintyResult
 
 __all__ = ["print_study"]
@@ -24,14 +27,21 @@ _FEW = 8  # where each takes two lines
 _WIDE = 110  # columns from which all figures fit
 
 
-def print_study(report: StudyReport) -> None:
-    """Print a table for each study, and its sentences."""
+def print_study(report: StudyReport, *, seconds: float, model_seconds: float) -> None:
+    """Print a table for each study, and its sentences.
+
+    Args:
+        report: what the studies say.
+        seconds: that they took.
+        model_seconds: of these, inside model calls.
+    """
     print_facts(
         "",
         [
             ("pair", report.pair),
             ("images", f"{report.images} of each set, from {report.rows}"),
             *((("left out", ", ".join(report.left_out)),) if report.left_out else ()),
+            ("time", f"{seconds:.1f} s, {model_seconds / max(seconds, 1e-9):.0%} in model calls"),
             *((f"no {name}", why) for name, why in report.skipped.items()),
         ],
     )
@@ -238,6 +248,80 @@ def _bits(result: BitsResult) -> None:
     )
 
 
+def _strategies(result: StrategiesResult) -> None:
+    columns = (
+        "strategy",
+        "accuracy",
+        "int8",
+        "|change|",
+        "differ",
+        "shifted",
+        "shipped",
+        "shifted",
+    )
+    table = _table(
+        f"strategies: {result.epochs} epochs each, then int8; shipped: against the original before",
+        *(*columns, "ECE", "w4 ratio"),
+    )
+    names = dict.fromkeys(one.strategy for one in result.strategies)
+    for name in names:
+        table.add_row(
+            name,
+            *(
+                percent(result.mean(name, figure))
+                for figure in (
+                    *("accuracy_float", "accuracy_deployed", "mean_change", "disagreement"),
+                    *("shifted_disagreement", "original_disagreement"),
+                    *("shifted_original_disagreement", "ece_float"),
+                )
+            ),
+            "–" if (ratio := result.mean(name, "low_ratio")) is None else f"{ratio:+.2f}",
+        )
+    print_table(table)
+    seeds = len(result.strategies) // len(names)
+    if seeds > 1:
+        print_line(f"strategies: means over {seeds} random seeds; each of them: --json")
+
+
+def _retraining(result: RetrainingResult) -> None:
+    columns = ("counted on", "images", "trained on", "before", "after", "fixed", "stubborn", "new")
+    table = _table(f"retraining: {result.epochs} epochs with the disagreeing images", *columns, "p")
+    for name, one in (
+        ("held-out rows", result.heldout),
+        ("as published: the same rows", result.published),
+    ):
+        counts = (one.images, one.trained_on, one.before, one.after, one.fixed, one.stubborn)
+        table.add_row(name, *map(str, (*counts, one.new)), _p(one.p_value))
+    print_table(table)
+
+
+def _ensemble(result: EnsembleResult) -> None:
+    columns = (
+        "model",
+        "calls",
+        "accuracy",
+        "differ (95 %)",
+        "shifted",
+        "KL",
+        "flipped",
+        "severity",
+    )
+    table = _table(f"ensemble: the severe search is within {result.eps}/255", *columns, "worst")
+    for one in result.models:
+        table.add_row(
+            one.name,
+            str(one.calls),
+            percent(one.accuracy),
+            _interval(one.disagreement),
+            percent(one.shifted_disagreement),
+            f"{one.kl:.4f}",
+            f"{one.flipped} of {one.seeds}",
+            "–" if one.severity_median is None else f"{one.severity_median:.3f}",
+            "–" if one.severity_max is None else f"{one.severity_max:.3f}",
+        )
+    print_table(table)
+
+
 def _interval(share: Share) -> str:
     return f"{percent(share.share)} ({100 * share.low:.1f}–{100 * share.high:.1f})"
 
@@ -252,4 +336,7 @@ _SHOW: Mapping[str, Callable[[Any], None]] = {
     "calibration": _calibration,
     "guard": _guard,
     "bits": _bits,
+    "strategies": _strategies,
+    "retraining": _retraining,
+    "ensemble": _ensemble,
 }

@@ -23,6 +23,10 @@ _SEARCHED = (
     "These images were searched for, the worst within the bound, and not met in use: they prove "
     "that the two models differ there, and not how often anybody meets that."
 )
+_NOTHING = (
+    "The worst within the bound was searched for. That nothing was found does not prove that there "
+    "is nothing: a longer or wider search may find it."
+)
 
 
 @dataclass(frozen=True)
@@ -58,7 +62,8 @@ def panel_of(key: str, campaign: CampaignShown, records: Sequence[Record]) -> Pa
     if before is not None and after is not None:
         said = f"{percent(after.share)} right; the original {percent(before.share)}"
         lines.append(Line("accuracy", f"{said}."))
-    lines.append(Line("worst-case search", _searched(campaign, records), _SEARCHED))
+    means = _SEARCHED if campaign.found else _NOTHING if campaign.seeds else ""
+    lines.append(Line("worst-case search", _searched(campaign, records), means))
     suffering = suffering_of(campaign, records)
     if suffering.worst:
         lines.append(Line("worst class", f"{suffering.worst} {suffering.targets}".rstrip()))
@@ -70,7 +75,8 @@ def panel_of_gate(gate: GateShown) -> Panel | None:
     """What a gate saw beside the entries that it replayed; None if it did not look."""
     lines = []
     if "natural disagreement" in gate.clean:
-        said = f"{gate.clean['natural disagreement']} get another answer."
+        count, _, bound = gate.clean["natural disagreement"].partition(", ")
+        said = f"{count} get another answer ({bound})."
         lines.append(Line("untouched images", said, _UNTOUCHED))
     accuracy = {key: value for key, value in gate.clean.items() if key.startswith("accuracy")}
     if accuracy:
@@ -91,7 +97,7 @@ def _untouched(natural: Share) -> str:
 def _searched(campaign: CampaignShown, records: Sequence[Record]) -> str:
     within = bounded(bound_words(campaign.eps, campaign.norm, campaign.strategy))
     if campaign.norm == "linf" and campaign.eps and campaign.eps < 255:
-        within += f" (each value of a pixel moved by {100 * campaign.eps / 255:.0f} % at most)"
+        within += f" (each value of a pixel moved by {100 * campaign.eps / 255:.1f} % at most)"
     images = f"{campaign.seeds} image{'' if campaign.seeds == 1 else 's'}"
     if not campaign.found:
         return f"none of {images} flips{within}."

@@ -120,11 +120,15 @@ def _names(becomes: Mapping[str, int]) -> str:
 
 
 def _sentence(row: SufferingRow, one: ClassShown) -> str:
-    count = f"{row.found} of its {one.seeds} seeds" if one.seeds is not None else f"{row.found}"
+    count = f"{row.found} of its {one.seeds} seeds" if one.seeds is not None else _seeds(row.found)
     flips = "flips" if row.found == 1 else "flip"
     sure = f"{row.sure} of them surely" if row.sure else "none of them surely"
     to = f"all become {next(iter(one.becomes))}" if len(one.becomes) == 1 else f"to {row.to}"
-    return f"Class {row.name} suffers most: {count} {flips}, {sure}; {to}."
+    return f"Class “{row.name}” suffers most: {count} {flips}, {sure}; {to}."
+
+
+def _seeds(count: int) -> str:
+    return f"{count} seed{'' if count == 1 else 's'}"
 
 
 def _targets(classes: Mapping[str, ClassShown]) -> str:

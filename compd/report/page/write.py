@@ -23,15 +23,17 @@ from compd.report.page.charts import strip
 from compd.report.page.environment import environment_of
 from compd.report.page.first import first_of
 from compd.report.page.gallery import Budget
-from compd.report.page.headline import headline_of
+from compd.report.page.headline import Headline, headline_of
 from compd.report.page.history import history_of
 from compd.report.page.panels import Panel, panel_of, panel_of_gate
 from compd.report.page.place import Place, Seen, campaign_for, deviating, statuses_of
 from compd.report.page.sections import Section, facts_of, few_classes, section_of
 from compd.report.page.shown import CampaignShown, GateShown, RepairShown, Result
 from compd.report.page.steps import steps_of
+from compd.report.page.studies import StudySection, headline_of_studies, section_of_study
 from compd.report.page.tables import Table, gate_tables, repair_tables
 from compd.report.page.words import interval, percent
+from compd.studies.run import StudyReport
 from compd.text import one_line
 from compd.wording import setting
 
@@ -53,6 +55,7 @@ class _Content:
     seen: tuple[Seen, ...]
     results: tuple[Result, ...]
     classes: tuple[str, ...]
+    studies: tuple[StudyReport, ...] = ()
 
 
 def check_page(path: Path, name: str = "out", *, static: bool = False) -> None:
@@ -77,7 +80,7 @@ def check_page(path: Path, name: str = "out", *, static: bool = False) -> None:
 
 def write_page(
     path: Path | str,
-    corpus: Corpus,
+    corpus: Corpus | None,
     results: Sequence[Result],
     *,
     options: str = "",
@@ -85,6 +88,7 @@ def write_page(
     seen: Evaluation | None = None,
     classes: Sequence[str] | None = None,
     accepted: Mapping[str, str] | None = None,
+    studies: Sequence[StudyReport] = (),
     all: bool = False,
     static: bool = False,
 ) -> int:
@@ -92,13 +96,14 @@ def write_page(
 
     Args:
         path: of the page.
-        corpus: whose deviations it shows.
+        corpus: whose deviations it shows; None for a page of studies alone.
         results: of :func:`results_of`, in the order of time; the last one gives the verdict.
         options: words that name the pair on a command line, for ``compd replay``.
         others: further corpora, each with a part of its own.
         seen: the first corpus's pair on clean images, for accuracies by class.
         classes: what labels stand for.
         accepted: what the first corpus's baseline accepts: hash -> reason; None for no baseline.
+        studies: of the pair, each with a part of its own.
         all: show each deviation, however large the page gets; else 300 and 8 MB.
         static: put style, script and pictures into files beside the page, in a folder of its name,
             for servers that forbid what is inline.
@@ -111,13 +116,14 @@ def write_page(
     """
     path = Path(path)
     check_page(path, static=static)
-    places = [Place(corpus, options, accepted, seen), *others]
+    first = [] if corpus is None else [Place(corpus, options, accepted, seen)]
+    places = [*first, *others]
     gates = [one for one in results if isinstance(one, GateShown)]
     corpora = []
     for place in places:
         records = deviating(place.corpus)
         corpora.append(Seen(place, records, statuses_of(place, records, gates)))
-    content = _Content(tuple(corpora), tuple(results), tuple(classes or ()))
+    content = _Content(tuple(corpora), tuple(results), tuple(classes or ()), tuple(studies))
     page, files, shown = _within(content, path, all=all, static=static)
     if files:
         with disk_errors(path):
@@ -184,12 +190,13 @@ def _rendered(content: _Content, sections: Sequence[Section], folder: str) -> by
         _environment()
         .get_template("page.html.j2")
         .render(
-            headline=headline_of(content.seen, content.results),
+            headline=_headline(content),
             panels=_panels(content, sections),
             steps=steps_of(content.seen, content.results),
             first=first_of(content.seen, sections),
-            here=one_line(str(Path.cwd())),
+            here=one_line(Path.cwd().name or "/"),  # its name alone: pages travel
             sections=sections,
+            studies=_studies(content),
             tables=tables,
             history=history_of(content.results),
             environment=environment_of(content.results, content.seen),
@@ -205,6 +212,17 @@ def _rendered(content: _Content, sections: Sequence[Section], folder: str) -> by
         )
     )
     return said.encode("utf-8", "replace")
+
+
+def _headline(content: _Content) -> Headline:
+    """What was searched is the verdict; of a page of studies alone, what they say."""
+    if content.studies and not content.seen and not content.results:
+        return headline_of_studies(content.studies)
+    return headline_of(content.seen, content.results)
+
+
+def _studies(content: _Content) -> list[StudySection]:
+    return [section_of_study(i, one) for i, one in enumerate(content.studies, 1)]
 
 
 def _panels(content: _Content, sections: Sequence[Section]) -> list[Panel]:
