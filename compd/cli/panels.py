@@ -29,7 +29,7 @@ PANELS: Mapping[str, tuple[str, ...]] = {
     ),
     "Study": (
         *("kinds", "severities", "images", "natural", "shift-data", "frost", "alpha", "choose-on"),
-        "strategies",
+        *("shifts", "strategies"),
     ),
     "Repair": (*("method", "lr", "classes", "force", "dry-run"),),
     "What may pass": (

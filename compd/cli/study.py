@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from compd.pair import Pair
     from compd.studies import ImageSet, StudyReport
 
-__all__ = ["study"]
+__all__ = ["count_of", "study"]
 
 
 @takes_pair()
@@ -107,7 +107,7 @@ def study(
         choose_on=None if choose_on is None else tuple(names_in(choose_on)),
     )
     levels = o.floats(severities, "severities") or ()
-    limit = _count(images)
+    limit = count_of(images)
     o.check_batch(batch)
     store = None if corpus is None else Corpus(corpus)
     named = with_memory(named, corpus)
@@ -168,8 +168,8 @@ def _plot(result: StudyReport, folder: Path, kind: str) -> None:
         print_line(f"plots: {', '.join(file.name for file in files)} in {folder}")
 
 
-def _count(text: str) -> int | None:
-    """``all`` is None."""
+def count_of(text: str) -> int | None:
+    """Of images, 2 or more; ``all`` is None."""
     if text == "all":
         return None
     if not text.isdigit() or int(text) < 2:

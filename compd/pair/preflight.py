@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from compd.compress import Given
+from compd.compress.clipping import Clipped, clipped_shares
 from compd.control import QUIET, Control
 from compd.errors import InputError
 from compd.pair.evaluation import SHADOW_ROWS, Evaluation, evaluate
@@ -66,6 +67,10 @@ class Preflight:
     shadow_images: int  # of these, the first ones, that the shadow was run on
     shadow_disagreement: float | None  # share of labels; None without a shadow
     shadow_error: float | None  # mean absolute difference of logits, in parts of their spread
+    # Of the shadow's activations on the first images, at the layer with most, that int8 kernels cut
+    # off, 0..1; None unless compd made the deployed model of an int8 shadow.
+    clipped: float | None
+    clipped_layer: str | None
     faults: tuple[Worded, ...]
     warnings: tuple[Worded, ...]
 
@@ -106,6 +111,7 @@ def check(
     seen = evaluate(pair, images, shadow=SHADOW_ROWS, control=control)
     faults, warnings = _judged(pair, seen, allow_float)
     made = pair.spec.compress
+    worst = _clipped(pair, seen, control)
     return Preflight(
         files=(_facts("original", pair.reference), _facts("deployed", pair.deployed)),
         images=len(seen),
@@ -120,9 +126,20 @@ def check(
         shadow_images=0 if seen.shadow is None else len(seen.shadow),
         shadow_disagreement=seen.shadow_disagreement,
         shadow_error=None if seen.shadow is None else _logit_error(seen.shadow, seen.deployed),
+        clipped=None if worst is None else worst.share,
+        clipped_layer=None if worst is None else worst.layer,
         faults=tuple(map(Worded, faults)),
         warnings=tuple(map(Worded, warnings)),
     )
+
+
+def _clipped(pair: Pair, seen: Evaluation, control: Control) -> Clipped | None:
+    """The quantiser of the pair's own shadow that cuts off most."""
+    if not pair.rebuilds or not pair.has_shadow:
+        return None
+    with control.clock.running():
+        found = clipped_shares(pair.shadow, seen.split.images[:SHADOW_ROWS])
+    return found[0] if found else None
 
 
 def _judged(pair: Pair, seen: Evaluation, allow_float: bool) -> tuple[list[str], list[str]]:

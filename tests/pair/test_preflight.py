@@ -58,6 +58,7 @@ def test_a_good_pair() -> None:
     assert deployed.census["int8"]["QLinearConv"] == 2
     assert "int8" in (deployed.compressed or ())
     assert original.compressed == ()
+    assert seen.clipped is None
     assert Preflight(**{**seen.to_json(), "files": seen.files, "faults": (), "warnings": ()})
 
 
@@ -65,6 +66,9 @@ def test_a_pair_of_ours() -> None:
     seen = check(tiny_pair(), tiny_splits().seeds)
     assert seen.faults == ()
     assert seen.shadow == "own"
+    assert seen.clipped is not None
+    assert 0 <= seen.clipped < 0.05
+    assert seen.clipped_layer
     assert seen.natural_disagreement < 0.05
     census = seen.files[1].census
     assert census["int8"]["ConvReLU2d"] == 1

@@ -57,6 +57,11 @@ def print_check(checked: Preflight, notes: Sequence[str] = ()) -> None:
             f"{percent(checked.shadow_error)} of their spread"
         )
     rows.append(("shadow", shadow))
+    if checked.clipped is not None:
+        share = f"{100 * checked.clipped:.3f} %"
+        rows.append(
+            ("clipped", f"{share} of the values at {checked.clipped_layer}, the worst layer")
+        )
     rows += [("note", note) for note in notes]
     rows += [("warning", warning) for warning in checked.warnings]
     print_facts("", rows)

@@ -111,7 +111,8 @@ def _campaign(fields: Fields, name: str) -> CampaignShown:
             }
             for who in ("original", "deployed")
         }
-        worst["shift"] = fields.inner("worst").text("shift", "")
+        if "shift" in fields.inner("worst"):
+            worst["shift"] = fields.inner("worst").text("shift")
     bound = "no bound" if eps is None else f"{'Linf' if norm == 'linf' else 'L2'} ≤ {eps:g}/255"
     said = {
         "settings": {
