@@ -12,7 +12,7 @@ from compd.cli.options import common as o
 from compd.cli.options.layers import LayeredOptions
 from compd.cli.options.remembered import with_memory
 from compd.cli.options.takes import takes_pair
-from compd.errors import SettingError, UnavailableError
+from compd.errors import SettingError, UnavailableError, require_extra
 from compd.system import prepare
 from compd.wording import setting
 
@@ -161,11 +161,12 @@ def _plot(result: StudyReport, folder: Path, kind: str) -> None:
     from compd.report.plots import write_plots
 
     try:
-        files = write_plots(result, folder, kind)
+        require_extra("matplotlib", "plots")
     except UnavailableError as error:
         print_line(f"no plots: {error}")
-    else:
-        print_line(f"plots: {', '.join(file.name for file in files)} in {folder}")
+        return
+    files = write_plots(result, folder, kind)
+    print_line(f"plots: {', '.join(file.name for file in files) or 'none'} in {folder}")
 
 
 def count_of(text: str) -> int | None:

@@ -27,6 +27,7 @@ TARGETS = (
     "baseline",
     "gate_policy",
     "report_result",
+    "study_report",
     "published_array",
 )
 

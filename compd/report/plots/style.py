@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from compd.errors import require_extra
+from compd.system.quiet import unlogged
 from compd.text import shortened
 
 if TYPE_CHECKING:
@@ -73,12 +74,13 @@ def styled() -> Iterator[None]:
     Raises:
         UnavailableError: if matplotlib is not installed; names the extra.
     """
-    require_extra("matplotlib", "plots")
-    import matplotlib.style
+    with unlogged(), warnings.catch_warnings():  # that it builds a cache of fonts
+        require_extra("matplotlib", "plots")
+        import matplotlib.style
 
-    with matplotlib.style.context(["default", _STYLE]), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of letters that the font has not
-        yield
+        with matplotlib.style.context(["default", _STYLE]):
+            yield
 
 
 def figure_of(
