@@ -228,7 +228,8 @@ def noise(tried: Tried) -> Iterator[Row]:
     asked = "a7: rises, then falls"
     yield row("16 Langille: KL under AWGN peaks", asked, told, 0 < peak < len(kl7) - 1)
     clip8, clip7 = (
-        [one.clipped or 0.0 for one in by_severity(found.sets, "awgn")] for found in (eight, seven)
+        [one.clipped_above or 0.0 for one in by_severity(found.sets, "awgn")]
+        for found in (eight, seven)
     )
     rho = float(spearmanr(clip8, kl8).statistic)
     strong8, strong7 = (
@@ -239,10 +240,11 @@ def noise(tried: Tried) -> Iterator[Row]:
     holds = rho > 0 and shares[0] < shares[1] and shares[2] > shares[3] and max(clip7) < 0.001
     yield row(
         "17 clipping: a8 nearer clean, farther in noise",
-        "clipped and KL of a8 rise together; a7 clips nothing",
+        "clipped (at the top) and KL of a8 rise together; a7 clips nothing there",
         f"rho {rho:.2f}; clean {shares[0]:.2f} a8, {shares[1]:.2f} a7; AWGN .5 {shares[2]:.1f}, "
-        f"{shares[3]:.1f} %; worst layer {100 * strong8.clipped:.2f} %, "
-        f"{100 * (strong7.clipped or 0):.2f} %",
+        f"{shares[3]:.1f} %; worst layer at the top {100 * (strong8.clipped_above or 0):.2f} %, "
+        f"{100 * (strong7.clipped_above or 0):.3f} % (at both ends "
+        f"{100 * (strong8.clipped or 0):.2f} %, {100 * (strong7.clipped or 0):.2f} %)",
         holds,
     )
     brown = by_severity(eight.sets, "brownian")

@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import sqrt
 from statistics import NormalDist
+from typing import Any
 
-__all__ = ["Share", "holm", "mcnemar", "upper_bound"]
+__all__ = ["Share", "exceeded_next", "exceeds", "holm", "mcnemar", "upper_bound"]
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,50 @@ def upper_bound(count: int, of: int) -> float:
     from scipy.special import betaincinv
 
     return float(betaincinv(count + 1, of - count, 0.95))
+
+
+def exceeds(count: int, of: int, share: float) -> float:
+    """P-value of the exact one-sided test of a count against a share: is the rate above it?
+
+    Args:
+        count: that was seen.
+        of: how many it is of.
+        share: that the rate may have, 0..1.
+    """
+    if count == 0:
+        return 1.0
+    from scipy.special import bdtrc
+
+    return float(bdtrc(count - 1, of, share))
+
+
+def exceeded_next(count: int, of: int, share: float) -> float:
+    """How unlikely a count is if the same number of further images has more than a share.
+
+    All images are exchangeable: given how many there are in both halves, those of the first are a
+    hypergeometric draw (Fisher 1935).
+
+    Args:
+        count: seen among ``of`` images.
+        of: at least 1.
+        share: 0..1.
+
+    Returns:
+        The probability of so few, 0..1, with as few in the second half as exceed the share.
+    """
+    import numpy as np
+    from scipy.special import gammaln
+
+    total = count + int(share * of) + 1
+    if total > 2 * of:
+        return 0.0  # no second half can have as many
+
+    def choices(n: Any, k: Any) -> Any:
+        return gammaln(n + 1.0) - gammaln(k + 1.0) - gammaln(n - k + 1.0)
+
+    first = np.arange(max(0, total - of), count + 1)
+    logs = choices(total, first) + choices(2 * of - total, of - first) - choices(2 * of, of)
+    return float(min(1.0, np.exp(logs).sum()))
 
 
 def mcnemar(only_before: int, only_after: int) -> float:

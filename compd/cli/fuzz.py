@@ -40,8 +40,9 @@ def fuzz(
         str,
         typer.Option(
             "--strategy",
-            help="boundary, diva, pgd, or compd (the paper's); without gradients: blackbox or "
-            "dflare; one of another package. With settings: boundary:stride=0.5,trials=8.",
+            help="boundary, diva, pgd, or compd (the paper's); without gradients: blackbox, "
+            "dflare, or shift (fog, noise, blur); one of another package. With settings: "
+            "boundary:stride=0.5,trials=8, shift:kinds=noise+fog:3.",
         ),
     ] = "boundary",
     eps: Annotated[
@@ -49,7 +50,7 @@ def fuzz(
         typer.Option(
             "--eps",
             help="Bound: 8 or 8/255 levels (for l2, length of the change), 0.03 of the range, or "
-            "none. Default: 8; of digits: 16.",
+            "none. Default: 8; of digits: 16; shift: none.",
         ),
     ] = None,
     norm: Annotated[
@@ -134,13 +135,15 @@ def fuzz(
     if accuracy not in _ACCURACY:
         raise unknown("accuracy", accuracy, _ACCURACY)
     name = strategy.partition(":")[0]
-    differentiates = name in search.STRATEGIES and search.STRATEGIES[name].gradients
+    known = search.STRATEGIES.get(name)
+    differentiates = known is not None and known.gradients
+    usual_eps = eps is None and norm == "linf" and (known is None or known.bounded)
     settings = search.SearchSettings(
         strategy=search.strategy(
             strategy, steps=steps, queries=None if differentiates else queries, coverage=coverage
         ),
         limit=_SEEDS if seeds is None else seeds,
-        eps=_DEFAULT_EPS if eps is None and norm == "linf" else o.levels(eps, unbounded=None),
+        eps=_DEFAULT_EPS if usual_eps else o.levels(eps, unbounded=None),
         norm=norm,
         goal=goal or ("severe" if keep == "effective" else "first"),
         objective=search.LabelFlip() if flip is None else search.flip(*_classes(flip)),
@@ -153,9 +156,7 @@ def fuzz(
     o.check_batch(batch)
     requests = named.requests()
     places = _places(corpus, list(requests))
-    how = _How(
-        settings, eps is None and norm == "linf", accuracy, confirm, confirm_on, allow_float, batch
-    )
+    how = _How(settings, usual_eps, accuracy, confirm, confirm_on, allow_float, batch)
     searched: list[Searched] = []
     try:
         with live() as control:
@@ -172,9 +173,10 @@ def fuzz(
     most = max(results, key=_how_bad)
     print_campaigns(results, _next_steps(most.corpus) if most.seeds_effective else [])
     if not most.seeds_effective:
-        more = search.STRATEGIES[most.strategy].budget
+        budget = search.STRATEGIES[most.strategy].budget
+        more = "" if budget is None else f", more --{budget}"
         wider = "" if most.settings["eps"] is None else ", or a larger --eps"
-        print_line(f"nothing deviated so far; try more --seeds, more --{more}{wider}")
+        print_line(f"nothing deviated so far; try more --seeds{more}{wider}")
     found = [result.to_json() for result in results]
     content = found[0] if len(requests) == 1 else {"results": found}
     if json is not None:

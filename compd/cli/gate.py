@@ -60,6 +60,36 @@ def gate(
     max_class_accuracy_drop: Annotated[
         float | None, typer.Option("--max-class-accuracy-drop", help="The same of each class.")
     ] = None,
+    max_negative_flips: Annotated[
+        float | None,
+        typer.Option(
+            "--max-negative-flips",
+            help="Only the original right: one-sided 95 % bound on the test rows, 0..1.",
+        ),
+    ] = None,
+    max_class_negative_flips: Annotated[
+        float | None,
+        typer.Option(
+            "--max-class-negative-flips", help="The same of a class, exceeded beyond chance."
+        ),
+    ] = None,
+    max_shift_disagreement: Annotated[
+        str | None,
+        typer.Option(
+            "--max-shift-disagreement",
+            help="Bounds on shifted test rows: fog:3=0.02,contrast:5=0.05.",
+        ),
+    ] = None,
+    guard_alpha: Annotated[
+        float | None,
+        typer.Option(
+            "--guard-alpha", help="Disagreement that a guard has to keep, where it accepts: 0.01."
+        ),
+    ] = None,
+    guard_min_coverage: Annotated[
+        float | None,
+        typer.Option("--guard-min-coverage", help="Share of test rows that it has to accept."),
+    ] = None,
     seeds: Annotated[
         int | None, typer.Option("--seeds", help="Seeds to search from. Default: 50.")
     ] = None,
@@ -126,6 +156,13 @@ def gate(
             "max_natural_disagreement": max_natural_disagreement,
             "max_accuracy_drop": max_accuracy_drop,
             "max_class_accuracy_drop": max_class_accuracy_drop,
+            "max_negative_flips": max_negative_flips,
+            "max_class_negative_flips": max_class_negative_flips,
+            "max_shift_disagreement": None
+            if max_shift_disagreement is None
+            else library.read_shift_limits(max_shift_disagreement),
+            "guard_alpha": guard_alpha,
+            "guard_min_coverage": guard_min_coverage,
             "seeds": seeds,
             "time": time,
             "random_seed": random_seed,

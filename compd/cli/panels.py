@@ -29,12 +29,14 @@ PANELS: Mapping[str, tuple[str, ...]] = {
     ),
     "Study": (
         *("kinds", "severities", "images", "natural", "shift-data", "frost", "alpha", "choose-on"),
-        "strategies",
+        *("shifts", "strategies"),
     ),
     "Repair": (*("method", "lr", "classes", "force", "dry-run"),),
     "What may pass": (
         *("baseline", "config", "only-replay", "min-severity", "max-new", "max-severity-rise"),
         *("known-by", "max-natural-disagreement", "max-accuracy-drop"),
+        *("max-negative-flips", "max-class-negative-flips", "max-shift-disagreement"),
+        *("guard-alpha", "guard-min-coverage"),
         *("max-class-accuracy-drop", "reason", "all", "from", "record", "everywhere"),
     ),
     "Export": (*("to", "of", "activations", "reduce-range", "per-channel", "preset"),),
@@ -67,6 +69,8 @@ _RARE = {
     *("allow-float", "steps", "queries", "coverage", "keep", "wrong-seeds", "random-seed"),
     *("confirm", "confirm-on", "accuracy", "batch", "bfloat16", "max-severity-rise"),
     *("known-by", "max-natural-disagreement", "max-accuracy-drop", "max-class-accuracy-drop"),
+    *("max-negative-flips", "max-class-negative-flips", "max-shift-disagreement"),
+    *("guard-alpha", "guard-min-coverage"),
     *("annotate", "trials", "norm", "lr", "classes", "force"),
     *("strategies", "frost", "shift-data", "choose-on"),
 }

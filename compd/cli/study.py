@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time as clock
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from compd.pair import Pair
     from compd.studies import ImageSet, StudyReport
 
-__all__ = ["study"]
+__all__ = ["count_of", "study"]
 
 
 @takes_pair()
@@ -106,7 +107,7 @@ def study(
         choose_on=None if choose_on is None else tuple(names_in(choose_on)),
     )
     levels = o.floats(severities, "severities") or ()
-    limit = _count(images)
+    limit = count_of(images)
     o.check_batch(batch)
     store = None if corpus is None else Corpus(corpus)
     named = with_memory(named, corpus)
@@ -118,6 +119,7 @@ def study(
             *_natural(pair, names_in(natural or ""), limit),
             *_published(pair, shift_data, levels, limit),
         ]
+        begun, inside = clock.perf_counter(), control.clock.seconds
         with control.interruptible():
             result = run(
                 pair,
@@ -133,7 +135,8 @@ def study(
                 folder=None if out is None else out / "answers",
                 control=control,
             )
-    print_study(result)
+        seconds, inside = clock.perf_counter() - begun, control.clock.seconds - inside
+    print_study(result, seconds=seconds, model_seconds=inside)
     if json is not None:
         write_json(json, result.to_json())
     if report is not None:
@@ -166,8 +169,8 @@ def _plot(result: StudyReport, folder: Path, kind: str) -> None:
     print_line(f"plots: {', '.join(file.name for file in files) or 'none'} in {folder}")
 
 
-def _count(text: str) -> int | None:
-    """``all`` is None."""
+def count_of(text: str) -> int | None:
+    """Of images, 2 or more; ``all`` is None."""
     if text == "all":
         return None
     if not text.isdigit() or int(text) < 2:

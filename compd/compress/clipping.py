@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 from torch.ao.quantization.fake_quantize import FakeQuantize
 
 from compd.models.inputs import predict, to_input
@@ -21,8 +21,9 @@ _LEVELS = 255  # kernels saturate at the ends of 8 bits, whatever range calibrat
 class Clipped:
     """The values at one quantiser that its int8 kernel cannot hold."""
 
-    layer: str
+    layer: str  # whose result it is
     share: float  # of all values there, 0..1
+    above: float  # the same, of those beyond the top of the range alone
 
 
 def clipped_shares(shadow: nn.Module, images: Tensor) -> tuple[Clipped, ...]:
@@ -37,9 +38,12 @@ def clipped_shares(shadow: nn.Module, images: Tensor) -> tuple[Clipped, ...]:
         quantiser.
     """
     counts: dict[str, list[int]] = {}
+    layers = _layers(shadow)
     device = next((value.device for value in shadow.state_dict().values()), torch.device("cpu"))
     hooks = [
-        module.register_forward_hook(_counting(counts.setdefault(name, [0, 0])))
+        module.register_forward_hook(
+            _counting(counts.setdefault(layers.get(name, name), [0, 0, 0]))
+        )
         for name, module in shadow.named_modules()
         if isinstance(module, FakeQuantize) and not name.endswith("weight_fake_quant")
     ]
@@ -51,8 +55,21 @@ def clipped_shares(shadow: nn.Module, images: Tensor) -> tuple[Clipped, ...]:
     finally:
         for hook in hooks:
             hook.remove()
-    found = [Clipped(name, out / of) for name, (out, of) in counts.items() if of]
+    found = [Clipped(name, out / of, top / of) for name, (out, top, of) in counts.items() if of]
     return tuple(sorted(found, key=lambda one: (-one.share, one.layer)))
+
+
+def _layers(shadow: nn.Module) -> dict[str, str]:
+    """Quantiser -> the layer or operation whose result it rounds first, as the model names it."""
+    found: dict[str, str] = {}
+    if not isinstance(shadow, fx.GraphModule):
+        return found
+    for node in shadow.graph.nodes:
+        if node.op == "call_module" and node.all_input_nodes:
+            source = node.all_input_nodes[0]
+            name = str(source.target) if source.op == "call_module" else source.name
+            found.setdefault(str(node.target), name)
+    return found
 
 
 def _counting(count: list[int]) -> Callable[[nn.Module, Any, Any], Tensor]:
@@ -64,7 +81,8 @@ def _counting(count: list[int]) -> Callable[[nn.Module, Any, Any], Tensor]:
         level = (given[0] / quantiser.scale).round() + quantiser.zero_point
         held = level.clamp(0, _LEVELS)
         count[0] += int((level != held).sum())
-        count[1] += level.numel()
+        count[1] += int((level > _LEVELS).sum())
+        count[2] += level.numel()
         kept: Tensor = (held - quantiser.zero_point) * quantiser.scale
         return kept
 

@@ -32,7 +32,7 @@ def records_by(campaign: Campaign) -> Callable[[Finding], Record]:
         return Record.of(
             finding,
             data=campaign.data,
-            strategy=strategy,
+            strategy=strategy if finding.shift is None else {**strategy, "shift": finding.shift},
             eps=settings.eps,
             norm=settings.norm,
             random_seed=settings.random_seed,

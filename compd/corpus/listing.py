@@ -41,6 +41,7 @@ def _listed(record: Record) -> dict[str, Any]:
         "seed_row": record.seed_row,
         "seed_sha256": record.seed_sha256,
         "strategy": record.strategy.get("name"),
+        "shift": record.strategy.get("shift"),
         "trust": None if record.stability is None else str(record.stability),
         "minimised_from": None if record.minimised is None else record.minimised.source,
     }

@@ -7,7 +7,7 @@ from compd.gating.deviations import Deviation, Status, machine_changes, status_o
 from compd.gating.hunt import Hunted, hunt
 from compd.gating.known import Known
 from compd.gating.opening import new_findings, open_gated
-from compd.gating.policy import Policy, find_policy
+from compd.gating.policy import Policy, find_policy, read_shift_limits
 from compd.gating.record import SearchRecord, path_of
 from compd.gating.replays import as_judged
 from compd.gating.result import GateResult
@@ -39,6 +39,7 @@ __all__ = [
     "open_gated",
     "path_of",
     "prune",
+    "read_shift_limits",
     "record_search",
     "settings_for",
     "status_of",

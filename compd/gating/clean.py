@@ -1,4 +1,4 @@
-"""How a pair does on clean test rows, as far as a policy limits it."""
+"""How a pair does on clean test rows, and on shifted ones, as far as a policy limits it."""
 
 from __future__ import annotations
 
@@ -8,14 +8,38 @@ from typing import Any
 
 from compd.control import QUIET, Control
 from compd.data import Splits
-from compd.errors import InputError
 from compd.gating.policy import Policy
 from compd.pair import Pair
-from compd.pair.evaluation import evaluate
+from compd.pair.evaluation import Evaluation, evaluate
+from compd.pair.flips import Flips
+from compd.shifts import parse_shift
 from compd.statistics import upper_bound
-from compd.wording import setting
+from compd.studies.bench import Answered, Bench
+from compd.studies.guard import accepted_at, choose, halves, rows_of
 
-__all__ = ["CleanRows", "clean_of", "failures_of", "tied"]
+__all__ = ["CleanRows", "Guarded", "ShiftedRows", "clean_of", "tied"]
+
+
+@dataclass(frozen=True)
+class ShiftedRows:
+    """The test rows under one shift."""
+
+    shift: str  # "fog:3"
+    images: int
+    disagree: int  # images on which the two models differ
+    disagree_bound: float  # one-sided 95 % bound of that share, from above
+
+
+@dataclass(frozen=True)
+class Guarded:
+    """What a guard does that was chosen on one random half of the test rows, on the other half."""
+
+    alpha: float  # share of disagreement among accepted images that it guarantees
+    threshold: float | None  # margin of the deployed model; None: none can be guaranteed
+    images: int  # held out
+    accepted: int
+    disagree: int  # of the accepted: images on which the two models differ
+    coverage: float  # share of images that are accepted
 
 
 @dataclass(frozen=True)
@@ -30,23 +54,34 @@ class CleanRows:
     original_accuracy: float | None  # None if the rows are not labelled
     deployed_accuracy: float | None
     class_drops: Mapping[str, float]  # class -> original's accuracy on it minus the deployed's
+    flips: Flips | None = None  # which model is right; None if the rows are not labelled
+    flips_bound: float | None = None  # one-sided 95 % bound of the negative flip rate, from above
+    class_flips: Mapping[str, tuple[int, int]] | None = None  # class -> negative flips, images
+    shifted: tuple[ShiftedRows, ...] = ()  # of the shifts that the policy limits
+    guard: Guarded | None = None  # None: the policy asks for none
 
     def to_json(self) -> dict[str, Any]:
         """As a JSON object."""
-        return asdict(self)
+        content = asdict(self)
+        return {**content, "flips": None if self.flips is None else self.flips.to_json()}
 
 
-def clean_of(pair: Pair, splits: Splits, *, control: Control = QUIET) -> CleanRows:
+def clean_of(
+    pair: Pair, splits: Splits, policy: Policy | None = None, *, control: Control = QUIET
+) -> CleanRows:
     """Measure a pair on its test rows.
 
     Args:
         pair: the pair.
         splits: of a data set with the pair's classes and image size.
-        control: its clock adds up the time inside model calls.
+        policy: whose shifts and guard are looked at, too.
+        control: told of progress, and asked whether to stop.
 
     Raises:
-        CompdError: if the images do not fit the pair.
+        CompdError: if the images do not fit the pair, or a shift does not fit the images.
+        Stopped: if it was told to stop.
     """
+    policy = policy or Policy()
     test = splits.test()
     seen = evaluate(pair, test, control=control)
     right, shipped = seen.right(seen.original), seen.right(seen.deployed)
@@ -58,6 +93,11 @@ def clean_of(pair: Pair, splits: Splits, *, control: Control = QUIET) -> CleanRo
                 drop = right[mine].double().mean() - shipped[mine].double().mean()
                 drops[name] = round(float(drop), 6)
     disagree = int(seen.disagree.sum())
+    flips = seen.flips
+    bench = None
+    if policy.max_shift_disagreement or policy.guard_alpha is not None:
+        shifts = [parse_shift(name) for name in policy.max_shift_disagreement or {}]
+        bench = Bench(pair, test, shifts=shifts, random_seed=policy.random_seed, control=control)
     return CleanRows(
         rows=test.rows,
         images=len(test),
@@ -67,6 +107,13 @@ def clean_of(pair: Pair, splits: Splits, *, control: Control = QUIET) -> CleanRo
         original_accuracy=seen.accuracy(seen.original),
         deployed_accuracy=seen.accuracy(seen.deployed),
         class_drops=drops,
+        flips=flips,
+        flips_bound=None if flips is None else upper_bound(flips.only_original, flips.of),
+        class_flips={
+            one.name: (one.only_original, one.images) for one in seen.flips_of(pair.classes)
+        },
+        shifted=() if bench is None else _shifted(bench),
+        guard=None if bench is None else _guarded(bench, seen, policy),
     )
 
 
@@ -75,39 +122,25 @@ def tied(clean: CleanRows) -> str:
     return f" ({clean.ties} of them exact ties)" if clean.ties else ""
 
 
-def failures_of(clean: CleanRows, policy: Policy) -> dict[str, str]:
-    """What a policy does not let pass: its limit's name -> one line.
+def _shifted(bench: Bench) -> tuple[ShiftedRows, ...]:
+    found: list[ShiftedRows] = []
+    for images in bench.shifted:
+        bench.control.report("measuring shifted rows", len(found), len(bench.shifted))
+        apart = int(bench.answers(images).apart.sum())
+        name = str(images.shift)
+        found.append(ShiftedRows(name, len(images), apart, upper_bound(apart, len(images))))
+    return tuple(found)
 
-    Raises:
-        CompdError: if accuracies are limited and there are no labels.
-    """
-    failures = {}
-    limit = policy.max_natural_disagreement
-    if limit is not None and clean.disagree_bound > limit:
-        failures["max-natural-disagreement"] = (
-            f"{clean.disagree} of {clean.images} clean images differ{tied(clean)}, so the share is "
-            f"below {clean.disagree_bound:.2%} with 95 % confidence; allowed are {limit:.2%}"
-        )
-    if policy.max_accuracy_drop is None and policy.max_class_accuracy_drop is None:
-        return failures
-    if clean.original_accuracy is None or clean.deployed_accuracy is None:
-        raise InputError(
-            "expected labelled images to limit accuracies, got none; take max-accuracy-drop out, "
-            f"or name {setting('data')} with class folders"
-        )
-    limit = policy.max_accuracy_drop
-    drop = clean.original_accuracy - clean.deployed_accuracy
-    if limit is not None and drop > limit:
-        failures["max-accuracy-drop"] = (
-            f"accuracy {clean.original_accuracy:.2%} → {clean.deployed_accuracy:.2%} on "
-            f"{clean.images} images; allowed is a drop of {limit:.2%}"
-        )
-    limit = policy.max_class_accuracy_drop
-    worst = sorted((-drop, name) for name, drop in clean.class_drops.items())
-    lost = [f"{name} {-drop:.2%}" for drop, name in worst if limit is not None and -drop > limit]
-    if lost:
-        more = f" and {len(lost) - 5} more" if len(lost) > 5 else ""
-        failures["max-class-accuracy-drop"] = (
-            f"accuracy lost in {', '.join(lost[:5])}{more}; allowed are {limit:.2%}"
-        )
-    return failures
+
+def _guarded(bench: Bench, seen: Evaluation, policy: Policy) -> Guarded | None:
+    """Choose a threshold on one half of the rows, and see what it does on the other."""
+    alpha = policy.guard_alpha
+    if alpha is None:
+        return None
+    clean = Answered(bench.clean, seen.original, seen.deployed, bench.pair.heads)
+    choosing, heldout = (rows_of(clean, rows) for rows in halves(len(seen), policy.random_seed))
+    threshold = choose(choosing.margins(True), choosing.apart, alpha)
+    through = accepted_at("held-out", threshold, heldout.margins(True), heldout, alpha)
+    return Guarded(
+        alpha, threshold, through.images, through.accepted, through.apart, through.coverage
+    )

@@ -12,8 +12,9 @@ from compd.errors import CompdError, SettingError, unknown
 from compd.files.project import compd_table, find_project, read_project
 from compd.search import STRATEGIES
 from compd.search.settings import GOALS
+from compd.shifts import parse_shift
 
-__all__ = ["KNOWN_BY", "Policy", "find_policy"]
+__all__ = ["KNOWN_BY", "Policy", "find_policy", "read_shift_limits"]
 
 KNOWN_BY = ("image", "seed")
 NORMS = ("linf", "l2")
@@ -35,6 +36,12 @@ class Policy:
     max_natural_disagreement: float | None = None  # its one-sided 95 % bound, share of test rows
     max_accuracy_drop: float | None = None  # original to deployed, share of test rows
     max_class_accuracy_drop: float | None = None  # the same of each class on its own
+    max_negative_flips: float | None = None  # only the original right: its one-sided 95 % bound
+    max_class_negative_flips: float | None = None  # of a class, exceeded by more than chance
+    # shift -> its one-sided 95 % bound, share of shifted test rows: {"fog:3": 0.02}
+    max_shift_disagreement: Mapping[str, float] | None = None
+    guard_alpha: float | None = None  # disagreement among images that a guard lets through
+    guard_min_coverage: float | None = None  # share of held-out test rows that it lets through
     only_replay: bool = False  # no search
     seeds: int = 50  # images that the search starts from
     time: float | None = None  # seconds of search; None: as long as its seeds take
@@ -51,8 +58,17 @@ class Policy:
             "max_natural_disagreement",
             "max_accuracy_drop",
             "max_class_accuracy_drop",
+            "max_negative_flips",
+            "max_class_negative_flips",
+            "guard_min_coverage",
         ):
             _check(name, getattr(self, name), (int, float), 0, 1)
+        _check("guard_alpha", self.guard_alpha, (int, float), 1e-6, 1 - 1e-6)
+        if self.guard_min_coverage is not None and self.guard_alpha is None:
+            raise SettingError("guard-alpha with guard-min-coverage", guard_alpha=None)
+        if self.max_shift_disagreement is not None:
+            limits = _shift_limits(self.max_shift_disagreement)
+            object.__setattr__(self, "max_shift_disagreement", limits)
         for name, low, high in (
             ("max_new", 0, 2**31),
             ("seeds", 1, 2**31),
@@ -86,6 +102,10 @@ class Policy:
             self.max_natural_disagreement,
             self.max_accuracy_drop,
             self.max_class_accuracy_drop,
+            self.max_negative_flips,
+            self.max_class_negative_flips,
+            self.max_shift_disagreement or None,
+            self.guard_alpha,
         )
         return any(limit is not None for limit in limits)
 
@@ -139,6 +159,43 @@ def find_policy(folder: Path, named: Path | None = None) -> tuple[Policy, str]:
     if named is not None and b"tool.compd" not in data:
         raise SettingError(f"expected a table {_TABLE}, got none: {path}")
     return Policy.from_toml(data, str(path)), str(path)
+
+
+def read_shift_limits(text: str) -> dict[str, float]:
+    """Read ``fog:3=0.02,snow:1=0.05``.
+
+    Raises:
+        SettingError: if a part is no shift with a number.
+    """
+    found: dict[str, float] = {}
+    for part in text.split(","):
+        name, _, value = part.partition("=")
+        try:
+            found[name.strip()] = float(value)
+        except ValueError as error:
+            raise SettingError(
+                "SHIFT=SHARE,…, such as fog:3=0.02", max_shift_disagreement=text
+            ) from error
+    return _shift_limits(found)
+
+
+def _shift_limits(limits: object) -> dict[str, float]:
+    """The limits under the shifts' own names.
+
+    Raises:
+        SettingError: if one is of no shift, or no share.
+    """
+    if not isinstance(limits, Mapping):
+        raise SettingError(
+            'expected max-shift-disagreement as a table, such as {"fog:3" = 0.02}, got '
+            f"{limits!r:.40}"
+        )
+    found = {}
+    for name, value in limits.items():
+        shift = str(parse_shift(str(name)))
+        _check(f"max-shift-disagreement of {shift}", value, (int, float), 0, 1)
+        found[shift] = value
+    return found
 
 
 def _is_like_gate(key: str) -> bool:

@@ -13,10 +13,11 @@ from compd.corpus.given import check_given
 from compd.data import Splits
 from compd.errors import InputError, SettingError, Stopped
 from compd.gating.baseline import Baseline
-from compd.gating.clean import clean_of, failures_of
+from compd.gating.clean import clean_of
 from compd.gating.compared import Compared, against_record, comparable, margin_of
 from compd.gating.deviations import Deviation, Status, status_of
 from compd.gating.known import Known
+from compd.gating.limits import failures_of
 from compd.gating.policy import Policy
 from compd.gating.record import SearchRecord
 from compd.gating.replays import replayed
@@ -112,7 +113,7 @@ def gate(
     if splits is not None and policy.asks_for_clean_rows and not control.stopped:
         control.report("measuring clean rows", 0, 1)
         with suppress(Stopped):  # then the rest of the result stands without
-            clean = clean_of(pair, splits, control=control)
+            clean = clean_of(pair, splits, policy, control=control)
             failures |= failures_of(clean, policy)
         control.report("measuring clean rows", 1, 1)
     deviations.sort(

@@ -95,8 +95,8 @@ def search(
     summary = campaign.summary()
     made_with = {
         **STRATEGIES.settings_of(campaign.settings.strategy),
-        "eps": settings.eps,
-        "norm": settings.norm,
+        "eps": campaign.settings.eps,
+        "norm": campaign.settings.norm,
         "goal": settings.goal,
         "random_seed": settings.random_seed,
         "time": settings.seconds,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -12,6 +13,7 @@ from compd.control import QUIET, Control
 from compd.data import Split
 from compd.errors import ModelError
 from compd.logits import disagrees, divergence
+from compd.pair.flips import ClassFlips, Flips, class_flips
 from compd.pair.images import Images, Labels, as_split
 from compd.pair.pair import Pair
 from compd.runtimes import Runtime
@@ -90,6 +92,23 @@ class Evaluation:
             return None
         return _share(self.right(logits))
 
+    @cached_property
+    def flips(self) -> Flips | None:
+        """Which model is right on how many images; None if nobody labelled them."""
+        if not self.split.labelled:
+            return None
+        return Flips.count_of(self.answers, self.deployed.argmax(1), self.split.labels)
+
+    def flips_of(self, classes: Sequence[str]) -> tuple[ClassFlips, ...]:
+        """The same of each class, the most negative flips first; none without labels.
+
+        Args:
+            classes: names, in label order.
+        """
+        if not self.split.labelled:
+            return ()
+        return class_flips(self.answers, self.deployed.argmax(1), self.split.labels, classes)
+
     @property
     def shadow_disagreement(self) -> float | None:
         """Share of the shadow's images on which the deployed model leaves its answer."""
@@ -107,6 +126,7 @@ class Evaluation:
             "deployed_accuracy": self.accuracy(self.deployed),
             "natural_disagreement": self.natural_disagreement,
             "natural_ties": self.natural_ties,
+            "flips": None if self.flips is None else self.flips.to_json(),
             "shadow_images": 0 if self.shadow is None else len(self.shadow),
             "shadow_deployed_disagreement": self.shadow_disagreement,
         }

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from torch import Tensor
 
@@ -52,6 +53,16 @@ class Flips:
     def negative(self) -> Share:
         """The negative flip rate, with its interval: only the original is right."""
         return Share.count_of(self.only_original, self.of)
+
+    @property
+    def reverse(self) -> Share:
+        """The rate of the reverse, with its interval: only the deployed model is right."""
+        return Share.count_of(self.only_deployed, self.of)
+
+    def to_json(self) -> dict[str, Any]:
+        """The counts and both rates, as a JSON object."""
+        rates = {"negative": asdict(self.negative), "reverse": asdict(self.reverse)}
+        return {**asdict(self), **rates}
 
     @property
     def p_value(self) -> float:

@@ -26,7 +26,7 @@ from compd.sizes import AnySize, Size
 from compd.system.devices import choose_device
 from compd.wording import Worded, setting
 
-__all__ = ["deployed_as", "pair_of_files"]
+__all__ = ["deployed_as", "pair_of_files", "splits_for"]
 
 _LOOK = 64  # images by which a shadow is compared with its file
 _EXACT = 32  # the same for the original: its conversion computes the same
@@ -99,14 +99,8 @@ def pair_of_files(
         reference, shipped = files["original"], files["deployed"]
     reference.own, shipped.own = Overrides(), own
     control.report("opening files", 1, 3)
-    dataset = named_for(
-        load_data(data, channels=form.channels, size=form.size, resize=resize, unlabelled=True),
-        form.classes,
-        labels,
-        names=reference.class_names,
-        offset=labels_offset,
-    )
-    splits = Splits(dataset, trains=False)
+    splits = splits_for(reference, data, labels=labels, labels_offset=labels_offset, resize=resize)
+    dataset = splits.dataset
     control.report("opening files", 2, 3)
     answers = AnswerCache()
     found = _gradients(reference, shipped, splits, answers, where)
@@ -133,6 +127,34 @@ def pair_of_files(
     pair.answers = answers
     control.report("opening files", 3, 3)
     return pair, splits
+
+
+def splits_for(
+    reference: FileRuntime,
+    data: str,
+    *,
+    labels: Path | None = None,
+    labels_offset: int | None = None,
+    resize: Resize | None = None,
+) -> Splits:
+    """The images of a pair of files, which its original alone decides.
+
+    Args:
+        reference: the original.
+        data: images, as :func:`compd.data.load_data` takes them; labels are not needed.
+        labels: a text file with one class name a line; None: the data's, or numbers.
+        labels_offset: which of the model's classes is the data's first one; None: names decide.
+        resize: how images of another aspect ratio are scaled; None stretches them.
+    """
+    form = reference.format
+    dataset = named_for(
+        load_data(data, channels=form.channels, size=form.size, resize=resize, unlabelled=True),
+        form.classes,
+        labels,
+        names=reference.class_names,
+        offset=labels_offset,
+    )
+    return Splits(dataset, trains=False)
 
 
 def deployed_as(pair: Pair, file: Path | str, overrides: Overrides | None = None) -> Pair:

@@ -10,14 +10,16 @@ import torch
 from torch import Tensor
 
 from compd.compress import Given
+from compd.compress.clipping import Clipped, clipped_shares
 from compd.control import QUIET, Control
 from compd.errors import InputError
 from compd.pair.evaluation import SHADOW_ROWS, Evaluation, evaluate
+from compd.pair.flips import Flips
 from compd.pair.images import Images
 from compd.pair.misread import MANY, WRONG, Hint, misread, output_faults
 from compd.pair.pair import Pair
 from compd.pair.readings import other_order
-from compd.pair.warnings import LEAST, few, near_chance, stretched, unused_labels
+from compd.pair.warnings import LEAST, few, losing, near_chance, stretched, unused_labels
 from compd.runtimes import Runtime
 from compd.runtimes.converted import model_of
 from compd.system.machine import cpu_flags
@@ -59,11 +61,16 @@ class Preflight:
     deployed_accuracy: float | None
     natural_disagreement: float
     natural_ties: int  # images of these on which the deployed model's two labels tie
+    flips: Flips | None  # which model is right; None if the images are not labelled
     classes_answered: int  # by the original on these images
     shadow: str  # whose gradients are taken for those of the deployed model
     shadow_images: int  # of these, the first ones, that the shadow was run on
     shadow_disagreement: float | None  # share of labels; None without a shadow
     shadow_error: float | None  # mean absolute difference of logits, in parts of their spread
+    # Of the shadow's activations on the first images, at the layer with most, that int8 kernels cut
+    # off, 0..1; None unless compd made the deployed model of an int8 shadow.
+    clipped: float | None
+    clipped_layer: str | None
     faults: tuple[Worded, ...]
     warnings: tuple[Worded, ...]
 
@@ -74,7 +81,7 @@ class Preflight:
 
     def to_json(self) -> dict[str, Any]:
         """As a JSON object."""
-        return asdict(self)
+        return {**asdict(self), "flips": None if self.flips is None else self.flips.to_json()}
 
     def raise_if_faulty(self) -> None:
         """Raise the first fault.
@@ -104,6 +111,7 @@ def check(
     seen = evaluate(pair, images, shadow=SHADOW_ROWS, control=control)
     faults, warnings = _judged(pair, seen, allow_float)
     made = pair.spec.compress
+    worst = _clipped(pair, seen, control)
     return Preflight(
         files=(_facts("original", pair.reference), _facts("deployed", pair.deployed)),
         images=len(seen),
@@ -112,14 +120,26 @@ def check(
         deployed_accuracy=seen.accuracy(seen.deployed),
         natural_disagreement=seen.natural_disagreement,
         natural_ties=seen.natural_ties,
+        flips=seen.flips,
         classes_answered=len(torch.unique(seen.answers)),
         shadow=made.shadow if isinstance(made, Given) else "own",
         shadow_images=0 if seen.shadow is None else len(seen.shadow),
         shadow_disagreement=seen.shadow_disagreement,
         shadow_error=None if seen.shadow is None else _logit_error(seen.shadow, seen.deployed),
+        clipped=None if worst is None else worst.share,
+        clipped_layer=None if worst is None else worst.layer,
         faults=tuple(map(Worded, faults)),
         warnings=tuple(map(Worded, warnings)),
     )
+
+
+def _clipped(pair: Pair, seen: Evaluation, control: Control) -> Clipped | None:
+    """The quantiser of the pair's own shadow that cuts off most."""
+    if not pair.rebuilds or not pair.has_shadow:
+        return None
+    with control.clock.running():
+        found = clipped_shares(pair.shadow, seen.split.images[:SHADOW_ROWS])
+    return found[0] if found else None
 
 
 def _judged(pair: Pair, seen: Evaluation, allow_float: bool) -> tuple[list[str], list[str]]:
@@ -152,7 +172,7 @@ def _judged(pair: Pair, seen: Evaluation, allow_float: bool) -> tuple[list[str],
         )
     warnings += [*few(pair, seen), *stretched(seen), *unused_labels(pair, seen)]
     if not faults and not explained:
-        warnings += near_chance(pair, seen)
+        warnings += [*near_chance(pair, seen), *losing(pair, seen)]
     if not faults and apart >= MANY:
         warnings.append(f"the pair differs on {apart:.1%} of clean images; the search leaves these")
     return faults, warnings + _saturation(pair.deployed)

@@ -14,10 +14,10 @@ from compd.errors import InputError
 from compd.files.names import anchored_data
 from compd.files.storage import check_cache
 from compd.pair.build import build_pair
-from compd.pair.from_files import deployed_as, pair_of_files
+from compd.pair.from_files import deployed_as, pair_of_files, splits_for
 from compd.pair.original import default_training
 from compd.pair.pair import Pair
-from compd.runtimes import Overrides
+from compd.runtimes import Overrides, open_file
 from compd.runtimes.files import check_file
 from compd.sizes import AnySize
 from compd.system.devices import choose_device
@@ -167,6 +167,17 @@ class PairFiles:
     device: str = "auto"
     resize: Resize | None = None  # how images are scaled; None stretches them
     labels_offset: int | None = None  # which of the model's classes is the data's first one
+
+    def splits(self) -> Splits:
+        """The images, without the deployed file, which need not be there."""
+        reference = open_file(self.original, self.overrides, size=self.size)
+        return splits_for(
+            reference,
+            self.data,
+            labels=self.labels,
+            labels_offset=self.labels_offset,
+            resize=self.resize,
+        )
 
     def open(self, control: Control = QUIET) -> tuple[Pair, Splits]:
         """The pair and its images."""

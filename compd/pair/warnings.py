@@ -8,11 +8,13 @@ from compd.compress import Given
 from compd.pair.evaluation import Evaluation
 from compd.pair.pair import Pair
 from compd.statistics import Share
+from compd.text import shortened
 from compd.wording import command, setting
 
-__all__ = ["LEAST", "few", "near_chance", "stretched", "unused_labels"]
+__all__ = ["LEAST", "few", "losing", "near_chance", "stretched", "unused_labels"]
 
 LEAST = 20  # images from which on a share is worth the name
+_NAMED = 5  # classes
 _NEAR = 0.05  # above chance, at most, where there are few classes; half of chance where many
 
 
@@ -48,6 +50,20 @@ def near_chance(pair: Pair, seen: Evaluation) -> list[str]:
             f"classes ({named})?"
         ]
     return [f"{text}; give it {setting('weights')}, or train it: {command('train', out='FILE')}"]
+
+
+def losing(pair: Pair, seen: Evaluation) -> list[str]:
+    """That classes lose by the compression, more than chance explains."""
+    lost = [one for one in seen.flips_of(pair.classes) if one.loses]
+    if not lost:
+        return []
+    said = [
+        f"{shortened(one.name, 60)} (only the original is right on {one.only_original} of "
+        f"{one.images}, only the deployed model on {one.only_deployed})"
+        for one in lost[:_NAMED]
+    ]
+    more = f" and {len(lost) - _NAMED} more" if len(lost) > _NAMED else ""
+    return [f"classes that lose, beyond chance: {', '.join(said)}{more}"]
 
 
 def stretched(seen: Evaluation) -> list[str]:

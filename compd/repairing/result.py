@@ -9,6 +9,7 @@ from typing import Any
 from compd.repairing.clean import CleanChange
 from compd.repairing.fresh import Fresh
 from compd.repairing.selection import Seen
+from compd.repairing.shifted import ShiftLook
 from compd.repairing.verdict import RepairVerdict, Robust
 from compd.statistics import Share
 from compd.text import shortened
@@ -56,6 +57,7 @@ class RepairResult:
     fresh: tuple[Fresh, ...]
     robust: tuple[Robust, ...]
     notes: tuple[str, ...]
+    looks: tuple[ShiftLook, ...] = ()  # at starts with 8-bit activations, under shifts
 
     def __repr__(self) -> str:
         return shortened(
@@ -121,5 +123,11 @@ class RepairResult:
             ),
             "robust": tuple(Robust(**one) for one in content["robust"]),
             "notes": tuple(content["notes"]),
+            "looks": tuple(_look(one) for one in content.get("looks", ())),
         }
         return cls(**{**content, **nested})
+
+
+def _look(content: Mapping[str, Any]) -> ShiftLook:
+    lists = {name: tuple(content[name]) for name in ("shifts", "before", "after")}
+    return ShiftLook(**{**content, **lists})

@@ -24,6 +24,7 @@ from compd.repairing.result import RepairResult
 from compd.repairing.rounds import Rounds, step_seconds, steps_within
 from compd.repairing.selection import best_of
 from compd.repairing.settings import RepairSettings
+from compd.repairing.shifted import STRONG, held_under_shift
 from compd.repairing.state import load_state
 from compd.repairing.training_set import TrainingSet, training_set_of
 from compd.repairing.verdict import verdict_on
@@ -96,9 +97,17 @@ def repaired(
     _check_space(pair, out, checkpoint)
     state = load_state(checkpoint, key)
     notes = [f"went on after round {len(state.seen) - 1}"] if state.seen else []
-    rounds = Rounds(
+    others, looks = held_under_shift(
         pair,
         _nearer(pair, splits, how),
+        splits.selection,
+        random_seed=how.random_seed,
+        control=control,
+    )
+    notes += [str(look) for look in looks]
+    rounds = Rounds(
+        pair,
+        others,
         _bench(pair, splits, training_set, how),
         splits.selection,
         how,
@@ -152,6 +161,7 @@ def repaired(
         rows={**pair.spec.rows, **rows, "verdict": splits.heldout.rows},
         seen=tuple(state.seen),
         notes=(*training_set.notes, *state.notes, *notes),
+        looks=looks,
     )
 
 
@@ -219,6 +229,7 @@ def _key(pair: Pair, splits: Splits, training_set: TrainingSet, settings: Repair
             "engine": pair.deployed.engine,
             "data": splits.dataset.identity,
             "corpus": [record.sha256 for record in training_set.records],
+            "starts": STRONG,
             "made_with": [RECIPE, torch_version(), pair.device.type],
         }
     )

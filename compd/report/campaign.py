@@ -39,6 +39,8 @@ class CampaignReport:
     shadow_deployed_disagreement: float | None
     natural_disagreement: float
     natural_ties: int  # of these images: on which the deployed model's two labels tie
+    # Which model is right on how many of these; None if nobody labelled them.
+    flips: Mapping[str, Any] | None
     clean_images: int  # that the figures above are of, but those of the shadow
     shadow_images: int  # that those of the shadow are of
     seeds: int
@@ -61,6 +63,7 @@ class CampaignReport:
     model_seconds: float
     stopped: str
     notes: tuple[str, ...]
+    shifts: tuple[Mapping[str, Any], ...]  # what each shift did, where shifts were tried: ShiftRate
     stored: int
     stability: Mapping[str, int]  # what was found depends on: "stable" -> how many
     corpus: str
@@ -164,6 +167,7 @@ def campaign_report(
         shadow_deployed_disagreement=seen.shadow_disagreement,
         natural_disagreement=seen.natural_disagreement,
         natural_ties=seen.natural_ties,
+        flips=None if seen.flips is None else seen.flips.to_json(),
         clean_images=len(seen),
         shadow_images=0 if seen.shadow is None else len(seen.shadow),
         **asdict(summary),

@@ -13,6 +13,7 @@ from torch import Tensor
 from compd.corpus import Corpus
 from compd.corpus.records import Record
 from compd.errors import CompdError, InputError, SettingError
+from compd.report.sentence import shift_of
 from compd.search.findings import Answer
 
 __all__ = ["Sheet", "amplified", "contact_sheet", "enlarged", "factor_of", "show_entries"]
@@ -121,7 +122,7 @@ def _draw_row(sheet: Image.Image, top: int, record: Record, image: Tensor, seed:
     small = [enlarged(seed, _SIDE), enlarged(image, _SIDE)]
     captions = (
         f"seed {record.seed_row[:_LETTERS]}",
-        f"deviation, Linf {record.linf}/255",
+        shift_of(record.strategy) or f"deviation, Linf {record.linf}/255",
         f"difference x{factor}",
     )
     pictures = [*small, amplified(small[1], small[0], factor)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import PurePath
 from typing import Any, Protocol, TypeVar
 
@@ -11,6 +11,7 @@ from compd.text import one_line
 __all__ = [
     "SURE",
     "bound_words",
+    "bounded",
     "campaign_sentence",
     "flip_words",
     "found_sentence",
@@ -20,14 +21,19 @@ __all__ = [
     "made_words",
     "name_words",
     "severity_words",
+    "shift_of",
+    "shift_words",
+    "shifts_sentence",
     "sure_words",
     "worst_of",
+    "worst_shifts",
 ]
 
 SURE = 0.5  # severity: from here on both models put their answer this far before the next one
 VERY_SURE = 0.9  # probability
 _LEVELS = (90, 70)  # percent
 _LETTERS = 60  # of a name
+_SHIFTED = "under shifts"
 _INT8 = 8
 _HOW = {
     "qat": "quantisation-aware training",
@@ -115,13 +121,37 @@ def severity_words(said: float | tuple[Says | Mapping[str, Any], Says | Mapping[
     return f"not both over {_LEVELS[-1]} % sure"
 
 
-def bound_words(eps: int | None, norm: str = "linf") -> str:
-    """``within 16/255``, ``L2 within 128/255`` or ``unbounded``.
+def shift_words(shift: str) -> str:
+    """A shift as people read it: ``fog:3``; frost is said to be synthetic, as it is in a search."""
+    kind, colon, level = name_words(shift).partition(":")
+    return f"{kind}{' (synthetic)' if kind == 'frost' else ''}{colon}{level}"
+
+
+def shift_of(strategy: Mapping[str, Any]) -> str:
+    """What was done to the seed of an entry, where that has a name: ``fog:3``; else empty.
+
+    Args:
+        strategy: as a record has it.
+    """
+    said = strategy.get("shift")
+    return shift_words(said) if isinstance(said, str) and said else ""
+
+
+def bounded(bound: str) -> str:
+    """What follows a count of flips: a space or a comma, and the bound."""
+    return f" {bound}" if bound.startswith(("within", _SHIFTED)) else f", {bound}"
+
+
+def bound_words(eps: int | None, norm: str = "linf", strategy: object = None) -> str:
+    """``within 16/255``, ``L2 within 128/255``, ``unbounded``, or ``under shifts``.
 
     Args:
         eps: levels of 255; None, and for ``linf`` 255, is no bound.
         norm: ``linf`` or ``l2``.
+        strategy: the name of the search's; that of shifts says more than a bound.
     """
+    if strategy == "shift":
+        return _SHIFTED
     if eps is None or (norm == "linf" and eps >= 255):
         return "unbounded"
     return f"within {eps}/255" if norm == "linf" else f"{name_words(norm).upper()} within {eps}/255"
@@ -176,6 +206,7 @@ def found_sentence(
     *,
     severity: float | None = None,
     worst: tuple[Says | Mapping[str, Any], Says | Mapping[str, Any]] | None = None,
+    shift: str = "",
 ) -> str:
     """How often something was found, and the worst of it.
 
@@ -188,16 +219,18 @@ def found_sentence(
         bound: of :func:`bound_words`.
         severity: the highest; None if it is not known.
         worst: both models' answers to the image that has it; left out where it is mild.
+        shift: of :func:`shift_words`, what made it; empty where that has no name.
     """
     if not seeds:
         return f"{made}: nothing was searched."
-    within = f" {bound}" if bound.startswith("within") else f", {bound}"
+    within = bounded(bound)
     if not found:
         return f"{made}: none of {_images(seeds)} flips{within}."
     said = f"{made}: {found} of {_images(seeds)} {'flips' if found == 1 else 'flip'}{within}"
     if severity is not None and not is_sure(severity):
         return f"{said}, {'not' if found == 1 else 'none of them'} sure."
-    return f"{said}." if worst is None else f"{said}; worst: {flip_words(*worst)}."
+    by = f" ({shift})" if shift else ""
+    return f"{said}." if worst is None else f"{said}; worst: {flip_words(*worst)}{by}."
 
 
 def campaign_sentence(result: object) -> str:
@@ -213,10 +246,43 @@ def campaign_sentence(result: object) -> str:
         made_words(settings["compress"]),
         _of(result, "seeds_effective"),
         _of(result, "seeds"),
-        bound_words(settings["eps"], settings["norm"]),
+        bound_words(settings["eps"], settings["norm"], _of(result, "strategy", None)),
         severity=_of(result, "severity_max"),
         worst=None if worst is None else (worst["original"], worst["deployed"]),
+        shift=shift_of(worst or {}),
     )
+
+
+def worst_shifts(rates: Sequence[Mapping[str, Any]], most: int) -> list[Mapping[str, Any]]:
+    """The shifts under which the deployed model leaves the largest share of kept labels first.
+
+    Args:
+        rates: as a campaign's result has them: ``shift``, ``seeds``, ``kept``, ``left``.
+        most: how many.
+    """
+    seen = [one for one in rates if one["kept"]]
+    return sorted(seen, key=lambda one: (-one["left"] / one["kept"], -one["kept"]))[:most]
+
+
+def shifts_sentence(rates: Sequence[Mapping[str, Any]], goal: str) -> str:
+    """Whether shifts matter, in one sentence.
+
+    Args:
+        rates: as of :func:`worst_shifts`.
+        goal: of the search; with ``first``, seeds that have deviated are not shifted again.
+    """
+    kept, left = (sum(one[name] for one in rates) for name in ("kept", "left"))
+    if not kept:
+        return "Does it matter? Under none of these shifts the original keeps a label."
+    parting = [one for one in rates if one["left"]]
+    said = (
+        f"Does it matter? Of {kept} shifted images on which the original keeps its label, the "
+        f"deployed model leaves it on {left} ({left / kept:.2%}), under {len(parting)} of "
+        f"{len(rates)} shifts"
+    )
+    if goal == "first":
+        said += "; a seed that has deviated is not shifted further: --goal severe has rates of all"
+    return f"{said}."
 
 
 _NONE = object()

@@ -23,6 +23,7 @@ from compd.search.strategies import (
     Dflare,
     Diva,
     Pgd,
+    Shifts,
     strategy,
 )
 
@@ -44,6 +45,7 @@ __all__ = [
     "Objective",
     "Pgd",
     "SearchSettings",
+    "Shifts",
     "SourceClass",
     "Stability",
     "StabilityCheck",

@@ -73,6 +73,9 @@ class Campaign:
                 f"blackbox instead of {name}: the pair has no {lacks} to differentiate"
             )
             settings = replace(settings, strategy=_with(settings.queries, Blackbox()))
+        if not STRATEGIES.of(settings.strategy).bounded and settings.eps is not None:
+            self.notes.append(f"{name} has no bound: eps {settings.eps} is left out")
+            settings = replace(settings, eps=None, norm="linf")
         settings.objective.check(pair.classes)
         self.settings = settings
         self.outcome = Outcome.INTERRUPTED  # until it ends by itself
@@ -236,7 +239,7 @@ class Campaign:
                 break
             candidates = task.clip(proposal.images, proposal.seeds)
             check_batch(candidates, "candidates")
-            proposal = Proposal(candidates, proposal.seeds)
+            proposal = replace(proposal, images=candidates)
             judgement = judge.evaluate(candidates, labels[proposal.seeds])
             # An untouched image is never a finding.
             changed = (candidates != images[proposal.seeds]).flatten(1).any(1)
@@ -249,6 +252,7 @@ class Campaign:
                 group.remember(proposal, judgement)
             else:
                 findings, judgement = self._keep(judge, group, proposal, judgement)
+            tally.shifts.add(proposal.shifts, judgement)
             group.found[proposal.seeds[judgement.effective]] = True
             if settings.goal == "severe":
                 self._unproved = int(group.found.sum()), group.severity
@@ -260,6 +264,7 @@ class Campaign:
                 search.close()
                 self.notes.append(f"cut short among the last {len(chosen)} seeds")
                 break
+        self.notes += [note for note in task.notes if note not in self.notes]
         best = group.best()
         self._unproved = 0, 0.0
         if len(best.seeds):  # only with goal "severe" is there something left to prove
@@ -278,8 +283,7 @@ class Campaign:
             wanted = wanted | judgement.valid
         rows = wanted.nonzero()[:, 0]
         seen = [judgement.verdict(i) for i in rows.tolist()]
-        worth = Proposal(proposal.images[rows], proposal.seeds[rows])
-        findings, proved = self._confirm(judge, group, worth, seen)
+        findings, proved = self._confirm(judge, group, proposal.chosen(rows), seen)
         confirmed = torch.zeros_like(wanted)
         confirmed[rows] = proved
         return findings, judgement.only(confirmed)
@@ -303,11 +307,11 @@ class Campaign:
         if not seen:
             return findings, proved
         judgement = judge.confirm(proposal.images, group.labels[proposal.seeds])
-        for i, seed in enumerate(proposal.seeds.tolist()):
+        for i in range(len(seen)):
             if judgement.verdict(i) is not seen[i]:
                 continue
             proved[i] = True
-            finding = group.finding(judgement, i, seed, self._split, self.pair.classes)
+            finding = group.finding(judgement, i, proposal, self._split, self.pair.classes)
             if finding.verdict is Verdict.EFFECTIVE:
                 self._tally.add(finding)
             findings.append(finding)

@@ -13,6 +13,7 @@ from torch import Tensor
 from compd.images import distances, pixel_hash
 from compd.logits import Answers
 from compd.search.judge import Judgement, Verdict
+from compd.search.shift_rates import ShiftRate, ShiftRates
 from compd.text import shortened
 
 __all__ = [
@@ -87,13 +88,15 @@ class Finding:
     psnr: float | None  # decibels; None if nothing changed
     step: int  # candidates of this seed that were judged in earlier proposals
     stability: Stability | None = None  # None: not replayed
+    shift: str | None = None  # what was done to the seed, where that has a name: "fog:3"
 
     def __str__(self) -> str:
         if self.verdict is not Verdict.EFFECTIVE:
             return f"{self.seed_row}: {self.verdict}, Linf {self.linf}/255"
+        how = f"Linf {self.linf}/255" if self.shift is None else self.shift
         return (
             f"{self.seed_row}: {self.original.name} → {self.deployed.name}, severity "
-            f"{self.severity:.3f}, Linf {self.linf}/255"
+            f"{self.severity:.3f}, {how}"
         )
 
     def __repr__(self) -> str:
@@ -118,6 +121,7 @@ class Finding:
         true_label: int | None,
         classes: tuple[str, ...],
         step: int,
+        shift: str | None = None,
     ) -> Finding:
         """The ``i``-th of some judged candidates, with what is known of its seed."""
         image = judgement.images[i]
@@ -138,6 +142,7 @@ class Finding:
             l2=round(float(far.l2[0]), 6),
             psnr=round(float(far.psnr[0]), 3) if int(far.linf[0]) else None,
             step=step,
+            shift=shift,
         )
 
 
@@ -158,12 +163,13 @@ class Worst:
     original: Answer
     deployed: Answer
     severity: float  # 0..1
+    shift: str | None = None  # what was done to its seed, where that has a name
 
     @classmethod
     def of(cls, finding: Finding) -> Worst:
         """All of a finding that is small."""
         one = finding
-        return cls(one.sha256, one.seed_row, one.original, one.deployed, one.severity)
+        return cls(one.sha256, one.seed_row, one.original, one.deployed, one.severity, one.shift)
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,6 +214,7 @@ class Summary:
     model_seconds: float  # of these inside model calls
     stopped: str  # "done", "time" or "interrupted"
     notes: tuple[str, ...] = ()  # what the campaign decided by itself
+    shifts: tuple[ShiftRate, ...] = ()  # what each did to the seeds, where shifts were tried
 
     def __str__(self) -> str:
         from compd.search.shown import summary_text
@@ -236,6 +243,7 @@ class Tally:
         self.forwards = 0
         self.flipped: dict[str, Flipped] = {}  # by the row of the seed
         self.blind = 0  # seeds without a gradient
+        self.shifts = ShiftRates()
 
     def evaluated(self, judgement: Judgement) -> None:
         """Count what a search saw and what did not deviate; deviations count when proved."""
@@ -302,4 +310,5 @@ class Tally:
             model_seconds=round(model_seconds, 3),
             stopped=stopped,
             notes=notes,
+            shifts=self.shifts.rates(),
         )

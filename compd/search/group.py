@@ -28,6 +28,7 @@ class Group:
         self.found = torch.zeros(len(chosen), dtype=torch.bool)
         self._images = images.clone()  # the most severe deviation of each seed so far
         self._severity = torch.full((len(chosen),), -1.0)
+        self._shifts = [""] * len(chosen)  # what these were made with
 
     def remember(self, proposal: Proposal, judgement: Judgement) -> None:
         """Keep what is more severe than all before it."""
@@ -36,6 +37,7 @@ class Group:
             if judgement.severity[i] > self._severity[seed]:
                 self._severity[seed] = judgement.severity[i]
                 self._images[seed] = proposal.images[i]
+                self._shifts[seed] = proposal.shifts[i] if proposal.shifts else ""
 
     @property
     def severity(self) -> float:
@@ -45,12 +47,19 @@ class Group:
     def best(self) -> Proposal:
         """The most severe deviation of each seed that has one."""
         seeds = (self._severity >= 0).nonzero()[:, 0]
-        return Proposal(self._images[seeds], seeds)
+        shifts = tuple(self._shifts[i] for i in seeds.tolist())
+        return Proposal(self._images[seeds], seeds, shifts if any(shifts) else ())
 
     def finding(
-        self, judgement: Judgement, i: int, seed: int, split: Split, classes: tuple[str, ...]
+        self,
+        judgement: Judgement,
+        i: int,
+        proposal: Proposal,
+        split: Split,
+        classes: tuple[str, ...],
     ) -> Finding:
-        """The ``i``-th of the judged candidates, which is of this seed, with all that is known."""
+        """The ``i``-th of the judged candidates, with all that is known of its seed."""
+        seed = int(proposal.seeds[i])
         row = int(self.chosen[seed])
         return Finding.of(
             judgement,
@@ -62,4 +71,5 @@ class Group:
             true_label=int(split.labels[row]) if split.labelled else None,
             classes=classes,
             step=int(self.asked[seed]),
+            shift=proposal.shifts[i] if proposal.shifts else None,
         )

@@ -45,7 +45,7 @@ def finding_html(finding: Finding) -> str:
     apart, factor = _difference(image, seed)
     pictures = (
         (seed, f"seed {finding.seed_row}"),
-        (image, f"deviation, Linf {finding.linf}/255"),
+        (image, finding.shift or f"deviation, Linf {finding.linf}/255"),
         (apart, f"difference ×{factor}"),
     )
     figures = "".join(_figure(pixels, caption) for pixels, caption in pictures)

@@ -4,7 +4,9 @@ An image is accepted where the deployed model's own margin is at least the thres
 to the original, or to somebody who looks. Thresholds are tried from high to low in a fixed order,
 and the last one before the first failure is taken: so all that are tried share one error of 5 %
 (fixed-sequence testing; Angelopoulos et al., *Learn then Test*, 2021). It holds for images like
-those that it was chosen on, and for no others: the shifted sets say so.
+those that it was chosen on, and for no others: the shifted sets say so. A step has to keep the true
+share within alpha (Clopper and Pearson 1934), and that of as many further images, which swings
+around it: so a held-out half stays within alpha as often as is said.
 """
 
 from __future__ import annotations
@@ -18,11 +20,21 @@ import torch
 from torch import Tensor
 
 from compd.errors import SettingError
-from compd.statistics import upper_bound
+from compd.statistics import exceeded_next, upper_bound
 from compd.studies.base import Study
 from compd.studies.bench import Answered, Bench
 
-__all__ = ["GUARD", "Accepted", "Guard", "GuardResult", "accepted_at", "choose", "halves"]
+__all__ = [
+    "GUARD",
+    "Accepted",
+    "Guard",
+    "GuardResult",
+    "accepted_at",
+    "choose",
+    "halves",
+    "needed",
+    "rows_of",
+]
 
 _CONFIDENCE = 0.95
 _GRID = tuple(i / 100 for i in range(99, -1, -1))  # margins, from high to low
@@ -75,11 +87,25 @@ class GuardResult:
 
 def needed(alpha: float) -> int:
     """How many accepted images without any disagreement prove a share below alpha."""
-    return ceil(log(1 - _CONFIDENCE) / log(1 - alpha))
+    count = max(ceil(log(1 - _CONFIDENCE) / log(1 - alpha)), ceil(4 / alpha))
+    while not proves(0, count, alpha):
+        count += 1
+    return count
+
+
+def proves(count: int, of: int, alpha: float) -> bool:
+    """Whether so many disagreements keep the share at or below alpha, with 95 % confidence.
+
+    Both the true share, which Clopper and Pearson bound, and that of as many further images, which
+    swings around it.
+    """
+    return upper_bound(count, of) <= alpha and exceeded_next(count, of, alpha) <= 1 - _CONFIDENCE
 
 
 def choose(margins: Tensor, apart: Tensor, alpha: float) -> float | None:
     """The lowest threshold that keeps disagreement at or below alpha, with 95 % confidence.
+
+    Both of all images like these, and of a held-out set as large.
 
     Args:
         margins: float (N,), of the deployed model, 0..1.
@@ -90,13 +116,13 @@ def choose(margins: Tensor, apart: Tensor, alpha: float) -> float | None:
         A margin, or None where none can be guaranteed. The first threshold tried is the highest
         that accepts enough images for a guarantee, which their number alone decides.
     """
-    best = None
+    best, least = None, needed(alpha)
     for threshold in _GRID:
         accepted = margins >= threshold
         count = int(accepted.sum())
-        if count < needed(alpha):
+        if count < least:
             continue
-        if upper_bound(int((apart & accepted).sum()), count) > alpha:
+        if not proves(int((apart & accepted).sum()), count, alpha):
             break
         best = threshold
     return best
@@ -139,7 +165,7 @@ def _run(config: Guard, bench: Bench) -> GuardResult:
         margins = answered.margins(True)
         if answered.images.name in config.choose_on:
             chosen_on.append((margins[first], answered.apart[first]))
-            later.append((_rows(answered, second), margins[second]))
+            later.append((rows_of(answered, second), margins[second]))
         else:
             later.append((answered, margins))
     threshold = choose(
@@ -150,9 +176,9 @@ def _run(config: Guard, bench: Bench) -> GuardResult:
     choosing, heldout = (
         accepted_at(name, threshold, part.margins(True), part, config.alpha)
         for name, rows in (("choosing", first), ("held-out", second))
-        for part in [_rows(clean, rows)]
+        for part in [rows_of(clean, rows)]
     )
-    judged = _rows(clean, second)
+    judged = rows_of(clean, second)
     sets = [
         accepted_at(answered.images.name, threshold, margins, answered, config.alpha)
         for answered, margins in later
@@ -179,7 +205,7 @@ def _run(config: Guard, bench: Bench) -> GuardResult:
     )
 
 
-def _rows(answered: Answered, rows: Tensor) -> Answered:
+def rows_of(answered: Answered, rows: Tensor) -> Answered:
     """Some rows of what was answered."""
     images = replace(answered.images, labels=answered.images.labels[rows])
     return replace(

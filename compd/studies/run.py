@@ -116,7 +116,7 @@ def study(
         Stopped: if it was told to stop.
     """
     configs = configured(studies)
-    shifts, left_out = _that_fit(
+    shifts, left_out = shifts_that_fit(
         parse_shifts(kinds, severities=tuple(severities)) if kinds else (), pair.spec.model.channels
     )
     found = as_splits(images, pair)
@@ -159,8 +159,15 @@ def study(
     )
 
 
-def _that_fit(shifts: Sequence[Shift], channels: int) -> tuple[tuple[Shift, ...], tuple[str, ...]]:
-    """The shifts that images of so many channels have, and the kinds of the others."""
+def shifts_that_fit(
+    shifts: Sequence[Shift], channels: int
+) -> tuple[tuple[Shift, ...], tuple[str, ...]]:
+    """The shifts that images of so many channels have, and the kinds of the others.
+
+    Args:
+        shifts: to choose from.
+        channels: of the images; 0 where any may be.
+    """
     fits = tuple(one for one in shifts if not channels or channels in kind_of(one).channels)
     kinds = {one.kind: None for one in shifts if one not in fits}
     return fits, tuple(kinds)

@@ -69,6 +69,7 @@ class SetFigures:
     f1_weighted: Both | None
     clipped: float | None  # of the activations, at the layer with most; None without an int8 shadow
     clipped_layer: str | None
+    clipped_above: float | None  # beyond the top of a range alone, at the layer with most
     losing: tuple[str, ...]  # classes on which the deployed model is worse, beyond chance
     classes: tuple[ClassFlips, ...]  # of clean images, and of all sets where classes are few
 
@@ -145,6 +146,7 @@ def _figures(config: Shifts, bench: Bench, answered: Answered, base: Tensor | No
         **_f1(answered, labelled),
         clipped=None if clip is None else clip[0],
         clipped_layer=None if clip is None else clip[1],
+        clipped_above=None if clip is None else clip[2],
         losing=tuple(one.name for one in classes if one.loses),
         classes=classes if whole else (),
     )
@@ -170,14 +172,16 @@ def _f1(answered: Answered, labelled: bool) -> dict[str, Both | None]:
     return {"f1_macro": Both(macro, macro_d), "f1_weighted": Both(weighted, weighted_d)}
 
 
-def _clipped(config: Shifts, bench: Bench, answered: Answered) -> tuple[float, str] | None:
+def _clipped(config: Shifts, bench: Bench, answered: Answered) -> tuple[float, str, float] | None:
     """The share at the layer that clips most, and its name."""
     if not config.clip_images or not bench.pair.has_shadow or not bench.pair.rebuilds:
         return None
     some = answered.images.images(0, min(config.clip_images, len(answered.images)))
     with bench.control.clock.running():
         found = clipped_shares(bench.pair.shadow, some)
-    return (found[0].share, found[0].layer) if found else None
+    if not found:
+        return None
+    return found[0].share, found[0].layer, max(one.above for one in found)
 
 
 def _directions(sets: list[SetFigures]) -> tuple[int, int, int, int]:

@@ -34,6 +34,14 @@ def test_the_figures_are_those_of_the_models() -> None:
     assert figures["shadow_images"] == 10
     assert figures["shadow_deployed_disagreement"] is not None
     assert figures["images"] == len(split)
+    truth = split.labels
+    only = int((labels.eq(truth) & deployed.argmax(1).ne(truth)).sum())
+    flips = figures["flips"]
+    assert only > 0
+    assert (flips["only_original"], flips["negative"]["count"]) == (only, only)
+    assert flips["negative"]["low"] < only / len(split) < flips["negative"]["high"]
+    assert flips["reverse"]["count"] == flips["only_deployed"]
+    assert sum(one.only_original for one in seen.flips_of(pair.classes)) == only
     p, q = said.double().softmax(1), deployed.double().softmax(1)
     assert seen.divergence == pytest.approx(float((p * (p / q).log()).sum(1).mean()), rel=1e-3)
 
@@ -42,6 +50,8 @@ def test_images_without_labels_have_no_accuracy() -> None:
     pair, images = tiny_pair(), tiny_splits().test().images[:7]
     seen = evaluate(pair, images)
     assert seen.accuracy(seen.original) is None
+    assert seen.flips is None
+    assert seen.to_json()["flips"] is None
     assert seen.natural_disagreement is not None
     labels = tiny_splits().test().labels[:7]
     labelled = evaluate(pair, images, labels=labels)

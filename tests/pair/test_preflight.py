@@ -58,6 +58,7 @@ def test_a_good_pair() -> None:
     assert deployed.census["int8"]["QLinearConv"] == 2
     assert "int8" in (deployed.compressed or ())
     assert original.compressed == ()
+    assert seen.clipped is None
     assert Preflight(**{**seen.to_json(), "files": seen.files, "faults": (), "warnings": ()})
 
 
@@ -65,10 +66,30 @@ def test_a_pair_of_ours() -> None:
     seen = check(tiny_pair(), tiny_splits().seeds)
     assert seen.faults == ()
     assert seen.shadow == "own"
+    assert seen.clipped is not None
+    assert 0 <= seen.clipped < 0.05
+    assert seen.clipped_layer
     assert seen.natural_disagreement < 0.05
     census = seen.files[1].census
     assert census["int8"]["ConvReLU2d"] == 1
     assert census["float32"] == {"sub": 1, "truediv": 1}  # the normalisation in front
+
+
+def test_flips_have_a_direction_and_classes_that_lose_are_named() -> None:
+    seeds = tiny_splits().seeds
+    assert not any("lose" in warning for warning in check(tiny_pair(), seeds).warnings)
+    pair = tiny_pair()
+    run = pair.deployed.run
+    fewer_red = torch.tensor([-6.0, 0.0, 0.0])
+    pair.deployed.run = lambda images: run(images) + fewer_red  # type: ignore[method-assign]
+    seen = check(pair, seeds)
+    assert seen.flips is not None
+    flips = seen.to_json()["flips"]
+    assert flips["only_original"] > 10 > flips["only_deployed"]
+    assert flips["negative"]["low"] < flips["only_original"] / seen.images
+    (warning,) = [one for one in seen.warnings if "lose" in one]
+    assert "red (only the original is right on" in warning
+    assert "blue" not in warning
 
 
 @pytest.mark.parametrize("flat", [False, True])

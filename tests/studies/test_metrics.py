@@ -15,7 +15,7 @@ from torchmetrics.functional.classification import (
 )
 
 from compd.logits import divergences
-from compd.statistics import holm
+from compd.statistics import exceeded_next, holm
 from compd.studies import metrics
 from compd.studies.metrics import (
     auc,
@@ -138,3 +138,12 @@ def test_holms_correction_by_hand() -> None:
     assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
     assert holm([]) == []
     assert holm([0.9, 0.8]) == [1.0, 1.0]
+
+
+@pytest.mark.parametrize(("count", "of", "share"), [(0, 400, 0.01), (3, 900, 0.01), (5, 40, 0.5)])
+def test_further_images_are_a_hypergeometric_draw(count: int, of: int, share: float) -> None:
+    from scipy.stats import hypergeom
+
+    total = count + int(share * of) + 1
+    expected = hypergeom.cdf(count, 2 * of, total, of)
+    assert exceeded_next(count, of, share) == pytest.approx(expected, rel=1e-9)

@@ -29,6 +29,7 @@ def show(
     from compd.corpus import Corpus
     from compd.files.outputs import check_output, write_output
     from compd.report import show_entries
+    from compd.report.sentence import shift_of
 
     store = Corpus(find_corpus(directory))
     check_outputs(out=out)
@@ -38,6 +39,9 @@ def show(
         typer.echo(f"compd: warning: left out {sha256[:12]}: {problem}", err=True)
     write_output(out, sheet.png)
     for record in sheet.records:
-        typer.echo(f"{record.sha256[:12]}  {record.flip[:WIDE]}  severity {record.severity:.3f}")
+        shift = shift_of(record.strategy)
+        by = f"  {shift}" if shift else ""
+        said = f"{record.flip[:WIDE]}  severity {record.severity:.3f}{by}"
+        typer.echo(f"{record.sha256[:12]}  {said}")
     typer.echo(f"picture: {out}")
     return 0

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 
 __all__ = ["TARGETS", "VALUES", "completing"]
 
-_STRATEGIES = ("boundary", "compd", "diva", "pgd", "blackbox", "dflare")
+_STRATEGIES = ("boundary", "compd", "diva", "pgd", "blackbox", "dflare", "shift")
 TARGETS = (
     "onnx",
     "onnx-qdq",

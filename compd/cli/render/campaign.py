@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from rich.table import Table
 
 from compd.cli.render.tables import (
+    flips,
     natural,
     percent,
     percent_of,
@@ -16,9 +18,18 @@ from compd.cli.render.tables import (
     print_table,
 )
 from compd.report import CampaignReport
-from compd.report.sentence import bound_words, campaign_sentence, made_words
+from compd.report.sentence import (
+    bound_words,
+    campaign_sentence,
+    made_words,
+    shift_words,
+    shifts_sentence,
+    worst_shifts,
+)
 
 __all__ = ["print_campaigns"]
+
+_WORST = 8  # shifts that are listed
 
 
 def print_campaigns(results: Sequence[CampaignReport], next_steps: Sequence[str]) -> None:
@@ -34,6 +45,9 @@ def print_campaigns(results: Sequence[CampaignReport], next_steps: Sequence[str]
         _print_several(results)
     print_line("")
     for result in results:
+        if result.shifts:
+            print_table(_shifts(result.shifts))
+            print_line(shifts_sentence(result.shifts, result.settings["goal"]))
         print_line(campaign_sentence(result))
     print_next(*next_steps)
 
@@ -105,6 +119,7 @@ def _facts(report: CampaignReport) -> list[tuple[str, str]]:
             "natural disagreement",
             f"{natural(report.natural_disagreement, report.natural_ties, clean)} of these",
         ),
+        *(() if report.flips is None else [("flips", flips(report.flips))]),
         (
             "shadow against deployed",
             f"{percent_of(report.shadow_deployed_disagreement, report.shadow_images)} of "
@@ -131,6 +146,20 @@ def _facts(report: CampaignReport) -> list[tuple[str, str]]:
     ]
 
 
+def _shifts(rates: Sequence[Mapping[str, Any]]) -> Table:
+    """The shifts that part the models most."""
+    table = Table(box=None, pad_edge=False)
+    for column in ("shift", "label kept", "left by the deployed"):
+        table.add_column(column)
+    for one in worst_shifts(rates, _WORST):
+        table.add_row(
+            shift_words(one["shift"]),
+            f"{one['kept']} of {one['seeds']} seeds",
+            f"{one['left']} of these, {percent_of(one['left'] / one['kept'], one['kept'])}",
+        )
+    return table
+
+
 def _pair(report: CampaignReport) -> str:
     made = report.settings["compress"]
     if made["kind"] == "given":
@@ -153,7 +182,11 @@ def _original(report: CampaignReport) -> str:
 
 def _search(report: CampaignReport) -> str:
     settings = report.settings
-    said = [report.strategy, bound_words(settings["eps"], settings["norm"])]
+    said = [report.strategy]
+    if report.shifts:
+        said.append(f"kinds {settings['strategy'].get('kinds')}")
+    else:
+        said.append(bound_words(settings["eps"], settings["norm"]))
     said.append(f"goal {settings['goal']}")
     if settings["flip"] is not None:
         said.append(f"flip {settings['flip']}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from compd.cli.render.tables import natural, percent, percent_of, print_facts
+from compd.cli.render.tables import flips, natural, percent, percent_of, print_facts
 from compd.pair.preflight import FileFacts, Preflight
 
 __all__ = ["print_check"]
@@ -47,6 +47,8 @@ def print_check(checked: Preflight, notes: Sequence[str] = ()) -> None:
         )
     apart = natural(checked.natural_disagreement, checked.natural_ties, checked.images)
     rows.append(("natural disagreement", apart))
+    if checked.flips is not None:
+        rows.append(("flips", flips(checked.flips.to_json())))
     shadow = _SHADOWS[checked.shadow]
     if checked.shadow_disagreement is not None and checked.shadow_error is not None:
         shadow += (
@@ -55,6 +57,11 @@ def print_check(checked: Preflight, notes: Sequence[str] = ()) -> None:
             f"{percent(checked.shadow_error)} of their spread"
         )
     rows.append(("shadow", shadow))
+    if checked.clipped is not None:
+        share = f"{100 * checked.clipped:.3f} %"
+        rows.append(
+            ("clipped", f"{share} of the values at {checked.clipped_layer}, the worst layer")
+        )
     rows += [("note", note) for note in notes]
     rows += [("warning", warning) for warning in checked.warnings]
     print_facts("", rows)

@@ -9,6 +9,7 @@ from rich.table import Table
 from compd.cli.console import Console
 from compd.cli.render.tables import print_facts, print_line
 from compd.corpus import CorpusStats, Record, RowsUsed, Verification
+from compd.report.sentence import shift_of
 from compd.wording import command
 
 __all__ = ["WIDE", "print_entries", "print_stats", "print_verification", "say_empty"]
@@ -39,7 +40,7 @@ def print_entries(where: str, records: Sequence[Record], limit: int) -> None:
             f"{record.severity:.3f}",
             str(record.linf),
             record.seed_row[:WIDE],
-            str(record.strategy.get("name"))[:WIDE],
+            shift_of(record.strategy) or str(record.strategy.get("name"))[:WIDE],
         )
     console = Console()
     console.print(table, markup=False)

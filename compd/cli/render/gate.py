@@ -10,6 +10,7 @@ from compd.cli.console import Console
 from compd.cli.render.tables import percent, print_facts, print_next, print_table
 from compd.gating import GateResult, Status, baseline_of
 from compd.gating.clean import tied
+from compd.gating.limits import figures_of
 from compd.wording import command
 
 __all__ = ["print_gate"]
@@ -88,6 +89,7 @@ def _facts(result: GateResult) -> list[tuple[str, str]]:
         if clean.original_accuracy is not None:
             before, after = percent(clean.original_accuracy), percent(clean.deployed_accuracy)
             rows.append(("accuracy", f"original {before}, deployed {after}"))
+        rows += figures_of(clean)
     counts = [f"{count} {status}" for status, count in result.counts.items() if count]
     rows.append(("deviations", ", ".join(counts) or "none"))
     if result.unknown:

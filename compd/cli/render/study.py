@@ -27,14 +27,21 @@ _FEW = 8  # where each takes two lines
 _WIDE = 110  # columns from which all figures fit
 
 
-def print_study(report: StudyReport) -> None:
-    """Print a table for each study, and its sentences."""
+def print_study(report: StudyReport, *, seconds: float, model_seconds: float) -> None:
+    """Print a table for each study, and its sentences.
+
+    Args:
+        report: what the studies say.
+        seconds: that they took.
+        model_seconds: of these, inside model calls.
+    """
     print_facts(
         "",
         [
             ("pair", report.pair),
             ("images", f"{report.images} of each set, from {report.rows}"),
             *((("left out", ", ".join(report.left_out)),) if report.left_out else ()),
+            ("time", f"{seconds:.1f} s, {model_seconds / max(seconds, 1e-9):.0%} in model calls"),
             *((f"no {name}", why) for name, why in report.skipped.items()),
         ],
     )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import typer
 from rich.table import Table
@@ -13,6 +14,7 @@ from compd.cli.wording import as_options
 from compd.statistics import Share
 
 __all__ = [
+    "flips",
     "natural",
     "percent",
     "percent_of",
@@ -44,6 +46,17 @@ def natural(share: float, ties: int, images: int) -> str:
         all_of = "all" if ties == count else f"{ties}"
         said += f", {all_of} of the {count} exact ties (no findings)"
     return said
+
+
+def flips(counts: Mapping[str, Any]) -> str:
+    """Flips with their direction, as JSON has them: the negative ones, and the reverse."""
+    said = []
+    for name, who in (("negative", "original"), ("reverse", "deployed model")):
+        rate = counts[name]
+        share = percent_of(rate["count"] / max(1, rate["of"]), rate["of"])
+        said.append(f"only the {who} right on {rate['count']} ({share})")
+    both = f"both wrong and apart on {counts['both_wrong_apart']}"
+    return f"{'; '.join(said)}; {both}"
 
 
 def print_facts(title: str, rows: Sequence[tuple[str, str]]) -> None:

@@ -11,7 +11,16 @@ from compd.gating.result import GateResult
 
 __all__ = ["junit"]
 
-_LIMITS = ("max-natural-disagreement", "max-accuracy-drop", "max-class-accuracy-drop")
+_LIMITS = (
+    "max-natural-disagreement",
+    "max-accuracy-drop",
+    "max-class-accuracy-drop",
+    "max-negative-flips",
+    "max-class-negative-flips",
+    "max-shift-disagreement",
+    "guard-alpha",
+    "guard-min-coverage",
+)
 _SKIPPED = (
     Status.UNCONFIRMED,
     Status.FLAKY,

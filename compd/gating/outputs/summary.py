@@ -11,6 +11,7 @@ from torch import Tensor
 
 from compd.gating.clean import tied
 from compd.gating.deviations import Deviation, Status
+from compd.gating.limits import figures_of
 from compd.gating.outputs.words import look_at, plain
 from compd.gating.result import GateResult
 from compd.report import amplified, enlarged, factor_of
@@ -91,6 +92,7 @@ def _head(result: GateResult) -> str:
             f"Natural disagreement {clean.disagree} of {clean.images}{tied(clean)} (below "
             f"{clean.disagree_bound:.2%} with 95 % confidence)."
         )
+        lines += [f"{name.capitalize()}: {_cell(said)}." for name, said in figures_of(clean)]
     lines += [f"- **warning**: {_cell(warning)}" for warning in result.warnings]
     lines += [f"- **{name}**: {_cell(said)}" for name, said in result.failures.items()]
     return "\n".join(lines) + "\n"

@@ -12,7 +12,7 @@ from compd.corpus.records import image_file
 from compd.errors import CompdError
 from compd.report.page.pictures import Picture, picture_of
 from compd.report.page.place import Place, Status
-from compd.report.sentence import name_words, severity_words
+from compd.report.sentence import name_words, severity_words, shift_of
 from compd.search.findings import Answer
 from compd.text import one_line
 
@@ -73,6 +73,7 @@ class Card:
     target: int
     severity: float
     sure: str  # in words
+    shift: str  # what was done to the seed, where that has a name; else empty
     linf: int
     l2: float
     seed: str  # data and row
@@ -162,6 +163,7 @@ def cards_of(
                 target=names[record.deployed.name],
                 severity=record.severity,
                 sure=severity_words((record.original, record.deployed)),
+                shift=shift_of(record.strategy),
                 linf=record.linf,
                 l2=record.l2,
                 seed=f"{name_words(record.seed_data)} {name_words(record.seed_row)}",

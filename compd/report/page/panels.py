@@ -10,7 +10,7 @@ from compd.report.page.judgement import Judgement, judge_campaign, sure_of
 from compd.report.page.shown import CampaignShown, GateShown
 from compd.report.page.suffering import suffering_of
 from compd.report.page.words import at_most, percent
-from compd.report.sentence import bound_words
+from compd.report.sentence import bound_words, bounded
 from compd.statistics import Share
 
 __all__ = ["Line", "Panel", "panel_of", "panel_of_gate"]
@@ -95,8 +95,7 @@ def _untouched(natural: Share) -> str:
 
 
 def _searched(campaign: CampaignShown, records: Sequence[Record]) -> str:
-    bound = bound_words(campaign.eps, campaign.norm)
-    within = f" {bound}" if bound.startswith("within") else f", {bound}"
+    within = bounded(bound_words(campaign.eps, campaign.norm, campaign.strategy))
     if campaign.norm == "linf" and campaign.eps and campaign.eps < 255:
         within += f" (each value of a pixel moved by {100 * campaign.eps / 255:.1f} % at most)"
     images = f"{campaign.seeds} image{'' if campaign.seeds == 1 else 's'}"

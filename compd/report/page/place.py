@@ -9,7 +9,7 @@ from pathlib import Path
 from compd.corpus import Corpus, Record
 from compd.pair.evaluation import Evaluation
 from compd.report.page.shown import CampaignShown, GateShown, Result
-from compd.report.sentence import bound_words, flip_words, made_words, worst_of
+from compd.report.sentence import bound_words, bounded, flip_words, made_words, shift_of, worst_of
 from compd.search.judge import Verdict
 
 __all__ = ["Place", "Seen", "Status", "campaign_for", "corpus_sentence", "deviating", "statuses_of"]
@@ -94,6 +94,11 @@ def _deployed(corpus: Corpus) -> set[str]:
     return {str(one["deployed_sha256"]) for one in prints.values() if "deployed_sha256" in one}
 
 
+def bound_of(record: Record) -> str:
+    """What an entry's search was bounded by, in words."""
+    return bound_words(record.eps, record.norm, record.strategy.get("name"))
+
+
 def corpus_sentence(corpus: Corpus, records: list[Record]) -> str:
     """What a corpus holds, in one sentence, where no result says what was searched.
 
@@ -108,8 +113,9 @@ def corpus_sentence(corpus: Corpus, records: list[Record]) -> str:
     compress = worst.pair.get("compress")
     made = made_words(compress if isinstance(compress, Mapping) else {})
     seeds = len({record.seed_sha256 for record in records})
-    bounds = {(record.eps, record.norm) for record in records}
-    bound = bound_words(*bounds.pop()) if len(bounds) == 1 else "within several bounds"
-    within = f" {bound}" if bound.startswith("within") else f", {bound}"
+    bounds = {bound_of(record) for record in records}
+    within = bounded(bounds.pop() if len(bounds) == 1 else "within several bounds")
+    shift = shift_of(worst.strategy)
+    by = f" ({shift})" if shift else ""
     images = f"{seeds} image{'' if seeds == 1 else 's'} {'flips' if seeds == 1 else 'flip'}"
-    return f"{made}: {images}{within}; worst: {flip_words(worst.original, worst.deployed)}."
+    return f"{made}: {images}{within}; worst: {flip_words(worst.original, worst.deployed)}{by}."

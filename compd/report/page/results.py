@@ -102,7 +102,7 @@ def _campaign(fields: Fields, name: str) -> CampaignShown:
     strategy = fields.text("strategy")
     clean = fields.count("clean_images")
     severest = fields.maybe("severity_max", 0, 1)
-    worst = None
+    worst: dict[str, Any] | None = None
     if "worst" in fields:
         worst = {
             who: {
@@ -111,6 +111,8 @@ def _campaign(fields: Fields, name: str) -> CampaignShown:
             }
             for who in ("original", "deployed")
         }
+        if "shift" in fields.inner("worst"):
+            worst["shift"] = fields.inner("worst").text("shift")
     bound = "no bound" if eps is None else f"{'Linf' if norm == 'linf' else 'L2'} ≤ {eps:g}/255"
     said = {
         "settings": {
@@ -118,6 +120,7 @@ def _campaign(fields: Fields, name: str) -> CampaignShown:
             "eps": None if eps is None else int(eps),
             "norm": norm,
         },
+        "strategy": strategy,
         "seeds": seeds,
         "seeds_effective": found,
         "severity_max": severest,
@@ -145,6 +148,7 @@ def _campaign(fields: Fields, name: str) -> CampaignShown:
         set_aside=fields.count("seeds_set_aside", 0),
         wrong=fields.count("seeds_wrong", 0),
         rows=fields.names("rows"),
+        strategy=strategy,
         search=f"{strategy}, {bound}, goal {goal}",
         chosen=_chosen(fields, settings, seeds),
         goal=goal,

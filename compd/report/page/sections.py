@@ -15,7 +15,7 @@ from compd.report.page.charts import bars, curve
 from compd.report.page.classes import ByClass, classes_of
 from compd.report.page.flips import Matrix, histogram, length_of, matrix_of, success_of
 from compd.report.page.gallery import Budget, Card, cards_of, chosen
-from compd.report.page.place import Seen
+from compd.report.page.place import Seen, bound_of
 from compd.report.page.shown import CampaignShown
 from compd.report.page.suffering import Suffering, suffering_of
 from compd.report.page.words import interval, of_images
@@ -184,8 +184,7 @@ def _stored(records: Sequence[Record]) -> list[tuple[str, str]]:
         return []
     pairs = sorted({_pair_of(record) for record in records})
     searches = Counter(
-        f"{name_words(record.strategy.get('name', '?'))}, {bound_words(record.eps, record.norm)}"
-        for record in records
+        f"{name_words(record.strategy.get('name', '?'))}, {bound_of(record)}" for record in records
     )
     seeds = len({record.seed_sha256 for record in records})
     return [
@@ -243,9 +242,9 @@ def _classes_in(records: Sequence[Record]) -> tuple[str, ...]:
 
 def _bound(records: Sequence[Record], campaign: CampaignShown | None) -> str:
     if campaign is not None:
-        return bound_words(campaign.eps, campaign.norm)
-    bounds = {(record.eps, record.norm) for record in records}
-    return bound_words(*bounds.pop()) if len(bounds) == 1 else ""
+        return bound_words(campaign.eps, campaign.norm, campaign.strategy)
+    bounds = {bound_of(record) for record in records}
+    return bounds.pop() if len(bounds) == 1 else ""
 
 
 def _charts(

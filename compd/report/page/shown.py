@@ -48,6 +48,7 @@ class CampaignShown:
     set_aside: int  # seeds that were left out for that
     wrong: int  # seeds set aside, since the original gets them wrong
     rows: Mapping[str, str]
+    strategy: str
     search: str  # strategy, bound and goal
     chosen: str  # which images of the rows are the seeds
     goal: str

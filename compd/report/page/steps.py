@@ -82,13 +82,15 @@ def _wider(place: Place, campaign: CampaignShown) -> tuple[Step, ...]:
     if not place.options:
         return ()
     eps, norm = campaign.eps, campaign.norm if campaign.norm in ("linf", "l2") else "linf"
+    shifts = campaign.strategy == "shift"  # which no bound holds
     if eps is not None and not campaign.found:
         eps = min(_WIDER * eps, _LAST) if norm == "linf" else _WIDER * eps
     more = _command(
         "fuzz",
         options=place.options,
         seeds=_MORE * max(1, campaign.seeds),
-        eps="none" if eps is None else eps,
+        strategy="shift" if shifts else None,
+        eps=("none" if eps is None else eps) if not shifts else None,
         norm=None if norm == "linf" else norm,
         corpus=_where(place),
     )

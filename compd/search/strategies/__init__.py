@@ -19,6 +19,7 @@ from compd.search.strategies.compd import Compd, search_compd
 from compd.search.strategies.dflare import Dflare, search_dflare
 from compd.search.strategies.diva import Diva, search_diva
 from compd.search.strategies.pgd import Pgd, search_pgd
+from compd.search.strategies.shift import Shifts, search_shifts
 
 __all__ = [
     "STRATEGIES",
@@ -30,6 +31,7 @@ __all__ = [
     "Pgd",
     "Proposal",
     "Search",
+    "Shifts",
     "Strategy",
     "Task",
     "strategy",
@@ -44,7 +46,8 @@ class Strategy:
     search: Callable[[Any, Task], Search]
     gradients: bool = True  # whether it differentiates original and shadow
     rescued: bool = False  # whether blackbox takes over seeds that have no gradient
-    budget: str = "steps"  # its setting that says how long it tries
+    bounded: bool = True  # whether its candidates keep to a bound around their seeds
+    budget: str | None = "steps"  # its setting that says how long it tries, if there is one
     # What a seed usually takes, at least, in forward passes of an image through both models; a
     # gradient takes six of them.
     forwards: int = 25
@@ -61,6 +64,9 @@ STRATEGIES = Registry(
         "dflare": Strategy(Dflare, search_dflare, gradients=False, budget="queries", forwards=100),
         "diva": Strategy(Diva, search_diva, forwards=140),
         "pgd": Strategy(Pgd, search_pgd, forwards=80),
+        "shift": Strategy(
+            Shifts, search_shifts, gradients=False, bounded=False, budget=None, forwards=95
+        ),
     },
     kind=Strategy,
     group="compd.strategies",

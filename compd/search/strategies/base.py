@@ -27,6 +27,12 @@ class Proposal:
 
     images: Tensor  # uint8 (N, C, H, W)
     seeds: Tensor  # int64 (N,): positions in the task
+    shifts: tuple[str, ...] = ()  # what was done to each seed, where that has a name: "fog:3"
+
+    def chosen(self, rows: Tensor) -> Proposal:
+        """Some of the candidates, by their positions, int64 (n,)."""
+        shifts = tuple(self.shifts[i] for i in rows.tolist()) if self.shifts else ()
+        return Proposal(self.images[rows], self.seeds[rows], shifts)
 
 
 @dataclass
@@ -47,6 +53,7 @@ class Task:
     clock: Clock = field(default_factory=Clock)  # time inside models
     gradients: int = 0  # images differentiated so far
     share: float = 0.0  # about how much of the search is done, 0..1, as its strategy says
+    notes: list[str] = field(default_factory=list)  # what the strategy decided by itself
 
     def __post_init__(self) -> None:
         self.blind = torch.zeros(len(self.images), dtype=torch.bool)  # seeds without a gradient
