@@ -90,8 +90,8 @@ def shift_tables(result: ShiftsResult) -> list[Table]:
                 if left > 0
                 else ""
             )
-            + "p: McNemar's test against the same images clean, corrected by Holm's method. Clipped: "
-            "values beyond the int8 ranges, of the layer with most.",
+            + "p: McNemar's test against the same images clean, corrected by Holm's method. "
+            "Clipped: values beyond the int8 ranges, of the layer with most.",
         )
     ]
     losing = [(one.name, row) for one in shown for row in one.classes if row.name in one.losing]
