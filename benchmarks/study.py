@@ -286,6 +286,20 @@ def guard(tried: Tried) -> Iterator[Row]:
     yield row("24 guard under shift", "some sets exceed it", told, bool(exceeding))
 
 
+def formats(tried: Tried) -> Iterator[Row]:
+    found = tried.study(A8, "formats", "cifar10-c", limit=2000).results["formats"]
+    own = {one.name: one.disagreement for one in found.formats}
+    steps = [own["weights16"], own["weights8"], own["w8a8"]]
+    holds = all(before.low <= after.high for before, after in pairwise(steps))
+    told = ", ".join(f"{name} {100 * one.share:.2f}" for name, one in own.items())
+    yield row("20 Hu 4, without the confound", "float16 <= weights <= both", f"{told} %", holds)
+    for one in found.formats:
+        told = f"mean |change| {100 * (one.mean_change or 0):.2f} points, shifted "
+        told += f"{100 * (one.shifted_disagreement or 0):.2f} %, more than clean on "
+        told += f"{one.more_under_shift} of {len(one.sets) - 1} sets"
+        yield row(f"Hu, table 2: {one.name}", "report", told, True)
+
+
 def strategies(tried: Tried) -> Iterator[Row]:
     digits = digits_of(tried)
     found = digits.study(
@@ -368,7 +382,7 @@ def words(values: list[float], digits: int = 3) -> str:
 PARTS: dict[str, Callable[[Tried], Iterator[Row]]] = {
     one.__name__: one
     for one in (
-        *(anchors, bits, calibration, uncertainty, shifts, noise, guard),
+        *(anchors, bits, calibration, uncertainty, shifts, noise, guard, formats),
         *(strategies, retraining, ensemble),
     )
 }

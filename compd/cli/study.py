@@ -29,8 +29,8 @@ def study(
     studies: Annotated[
         str,
         typer.Argument(
-            help="With commas: shifts, uncertainty, calibration, guard, bits, strategies, "
-            "retraining, ensemble. With settings: strategies:epochs=5,random-seeds=3."
+            help="With commas: shifts, uncertainty, calibration, guard, bits, formats, "
+            "strategies, retraining, ensemble. With settings: strategies:epochs=5,random-seeds=3."
         ),
     ] = "shifts,uncertainty,calibration,guard",
     kinds: Annotated[

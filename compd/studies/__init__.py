@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from compd.studies.bits import Bits
     from compd.studies.calibration import Calibration
     from compd.studies.ensemble import Ensemble
+    from compd.studies.formats import Formats
     from compd.studies.guard import Guard
     from compd.studies.retraining import Retraining
     from compd.studies.run import StudyReport, study
@@ -26,6 +27,7 @@ __all__ = [
     "Bits",
     "Calibration",
     "Ensemble",
+    "Formats",
     "Guard",
     "ImageSet",
     "Retraining",
@@ -45,6 +47,7 @@ _HOMES = {
     "Ensemble": "ensemble",
     "Retraining": "retraining",
     "Strategies": "strategies",
+    "Formats": "formats",
     "Guard": "guard",
     "ImageSet": "bench",
     "Shifts": "shifts",

@@ -7,6 +7,7 @@ from compd.studies.base import Study
 from compd.studies.bits import BITS
 from compd.studies.calibration import CALIBRATION
 from compd.studies.ensemble import ENSEMBLE
+from compd.studies.formats import FORMATS
 from compd.studies.guard import GUARD
 from compd.studies.retraining import RETRAINING
 from compd.studies.shifts import SHIFTS_STUDY
@@ -23,6 +24,7 @@ STUDIES: Registry[Study] = Registry(
         "calibration": CALIBRATION,
         "guard": GUARD,
         "bits": BITS,
+        "formats": FORMATS,
         "strategies": STRATEGIES_STUDY,
         "retraining": RETRAINING,
         "ensemble": ENSEMBLE,

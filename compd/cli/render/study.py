@@ -13,6 +13,7 @@ from compd.statistics import Share
 from compd.studies.bits import BitsResult
 from compd.studies.calibration import CalibrationResult
 from compd.studies.ensemble import EnsembleResult
+from compd.studies.formats import FormatsResult
 from compd.studies.guard import Accepted, GuardResult
 from compd.studies.retraining import RetrainingResult
 from compd.studies.run import StudyReport
@@ -248,6 +249,30 @@ def _bits(result: BitsResult) -> None:
     )
 
 
+def _formats(result: FormatsResult) -> None:
+    columns = (
+        "format",
+        "accuracy",
+        "differ (95 %)",
+        "KL",
+        "shifted",
+        "|change|",
+        "more under shift",
+    )
+    table = _table("formats: the original against itself, step by step", *columns)
+    for one in result.formats:
+        table.add_row(
+            one.name,
+            percent(one.accuracy),
+            _interval(one.disagreement),
+            f"{one.kl:.5f}",
+            percent(one.shifted_disagreement),
+            percent(one.mean_change),
+            f"{one.more_under_shift} of {len(one.sets) - 1} sets",
+        )
+    print_table(table)
+
+
 def _strategies(result: StrategiesResult) -> None:
     columns = (
         "strategy",
@@ -336,6 +361,7 @@ _SHOW: Mapping[str, Callable[[Any], None]] = {
     "calibration": _calibration,
     "guard": _guard,
     "bits": _bits,
+    "formats": _formats,
     "strategies": _strategies,
     "retraining": _retraining,
     "ensemble": _ensemble,
