@@ -80,6 +80,13 @@ def test_the_commands_and_the_python_of_the_report_page_work(
     tools["wandb"].Html.assert_called_once_with("report.html", inject=False)
 
 
+@pytest.mark.slow
+def test_the_commands_of_the_study_page_work(tmp_path: Path) -> None:
+    run_all(commands("study.md"), tmp_path)
+    pages = [tmp_path / "work" / name for name in ("study.html", "again.html")]
+    assert all('class="study"' in page.read_text("utf-8") for page in pages)
+
+
 def test_the_policy_of_the_gate_page_is_one() -> None:
     (table,) = [body for page, body in blocks("toml") if page == "gate.md"]
     policy = Policy.from_toml(table.encode(), "gate.md")

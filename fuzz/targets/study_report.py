@@ -14,6 +14,7 @@ from compd.studies import StudyReport
 from compd.studies.bits import BitFigures, BitsResult
 from compd.studies.calibration import Calibrated, CalibrationResult, SetCalibration
 from compd.studies.ensemble import EnsembleResult, MemberFigures
+from compd.studies.formats import FormatFigures, FormatSet, FormatsResult
 from compd.studies.guard import Accepted, GuardResult
 from compd.studies.metrics import SCORES, Bin, Interval
 from compd.studies.retraining import Counted, RetrainingResult
@@ -48,6 +49,7 @@ def report(names: tuple[str, ...] = ("cat", "dog"), camera: str = "camera") -> S
         "calibration": CalibrationResult((_calibrated("clean"), _calibrated(camera))),
         "guard": _guard(camera),
         "bits": BitsResult((_bits(8, 2), _bits(5, 9), _bits(4, 40)), 0.97),
+        "formats": FormatsResult((_format(camera),)),
         "strategies": StrategiesResult(3, (_strategy("standard"), _strategy("mixup"))),
         "retraining": RetrainingResult("truth", 5, _counted(), _counted()),
         "ensemble": EnsembleResult(4, (_member(camera), _member("mean"))),
@@ -168,6 +170,11 @@ def _bits(bits: int, swapped: int) -> BitFigures:
         logit_change=0.1,
         lead=2.0,
     )
+
+
+def _format(name: str) -> FormatFigures:
+    few = Share.count_of(1, _N)
+    return FormatFigures(name, 0.9, few, 0.001, 0.01, 0.02, 3, (FormatSet("clean", 0.0, few),))
 
 
 def _strategy(name: str) -> StrategyFigures:

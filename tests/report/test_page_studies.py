@@ -30,7 +30,7 @@ def test_a_page_of_a_study_alone_has_all_its_parts(tmp_path: Path) -> None:
     text = " ".join(page.text)
     assert "lenet5 on camera: other answers on 1.00 % of clean images, and on 15.00 %" in text
     parts = [part.title for part in section_of_study(1, REPORT).parts]
-    assert len(parts) == len(REPORT.results) == 8
+    assert len(parts) == len(REPORT.results) == 9
     assert all(part in text for part in parts)
     assert page.cards() == 0
     charts = [one for one in page.all("svg") if one.get("class") == "chart"]

@@ -20,7 +20,7 @@ def plot_guard(result: GuardResult) -> Figure | None:
         return None
     at = [float(one.name) for one in curve]
     with styled():
-        figure, (above, below) = figure_of(4.6, 4.2, 2, 1, sharex=True)
+        figure, (above, below) = figure_of(4.8, 4.2, 2, 1, sharex=True)
         above.plot(
             at, in_percent([one.disagreement for one in curve]), label="measured", **DEPLOYED
         )
@@ -29,7 +29,7 @@ def plot_guard(result: GuardResult) -> Figure | None:
             in_percent([one.bound for one in curve]),
             color=DEPLOYED["color"],
             linestyle=":",
-            label="at most (one-sided 95 % bound)",
+            label="at most (95 % bound)",
         )
         above.axhline(100 * result.alpha, color="#888888", linewidth=0.9)
         above.annotate(
@@ -53,5 +53,7 @@ def plot_guard(result: GuardResult) -> Figure | None:
                     result.threshold, color=CLEAN, linewidth=1.1, linestyle="-.", label=said
                 )
         below.set_ylim(0, 102)
-        above.legend(loc="upper right")
+        figure.legend(
+            *above.get_legend_handles_labels(), loc="outside upper center", ncols=3, columnspacing=1
+        )
     return figure

@@ -21,6 +21,7 @@ from compd.report.page.studies.other import (
 from compd.report.page.studies.shifts import shift_charts, shift_lines, shift_tables
 from compd.report.page.studies.training import (
     ensemble_tables,
+    formats_tables,
     retraining_tables,
     strategies_tables,
 )
@@ -77,6 +78,7 @@ _SHOWN: Mapping[str, _Shown] = {
         lambda result: shortened(result.device, 2000),
     ),
     "bits": _Shown("Fewer bits of weights", bits_tables, bits_charts),
+    "formats": _Shown("Formats", formats_tables),
     "strategies": _Shown("Training strategies", strategies_tables),
     "retraining": _Shown("Training on disagreements", retraining_tables),
     "ensemble": _Shown("Several models instead of one", ensemble_tables),

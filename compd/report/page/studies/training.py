@@ -1,17 +1,35 @@
-"""Training strategies, retraining and ensembles on a page, as tables."""
+"""Formats, training strategies, retraining and ensembles on a page, as tables."""
 
 from __future__ import annotations
 
 from compd.report.page.studies.words import in_percent, p_value, range_of
 from compd.report.page.tables import Table
 from compd.studies.ensemble import EnsembleResult
+from compd.studies.formats import FormatsResult
 from compd.studies.retraining import RetrainingResult
 from compd.studies.strategies import StrategiesResult
 from compd.text import shortened
 
-__all__ = ["ensemble_tables", "retraining_tables", "strategies_tables"]
+__all__ = ["ensemble_tables", "formats_tables", "retraining_tables", "strategies_tables"]
 
 _ROWS = 100
+
+
+def formats_tables(result: FormatsResult) -> list[Table]:
+    """A row a format."""
+    heads = ("format", "accuracy", "differ (95 %)", "KL, nats", "differ, shifted", "mean change")
+    rows = tuple(
+        (
+            shortened(one.name, 80),
+            in_percent(one.accuracy),
+            range_of(one.disagreement),
+            f"{one.kl:.5f}",
+            in_percent(one.shifted_disagreement),
+            in_percent(one.mean_change),
+        )
+        for one in result.formats[:_ROWS]
+    )
+    return [Table("The original against itself, rounded step by step", heads, rows)]
 
 
 def strategies_tables(result: StrategiesResult) -> list[Table]:
