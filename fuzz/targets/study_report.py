@@ -19,7 +19,7 @@ from compd.studies.guard import Accepted, GuardResult
 from compd.studies.metrics import SCORES, Bin, Interval
 from compd.studies.retraining import Counted, RetrainingResult
 from compd.studies.shifts import Both, SetFigures, ShiftsResult
-from compd.studies.strategies import StrategiesResult, StrategyFigures
+from compd.studies.strategies import StrategiesResult, StrategyFigures, StrategySet
 from compd.studies.uncertainty import (
     ScoreFigures,
     Separation,
@@ -179,8 +179,10 @@ def _format(name: str) -> FormatFigures:
 
 def _strategy(name: str) -> StrategyFigures:
     few = Share.count_of(4, _N)
+    more = {"clean": 3, "fog:3": -2} if name == "mixup" else {"clean": 0, "fog:3": 0}
+    sets = tuple(StrategySet(at, 0.9, None, few, count, few) for at, count in more.items())
     return StrategyFigures(
-        name, 0, 0.9, 0.89, 0.01, few, 0.05, few, None, 0.04, 4, 0.1, 0.4, sets=()
+        name, 0, 0.9, 0.89, 0.01, few, 0.05, few, None, 0.04, 4, 0.1, 0.4, sets=sets
     )
 
 

@@ -32,7 +32,7 @@ def line(axes: Any, label: str) -> tuple[list[float], list[float]]:
 def test_every_study_of_the_papers_has_its_plots() -> None:
     assert set(FIGURES) == {
         *("shifts", "shifts-accuracy", "shifts-kl", "uncertainty", "uncertainty-roc"),
-        *("calibration", "bits", "bits-swapped", "guard"),
+        *("calibration", "bits", "bits-swapped", "guard", "strategies"),
     }
     for figure in FIGURES.values():
         for axes in figure.axes:
@@ -109,6 +109,12 @@ def test_bits_and_guard_are_the_results() -> None:
     assert line(below, "coverage")[1] == pytest.approx([100 * one.coverage for one in curve])
     for axes in (above, below):
         assert line(axes, "chosen: 0.42")[0] == [0.42, 0.42]
+
+
+def test_strategies_are_next_to_the_standard_one() -> None:
+    (axes,) = FIGURES["strategies"].axes
+    assert line(axes, "mixup") == ([3, -2], [0, 1])
+    assert [one.get_text() for one in axes.get_yticklabels()] == ["clean", "fog:3"]
 
 
 @pytest.mark.parametrize("kind", ["png", "svg"])

@@ -52,7 +52,7 @@ def plot_guard(result: GuardResult) -> Figure | None:
                 axes.axvline(
                     result.threshold, color=CLEAN, linewidth=1.1, linestyle="-.", label=said
                 )
-        below.set_ylim(0, 102)
+        below.set_ylim(0, 105)
         figure.legend(
             *above.get_legend_handles_labels(), loc="outside upper center", ncols=3, columnspacing=1
         )

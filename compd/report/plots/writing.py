@@ -13,6 +13,7 @@ from compd.report.plots.bits import plot_bits, plot_swapped
 from compd.report.plots.calibration import plot_reliability
 from compd.report.plots.guard import plot_guard
 from compd.report.plots.shifts import plot_accuracy, plot_disagreement, plot_divergence
+from compd.report.plots.strategies import plot_strategies
 from compd.report.plots.style import rendered
 from compd.report.plots.uncertainty import plot_histograms, plot_roc
 from compd.studies.run import StudyReport
@@ -34,6 +35,7 @@ _PLOTS: Mapping[str, Mapping[str, Callable[[Any], Figure | None]]] = {
     "calibration": {"calibration": plot_reliability},
     "bits": {"bits": plot_bits, "bits-swapped": plot_swapped},
     "guard": {"guard": plot_guard},
+    "strategies": {"strategies": plot_strategies},
 }
 
 
