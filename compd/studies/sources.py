@@ -14,6 +14,7 @@ from compd.images import pixel_hash
 from compd.pair import Pair
 from compd.shifts import PublishedSet, published_sets
 from compd.studies.bench import ImageSet
+from compd.text import shortened
 
 __all__ = ["natural_set", "published"]
 
@@ -37,6 +38,7 @@ def natural_set(pair: Pair, data: str, limit: int | None) -> ImageSet:
         resize=pair.spec.resize or None,
         unlabelled=not pair.rebuilds,
     )
+    _check_classes(pair, data, dataset.classes)
     dataset = named_for(dataset, len(pair.classes), names=pair.classes)
     source = "test" if "test" in dataset.loaders else "all"
     part = dataset.test or dataset.train
@@ -54,6 +56,20 @@ def natural_set(pair: Pair, data: str, limit: int | None) -> ImageSet:
         config_hash({"hashes": hashes}),
         paired=False,
     )
+
+
+def _check_classes(pair: Pair, data: str, classes: tuple[str, ...]) -> None:
+    """Raise where labels would mean something else; images without class folders have none."""
+    unnamed = not pair.rebuilds and pair.classes == tuple(map(str, range(len(pair.classes))))
+    if len(classes) < 2 or (unnamed and len(classes) == len(pair.classes)):
+        return
+    strangers = [name for name in classes if name not in pair.classes]
+    if strangers:
+        raise InputError(
+            f"expected classes of the pair ({shortened(', '.join(pair.classes), 80)}), got "
+            f"{strangers[0]!r} in natural={data!r}; rename its folders, or put the images in one "
+            "folder without subfolders"
+        )
 
 
 def published(

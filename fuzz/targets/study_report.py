@@ -95,6 +95,7 @@ def _set(name: str, apart: int, names: tuple[str, ...]) -> SetFigures:
         f1_weighted=None,
         clipped=0.01,
         clipped_layer="conv1",
+        clipped_above=0.005,
         losing=names[:1] if apart > 15 else (),
         classes=tuple(ClassFlips(each, 100, lost, 0, 0.01, 0.2, 0.01) for each in names),
     )

@@ -76,6 +76,7 @@ def shift_tables(result: ShiftsResult) -> list[Table]:
     columns = (
         *("set", "original right", "change, points", "differ (95 %)", "times clean"),
         *("p", "only the original right", "only the deployed right", "KL, nats"),
+        "clipped",
     )
     shown = [result.clean, *result.sets[:_ROWS]]
     left = len(result.sets) - _ROWS
@@ -89,7 +90,8 @@ def shift_tables(result: ShiftsResult) -> list[Table]:
                 if left > 0
                 else ""
             )
-            + "p: McNemar's test against the same images clean, corrected by Holm's method.",
+            + "p: McNemar's test against the same images clean, corrected by Holm's method. "
+            "Clipped: values beyond the int8 ranges, of the layer with most.",
         )
     ]
     losing = [(one.name, row) for one in shown for row in one.classes if row.name in one.losing]
@@ -130,4 +132,5 @@ def _row(one: SetFigures) -> tuple[str, ...]:
         "–" if flips is None else of(min(flips.only_original, one.images)),
         "–" if flips is None else of(min(flips.only_deployed, one.images)),
         f"{one.kl:.4f}",
+        in_percent(one.clipped),
     )
