@@ -32,7 +32,7 @@ _LEVEL = 0.05
 class ShiftLook:
     """A pair, and a start of its with activations of 8 bits, on shifted selection images."""
 
-    start: str  # its compression
+    start: str  # its number and its compression
     shifts: tuple[str, ...]
     images: int  # selection images, each under each shift
     before: tuple[int, ...]  # of these, under each shift: the pair leaves the original's answer
@@ -92,7 +92,7 @@ def held_under_shift(
 
     before = differs(pair)  # (shifts, images)
     looks, left = [], []
-    for one in starts:
+    for number, one in enumerate(starts, 1):
         taken = True
         if one in finer:
             after = differs(one)
@@ -101,7 +101,7 @@ def held_under_shift(
             taken = more <= fewer or p_value >= _LEVEL
             looks.append(
                 ShiftLook(
-                    start=str(one.spec.compress),
+                    start=f"start {number} ({one.spec.compress})",
                     shifts=tuple(map(str, shifts)),
                     images=len(images),
                     before=tuple(before.sum(1).tolist()),

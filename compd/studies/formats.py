@@ -1,10 +1,10 @@
 """What each part of a format costs (Hu et al. 2022, table 2), without their confound.
 
-Published columns mix two things: LiteRT's 8 bits round activations, too, and Core ML's round weights
-alone. Here the same network is rounded step by step: weights to float16, weights to 8 bits (linear
-for each channel, and by a table of 256 values, as Core ML's converters do it), then weights and
-activations to 8 bits. Weights that were rounded are computed with in float32, as runtimes on a CPU
-do.
+Published columns mix two things: LiteRT's 8 bits round activations, too, and Core ML's round
+weights alone. Here the same network is rounded step by step: weights to float16, weights to 8 bits
+(linear for each channel, and by a table of 256 values, as Core ML's converters do it), then weights
+and activations to 8 bits. Weights that were rounded are computed with in float32, as runtimes on a
+CPU do.
 """
 
 from __future__ import annotations
