@@ -48,7 +48,7 @@ def plot_strategies(result: StrategiesResult) -> Figure | None:
             ]
             axes.plot(
                 [change for change, _ in found],
-                [at for _, at in found],
+                [at + 0.16 * (i - (len(changes) - 1) / 2) for _, at in found],
                 linestyle="none",
                 marker=marker,
                 markersize=4.5,
