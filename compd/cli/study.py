@@ -159,9 +159,11 @@ def _plot(result: StudyReport, folder: Path, kind: str) -> None:
     """Write the plots; where there is nothing to draw them with, say so."""
     from compd.cli.render.tables import print_line
     from compd.report.plots import write_plots
+    from compd.system.quiet import unlogged
 
     try:
-        require_extra("matplotlib", "plots")
+        with unlogged():  # where its cache of fonts is
+            require_extra("matplotlib", "plots")
     except UnavailableError as error:
         print_line(f"no plots: {error}")
         return
