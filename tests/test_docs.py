@@ -2,7 +2,6 @@
 
 import os
 import re
-import shlex
 import subprocess
 import sys
 from dataclasses import fields
@@ -11,6 +10,7 @@ from pathlib import Path
 from unittest.mock import MagicMock, patch
 
 import pytest
+from commands import run_command
 from typer.testing import CliRunner
 
 from compd.cli import app
@@ -44,14 +44,8 @@ def run_all(found: list[str], folder: Path) -> dict[str, str]:
         "COMPD_CACHE": str(folder / "cache"),
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
     }
-    for command in found:
-        done = subprocess.run(
-            shlex.split(command),
-            cwd=folder / "work",
-            env=environment,
-            capture_output=True,
-            text=True,
-        )
+    for i, command in enumerate(found):  # the first by the script that is installed
+        done = run_command(command, folder / "work", environment, fork=i > 0)
         assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
     return environment
 

@@ -297,8 +297,8 @@ def by_pt2e(model: nn.Module) -> nn.Module:
 
     chosen = X86InductorQuantizer().set_global(get_default_x86_inductor_quantization_config())
     layers = nn.Sequential(nn.Conv2d(3, 3, 1), nn.Flatten(), nn.Linear(768, 3)).eval()
-    batch = torch.export.Dim.DYNAMIC
-    graph = torch.export.export(layers, (EXAMPLE,), dynamic_shapes=({0: batch},)).module()
+    shapes = ({0: torch.export.Dim.DYNAMIC},)
+    graph = torch.export.export(layers, (EXAMPLE,), dynamic_shapes=shapes, strict=True).module()
     prepared = prepare_pt2e(graph, chosen)
     prepared(EXAMPLE)
     return convert_pt2e(prepared)  # type: ignore[no-any-return]

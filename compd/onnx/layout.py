@@ -172,7 +172,7 @@ def reshape(node: Node, x: Tensor, shape: list[Any] | None = None) -> Tensor:
         else size
         for i, size in enumerate(sizes)
     ]
-    return torch.reshape(x, kept)
+    return x.reshape(kept)  # torch.reshape takes traced sizes from torch 2.9 on
 
 
 def resize(

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from commands import run_command
 
 POLICY = """
 [tool.compd.gate]
@@ -41,20 +41,21 @@ def test_fuzz_accept_change_gate_repair_prune(tmp_path: Path) -> None:
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
     }
 
+    here = tmp_path / "here"
+    here.mkdir()
+
     def shell(line: str, code: int) -> str:
-        done = subprocess.run(
-            line, shell=True, cwd=tmp_path, env=environment, capture_output=True, text=True
-        )
+        done = run_command(line, here, environment)
         assert done.returncode == code, f"$ {line}\n{done.stdout}\n{done.stderr}"
         return done.stdout
 
     shell(f"compd compress {MODEL} --out pair", 0)
     shell(f"compd compress {MODEL.replace('ptq', 'qat')} --out again", 0)
-    (tmp_path / "pyproject.toml").write_text("[tool.compd.gate]\nseeds = 20\n")
+    (here / "pyproject.toml").write_text("[tool.compd.gate]\nseeds = 20\n")
     seeds = 2
     while True:  # two deviations, whatever this machine's training came to
         shell(f"compd fuzz --pair pair --corpus deviations --seeds {seeds} --threads 1", 0)
-        found = sorted(path.stem for path in (tmp_path / "deviations/images").rglob("*.png"))
+        found = sorted(path.stem for path in (here / "deviations/images").rglob("*.png"))
         if len(found) >= 2:
             break
         seeds += 1
@@ -75,10 +76,10 @@ def test_fuzz_accept_change_gate_repair_prune(tmp_path: Path) -> None:
     assert f"{len(found)} accepted" in printed
 
     # the same network, compressed again, deviates in other pixels, and is no worse
-    assert (tmp_path / "deviations" / "search.jsonl").is_file()
+    assert (here / "deviations" / "search.jsonl").is_file()
     printed = shell(f"{gate} --pair again --out again-new", 0)
     assert "recorded" in printed
-    assert not list((tmp_path / "again-new/images").rglob("*.png"))
+    assert not list((here / "again-new/images").rglob("*.png"))
     # and so is a corpus that lost the seeds that the search starts from
     shell("compd corpus minimise --corpus deviations --pair pair --subset few", 0)
     shell("compd baseline accept --all --reason 'seen' --corpus few --pair pair", 0)
@@ -86,8 +87,8 @@ def test_fuzz_accept_change_gate_repair_prune(tmp_path: Path) -> None:
     shell("compd gate --corpus few --pair again", 0)
 
     # the team decides that mild ones may be; a layer that lost channels is another matter
-    (tmp_path / "pyproject.toml").write_text(POLICY)
-    (tmp_path / "prune.py").write_text(PRUNE)
+    (here / "pyproject.toml").write_text(POLICY)
+    (here / "prune.py").write_text(PRUNE)
     shell("python prune.py", 0)
     again = "--all --reason 'as the policy has it' --pair pair"
     shell(f"compd baseline accept {again} --corpus deviations", 0)
@@ -96,7 +97,7 @@ def test_fuzz_accept_change_gate_repair_prune(tmp_path: Path) -> None:
         "--summary gate.md --out slipped",
         1,
     )
-    result = json.loads((tmp_path / "gate.json").read_text())
+    result = json.loads((here / "gate.json").read_text())
     named = [one for one in result["deviations"] if one["status"] == "new"]
     assert {one["found"] for one in named} <= {"corpus", "search"}
     worse = {one["seed_sha256"] for one in result["compared"]["worse"]}
@@ -104,7 +105,7 @@ def test_fuzz_accept_change_gate_repair_prune(tmp_path: Path) -> None:
     assert {one["seed_sha256"] for one in named if one["found"] == "search"} <= worse
     assert all(one["severity"] >= 0.25 for one in named)
     assert named[0]["sha256"][:12] in printed
-    picture = next((tmp_path / "slipped" / "images").rglob("*.png"))
+    picture = next((here / "slipped" / "images").rglob("*.png"))
     assert "deviates" in shell(f"compd replay {picture} --pair pruned --threads 1", 1)
 
     # repaired, it passes, and what no longer deviates leaves the baseline
@@ -115,9 +116,9 @@ def test_fuzz_accept_change_gate_repair_prune(tmp_path: Path) -> None:
     )
     printed = shell(f"{gate} --pair repaired", 0)
     counts = next(line for line in printed.splitlines() if line.startswith("deviations"))
-    before = (tmp_path / "deviations" / "baseline.txt").read_text().splitlines()
+    before = (here / "deviations" / "baseline.txt").read_text().splitlines()
     shell("compd baseline prune --corpus deviations --pair repaired", 0)
-    after = (tmp_path / "deviations" / "baseline.txt").read_text().splitlines()
+    after = (here / "deviations" / "baseline.txt").read_text().splitlines()
     assert set(after) <= set(before)
     gone = sorted(set(before) - set(after))
     assert (f"{len(gone)} stale" in counts) == bool(gone)

@@ -3,6 +3,7 @@
 import json
 import zipfile
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from functools import cache
 from pathlib import Path
 from tempfile import mkdtemp
@@ -126,6 +127,15 @@ def test_a_network_that_flattens_what_a_convolution_answers(tmp_path: Path) -> N
     runtime = open_file(done.files[0], TRUSTED)
     assert sum(runtime.census["int8"].values()) == 2
     torch.testing.assert_close(runtime.run(IMAGES), judge.run(IMAGES), atol=0.05, rtol=0)
+
+
+def test_a_network_of_which_nothing_is_quantised_is_refused(
+    tmp_path: Path, refuses: Callable[..., AbstractContextManager[None]]
+) -> None:
+    net = torch.nn.Sequential(torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten())
+    pair = Pair(tiny_spec(Prune()), net, None, device=CPU, deployed=FloatRuntime(net, CPU))
+    with refuses("expected layers that torchao quantises", "would hold the float model"):
+        export(pair, "torchao", tmp_path / "a.pt2", splits=tiny_splits())
 
 
 @pytest.mark.filterwarnings("ignore:No complete tensor found:UserWarning")
