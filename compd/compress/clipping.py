@@ -26,12 +26,15 @@ class Clipped:
     above: float  # the same, of those beyond the top of the range alone
 
 
-def clipped_shares(shadow: nn.Module, images: Tensor) -> tuple[Clipped, ...]:
+def clipped_shares(
+    shadow: nn.Module, images: Tensor, *, simulated: bool = False
+) -> tuple[Clipped, ...]:
     """Run images through a shadow, and count what saturates at each of its quantisers.
 
     Args:
         shadow: fake-quantised, with frozen ranges; not changed.
         images: uint8 (N, C, H, W), N at least 1.
+        simulated: the shadow itself is deployed, and saturates where its own range ends.
 
     Returns:
         One for each quantiser of activations, the largest share first; none if there is no
@@ -42,7 +45,7 @@ def clipped_shares(shadow: nn.Module, images: Tensor) -> tuple[Clipped, ...]:
     device = next((value.device for value in shadow.state_dict().values()), torch.device("cpu"))
     hooks = [
         module.register_forward_hook(
-            _counting(counts.setdefault(layers.get(name, name), [0, 0, 0]))
+            _counting(counts.setdefault(layers.get(name, name), [0, 0, 0]), simulated)
         )
         for name, module in shadow.named_modules()
         if isinstance(module, FakeQuantize) and not name.endswith("weight_fake_quant")
@@ -72,16 +75,17 @@ def _layers(shadow: nn.Module) -> dict[str, str]:
     return found
 
 
-def _counting(count: list[int]) -> Callable[[nn.Module, Any, Any], Tensor]:
+def _counting(count: list[int], simulated: bool) -> Callable[[nn.Module, Any, Any], Tensor]:
     """Count what saturates, and hand on what the kernel would: its 8 bits, not the shadow's 7."""
 
     def hook(module: nn.Module, given: Any, made: Any) -> Tensor:
         del made
         quantiser: Any = module
         level = (given[0] / quantiser.scale).round() + quantiser.zero_point
-        held = level.clamp(0, _LEVELS)
+        top = quantiser.activation_post_process.quant_max if simulated else _LEVELS
+        held = level.clamp(0, top)
         count[0] += int((level != held).sum())
-        count[1] += int((level > _LEVELS).sum())
+        count[1] += int((level > top).sum())
         count[2] += level.numel()
         kept: Tensor = (held - quantiser.zero_point) * quantiser.scale
         return kept

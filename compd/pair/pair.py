@@ -192,6 +192,11 @@ class Pair:
         self._batch = None if number is None else checked_batch(number)
 
     @property
+    def batch_asked(self) -> int | None:
+        """Images a model call, if somebody set their number."""
+        return self._batch
+
+    @property
     def has_shadow(self) -> bool:
         """Whether there are gradients: of the original, and of a shadow of the deployed model."""
         return self._shadow is not None and self._original is not None

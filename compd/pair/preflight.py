@@ -138,7 +138,11 @@ def _clipped(pair: Pair, seen: Evaluation, control: Control) -> Clipped | None:
     if not pair.rebuilds or not pair.has_shadow:
         return None
     with control.clock.running():
-        found = clipped_shares(pair.shadow, seen.split.images[:SHADOW_ROWS])
+        found = clipped_shares(
+            pair.shadow,
+            seen.split.images[:SHADOW_ROWS],
+            simulated=pair.deployed.engine.startswith("simulated"),
+        )
     return found[0] if found else None
 
 

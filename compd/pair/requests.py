@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 from compd.compress import Compression
 from compd.control import QUIET, Control
-from compd.data import Resize, Splits, load_data
+from compd.data import Resize, Splits, load_data, named_for
 from compd.errors import InputError
 from compd.files.names import anchored_data
 from compd.files.storage import check_cache
@@ -79,6 +79,10 @@ class PairFolder:
             raise InputError(
                 f"expected data with the pair's {len(model.classes)} classes, got "
                 f"{len(splits.dataset.classes)} in data={name!r}"
+            )
+        if set(splits.dataset.classes) == set(model.classes):  # perhaps in another order
+            splits = Splits(
+                named_for(splits.dataset, len(model.classes), names=tuple(model.classes))
             )
         return pair, splits
 

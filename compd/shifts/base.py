@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -101,7 +102,7 @@ class Kind:
 
     def takes(self, level: float) -> bool:
         """Whether it can be applied to this level; 0 is the identity, and no level."""
-        if level == 0 or (self.whole and level != round(level)):
+        if level == 0 or not math.isfinite(level) or (self.whole and level != round(level)):
             return False
         if self.limits is None:
             return level in self.levels

@@ -43,4 +43,6 @@ def trainable(config: Any, bench: Bench) -> str:
         return "the models were made elsewhere, and cannot be trained and compressed again here"
     if bench.splits is None:
         return "there are no rows to train on: name a data set"
+    if not bench.splits.train.labelled:
+        return "the images have no labels of the model's classes to train on"
     return ""

@@ -28,9 +28,11 @@ from compd.images import pixel_hash
 from compd.logits import disagrees, probabilities_of
 from compd.models.inputs import fitting, predict
 from compd.pair import Pair
+from compd.pair.objects import CallableRuntime
 from compd.runtimes import Runtime
 from compd.search.judge import Verdict
 from compd.shifts import Frost, Shift, apply_shift, shown
+from compd.system.devices import device_name
 from compd.system.machine import cpu_flags, isa_limits, versions
 
 __all__ = ["Answered", "Bench", "ImageSet"]
@@ -71,14 +73,27 @@ class Answered:
 
     @property
     def labels(self) -> tuple[Tensor, Tensor]:
-        """int64 (N,) each: what an application answers that takes the first largest."""
-        return self.original.argmax(1), self.deployed.argmax(1)
+        """int64 (N,) each: what an application answers that takes the first largest.
+
+        What is not finite is no answer: -2 of the original, -3 of the deployed model.
+        """
+        return _answers(self.original, -2), _answers(self.deployed, -3)
 
     @property
     def apart(self) -> Tensor:
         """Bool (N,): where the two differ; a model that answers NaN differs."""
         first, second = self.labels
-        return (first != second) | ~self.deployed.isfinite().all(1)
+        return first != second
+
+    @property
+    def finite(self) -> Tensor:
+        """Bool (N,): where both models answer with numbers."""
+        return self.original.isfinite().all(1) & self.deployed.isfinite().all(1)
+
+    def confidence(self, deployed: bool) -> Tensor:
+        """float64 (N,): the probability of one model's answer, as its user sees it, 0..1."""
+        logits = self.deployed if deployed else self.original
+        return probabilities_of(logits.double(), self.heads[deployed]).amax(1)
 
     def probabilities(self, deployed: bool) -> Tensor:
         """float64 (N, K) of one of the models, in rows that add up to 1."""
@@ -129,8 +144,8 @@ class Bench:
         self.pair, self.rows, self.splits, self.corpus = pair, rows, splits, corpus
         self.random_seed, self.control = random_seed, control
         self._frost = frost
-        self._passing = None if folder is not None else tempfile.TemporaryDirectory()
-        self._folder = Path(self._passing.name) if self._passing is not None else folder
+        self._passing = tempfile.TemporaryDirectory()
+        self._folder = folder or Path(self._passing.name)
         self._hashes = [pixel_hash(image) for image in rows.images]
         self.clean = self._shifted(None)
         self.shifted = tuple(self._shifted(shift) for shift in shifts)
@@ -211,7 +226,10 @@ class Bench:
             self.control.check()
             for runtime, answers in zip(runtimes, parts, strict=True):
                 with self.control.clock.running():
-                    answers.append(predict(runtime.run, part, control=self.control).float())
+                    said = predict(
+                        runtime.run, part, batch=self.pair.batch_asked, control=self.control
+                    )
+                    answers.append(said.float())
         return [torch.cat(answers) for answers in parts]
 
     def _shifted(self, shift: Shift | None) -> ImageSet:
@@ -231,7 +249,9 @@ class Bench:
         return ImageSet(name, where, rows.labels, make, config_hash(key), shift)
 
     def _place(self, runtime: Runtime, images: ImageSet) -> Path:
-        assert self._folder is not None
+        folder = self._folder
+        if isinstance(runtime, CallableRuntime):  # what it holds may have changed the next time
+            folder = Path(self._passing.name)
         key: dict[str, Any] = {
             "model": runtime.content_hash,
             "engine": runtime.engine,
@@ -240,9 +260,14 @@ class Bench:
             "threads": torch.get_num_threads(),
             "flags": cpu_flags(),
             "limits": isa_limits(),
+            "device": device_name(self.pair.device),
             **versions(),
         }
-        return self._folder / f"{config_hash(key)}.npy"
+        return folder / f"{config_hash(key)}.npy"
+
+
+def _answers(logits: Tensor, none: int) -> Tensor:
+    return logits.argmax(1).masked_fill(~logits.isfinite().all(1), none)
 
 
 def margins_of(logits: Tensor, head: str) -> Tensor:

@@ -67,7 +67,7 @@ def _run(config: Calibration, bench: Bench) -> CalibrationResult:
 
 def calibrated(answered: Answered, *, deployed: bool) -> Calibrated:
     """The calibration of one model on a labelled set."""
-    confidence = answered.probabilities(deployed).amax(1).numpy()
+    confidence = answered.confidence(deployed).numpy()
     right = answered.right(deployed).numpy()
     counts, _ = np.histogram(confidence, np.linspace(0, 1, _HISTOGRAM + 1))
     return Calibrated(

@@ -155,6 +155,7 @@ def _figures(config: Ensemble, bench: Bench, name: str, pair: Pair, calls: int) 
     clean = bench.answers(bench.clean, pair)
     shifted = [bench.answers(one, pair).apart.double().mean() for one in bench.sets[1:]]
     severities: list[float] = []
+    searched = 0
     if config.seeds:
         campaign = fuzz(
             pair,
@@ -169,6 +170,7 @@ def _figures(config: Ensemble, bench: Bench, name: str, pair: Pair, calls: int) 
         for finding in campaign:
             best[finding.seed_row] = max(finding.severity, best.get(finding.seed_row, 0.0))
         severities = sorted(best.values())
+        searched = campaign.summary().seeds
     return MemberFigures(
         name=name,
         calls=calls,
@@ -177,7 +179,7 @@ def _figures(config: Ensemble, bench: Bench, name: str, pair: Pair, calls: int) 
         shifted_disagreement=float(torch.stack(shifted).mean()) if shifted else None,
         kl=float(divergences(clean.deployed.double(), clean.original.double()).mean()),
         flipped=len(severities),
-        seeds=config.seeds,
+        seeds=searched,
         severity_median=median(severities) if severities else None,
         severity_max=max(severities, default=None),
     )

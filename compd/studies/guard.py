@@ -12,8 +12,10 @@ around it: so a held-out half stays within alpha as often as is said.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import ceil, log
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,7 +24,8 @@ from torch import Tensor
 from compd.errors import SettingError
 from compd.statistics import exceeded_next, upper_bound
 from compd.studies.base import Study
-from compd.studies.bench import Answered, Bench
+from compd.studies.bench import Answered, Bench, ImageSet
+from compd.text import names_in
 
 __all__ = [
     "GUARD",
@@ -45,11 +48,16 @@ class Guard:
     """Settings of the study."""
 
     alpha: float = 0.01  # share of disagreement among accepted images, at most
-    choose_on: tuple[str, ...] = ()  # shifted sets whose images are chosen on, besides clean ones
+    choose_on: (
+        str | tuple[str, ...]
+    ) = ()  # shifted sets whose images are chosen on, besides clean ones
 
     def __post_init__(self) -> None:
-        if not 0 < self.alpha < 1:
-            raise SettingError("0 < alpha < 1", alpha=self.alpha)
+        given: Any = self.choose_on
+        if isinstance(given, str):  # as it is typed
+            object.__setattr__(self, "choose_on", tuple(names_in(given.replace("+", ","))))
+        if not 1e-6 <= self.alpha < 1:
+            raise SettingError("1e-6 <= alpha < 1", alpha=self.alpha)
 
 
 @dataclass(frozen=True)
@@ -116,13 +124,21 @@ def choose(margins: Tensor, apart: Tensor, alpha: float) -> float | None:
         A margin, or None where none can be guaranteed. The first threshold tried is the highest
         that accepts enough images for a guarantee, which their number alone decides.
     """
+    return choose_for_all([(margins, apart)], alpha)
+
+
+def choose_for_all(sets: Sequence[tuple[Tensor, Tensor]], alpha: float) -> float | None:
+    """The lowest threshold that does so on each of several sets, by its own images alone."""
     best, least = None, needed(alpha)
     for threshold in _GRID:
-        accepted = margins >= threshold
-        count = int(accepted.sum())
-        if count < least:
+        accepted = [margins >= threshold for margins, _ in sets]
+        counts = [int(one.sum()) for one in accepted]
+        if min(counts) < least:
             continue
-        if not proves(int((apart & accepted).sum()), count, alpha):
+        if not all(
+            proves(int((apart & one).sum()), count, alpha)
+            for (_, apart), one, count in zip(sets, accepted, counts, strict=True)
+        ):
             break
         best = threshold
     return best
@@ -158,21 +174,15 @@ def _run(config: Guard, bench: Bench) -> GuardResult:
     clean = bench.answers(bench.clean)
     first, second = halves(len(clean.images), bench.random_seed)
     chosen_on = [(clean.margins(True)[first], clean.apart[first])]
-    later: list[tuple[Answered, Tensor]] = []
+    later: list[Answered] = []
     for answered in bench.each("guard"):
         if answered.images is bench.clean:
             continue
-        margins = answered.margins(True)
-        if answered.images.name in config.choose_on:
-            chosen_on.append((margins[first], answered.apart[first]))
-            later.append((rows_of(answered, second), margins[second]))
-        else:
-            later.append((answered, margins))
-    threshold = choose(
-        torch.cat([margins for margins, _ in chosen_on]),
-        torch.cat([apart for _, apart in chosen_on]),
-        config.alpha,
-    )
+        if _named(answered.images, config.choose_on):
+            chosen_on.append((answered.margins(True)[first], answered.apart[first]))
+        # images made of rows that were chosen on say nothing of new ones
+        later.append(rows_of(answered, second) if answered.images.paired else answered)
+    threshold = choose_for_all(chosen_on, config.alpha)
     choosing, heldout = (
         accepted_at(name, threshold, part.margins(True), part, config.alpha)
         for name, rows in (("choosing", first), ("held-out", second))
@@ -180,8 +190,8 @@ def _run(config: Guard, bench: Bench) -> GuardResult:
     )
     judged = rows_of(clean, second)
     sets = [
-        accepted_at(answered.images.name, threshold, margins, answered, config.alpha)
-        for answered, margins in later
+        accepted_at(answered.images.name, threshold, answered.margins(True), answered, config.alpha)
+        for answered in later
     ]
     stored = bench.stored_margins()
     passing = (
@@ -220,6 +230,7 @@ def _device(config: Guard, bench: Bench, threshold: float | None) -> str:
     return json.dumps(
         {
             "score": "margin",
+            "probabilities": bench.pair.heads[1],
             "accept_at_least": threshold,
             "alpha": config.alpha,
             "confidence": _CONFIDENCE,
@@ -231,13 +242,15 @@ def _device(config: Guard, bench: Bench, threshold: float | None) -> str:
     )
 
 
+def _named(images: ImageSet, names: Sequence[str]) -> bool:
+    return images.name in names or str(images.shift) in names
+
+
 def _lacks(config: Guard, bench: Bench) -> str:
-    known = {images.name for images in bench.sets}
     for name in config.choose_on:
-        if name not in known:
-            raise SettingError(
-                f"a shifted set of this study ({', '.join(sorted(known))})", choose_on=name
-            )
+        if not any(_named(images, [name]) for images in bench.shifted):
+            known = ", ".join(str(images.shift) for images in bench.shifted) or "there is none"
+            raise SettingError(f"a shifted set of this study ({known})", choose_on=name)
     return "" if len(bench.clean) >= 2 else "there is one image alone"
 
 

@@ -43,10 +43,15 @@ def scores(probabilities: Floats) -> dict[str, Floats]:
     Args:
         probabilities: (N, K), rows that add up to 1.
 
+    A row of zeros, of a model that answers with no numbers, is as unsure as can be.
+
     Returns:
         ``entropy`` in nats (0..log K), ``gini`` (0..1 - 1/K), ``margin`` turned round,
         1 - (p(top-1) - p(top-2)) in 0..1, and ``least_confidence``, 1 - p(top-1).
     """
+    classes = probabilities.shape[1]
+    dead = probabilities.sum(1, keepdims=True) == 0
+    probabilities = np.where(dead, 1 / classes, probabilities)
     top = np.partition(probabilities, -2, axis=1)[:, -2:]
     logs = np.log(np.where(probabilities > 0, probabilities, 1))
     return {
@@ -67,8 +72,9 @@ def f1(labels: Labels, answers: Labels) -> tuple[float, float]:
     """F1 over classes that occur: their mean, and the mean weighted by their images (0..1)."""
     from sklearn.metrics import f1_score
 
+    known = np.unique(np.concatenate([labels, answers[answers >= 0]]))  # less than 0: no answer
     macro, weighted = (
-        float(f1_score(labels, answers, average=way, zero_division=0))
+        float(f1_score(labels, answers, labels=known, average=way, zero_division=0))
         for way in ("macro", "weighted")
     )
     return macro, weighted

@@ -9,10 +9,17 @@ from typing import Any
 
 from compd.control import QUIET, Control
 from compd.corpus import Corpus
-from compd.data import Splits
-from compd.errors import InputError, SettingError
+from compd.data import Split, Splits
+from compd.errors import (
+    CompdError,
+    InputError,
+    SettingError,
+    Stopped,
+    UnavailableError,
+    check_kind,
+)
 from compd.pair import Pair
-from compd.pair.images import Images, Labels, as_split, as_splits
+from compd.pair.images import MAKE_PAIR, Images, Labels, as_split, as_splits
 from compd.shifts import Frost, Shift, kind_of, parse_shifts
 from compd.studies.bench import Bench, ImageSet
 from compd.studies.plain import from_plain, to_plain
@@ -60,6 +67,8 @@ class StudyReport:
         Raises:
             CompdError: if it is anything else.
         """
+        if not isinstance(data, Mapping):
+            raise InputError(f"expected the JSON of a study, got {type(data).__name__}")
         names = [name for name in data.get("settings", {}) if name in data]
         for name in names:
             if name not in STUDIES:
@@ -115,13 +124,22 @@ def study(
         CompdError: if a name or setting makes no sense, or the images do not fit the pair.
         Stopped: if it was told to stop.
     """
+    check_kind("pair", pair, Pair, advice=MAKE_PAIR)
     configs = configured(studies)
-    shifts, left_out = shifts_that_fit(
-        parse_shifts(kinds, severities=tuple(severities)) if kinds else (), pair.spec.model.channels
-    )
+    if kinds and not severities:
+        raise SettingError("at least one severity", severities=tuple(severities))
+    wanted = parse_shifts(kinds, severities=tuple(severities)) if kinds else ()
     found = as_splits(images, pair)
     splits = found if isinstance(found, Splits) else None
-    rows = as_split(found, pair, labels) if splits is None else splits.test(limit)
+    if splits is None or labels is not None:  # which of a data set are an error
+        rows = as_split(found, pair, labels)
+    else:
+        rows = splits.test(limit)
+    shifts, left_out = shifts_that_fit(wanted, rows.images.shape[1])
+    if frost is not None and not any(one.kind == "frost" for one in shifts):
+        named = ", ".join(map(str, shifts)) or "none"
+        raise SettingError(f"expected the shift frost with photographs of it, got {named}")
+    _check_labels(rows, others)
     if limit is not None:
         if limit < 2:
             raise SettingError("at least two images of each set", images=limit)
@@ -139,11 +157,18 @@ def study(
         control=control,
     )
     lacks = {name: STUDIES[name].lacks(config, bench) for name, config in configs.items()}
-    results = {
-        name: STUDIES[name].run(config, bench)
-        for name, config in configs.items()
-        if not lacks[name]
-    }
+    results: dict[str, Any] = {}
+    for name, config in configs.items():
+        if lacks[name]:
+            continue
+        try:
+            results[name] = STUDIES[name].run(config, bench)
+        except (Stopped, SettingError, UnavailableError):
+            raise
+        except CompdError as error:
+            if len(configs) == 1:
+                raise
+            lacks[name] = str(error)
     return StudyReport(
         pair=pair.spec.title,
         rows=f"{rows.data} {rows.rows}",
@@ -159,6 +184,21 @@ def study(
     )
 
 
+def _check_labels(rows: Split, others: Sequence[ImageSet]) -> None:
+    """Raise if some images of a set are labelled and some are not, or two sets have one name."""
+    sets = {"clean images": rows.labels} | {one.name: one.labels for one in others}
+    for name, labels in sets.items():
+        missing = int((labels < 0).sum())
+        if 0 < missing < len(labels):
+            raise InputError(
+                f"expected {name} of which all are labelled, or none, got {missing} of "
+                f"{len(labels)} without a label; leave those out"
+            )
+    names = [one.name for one in others]
+    if len({*names}) < len(names):
+        raise SettingError(f"expected each further set once, got {', '.join(names)}")
+
+
 def shifts_that_fit(
     shifts: Sequence[Shift], channels: int
 ) -> tuple[tuple[Shift, ...], tuple[str, ...]]:
@@ -168,7 +208,7 @@ def shifts_that_fit(
         shifts: to choose from.
         channels: of the images; 0 where any may be.
     """
-    fits = tuple(one for one in shifts if not channels or channels in kind_of(one).channels)
+    fits = tuple(one for one in shifts if channels in kind_of(one).channels)
     kinds = {one.kind: None for one in shifts if one not in fits}
     return fits, tuple(kinds)
 

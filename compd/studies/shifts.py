@@ -60,10 +60,11 @@ class SetFigures:
     negative_flips: Share | None
     disagreement: Share  # where an application that takes the first largest answers otherwise
     argmax_count: int  # the same where both answers are finite, as the papers count
+    not_finite: int  # images to which a model answers NaN or an infinity: they differ
     ties: int  # of the disagreement: exact ties, in which the original's label takes part
     factor: float | None  # over the disagreement on clean images; None where there is none
     p_value: float | None  # of more or less disagreement than on the same images clean (Holm)
-    kl: float  # mean of KL(original || deployed), nats
+    kl: float | None  # mean of KL(original || deployed), nats, where both are finite
     top5: Both | None  # where there are more than ten classes
     f1_macro: Both | None
     f1_weighted: Both | None
@@ -137,8 +138,9 @@ def _figures(config: Shifts, bench: Bench, answered: Answered, base: Tensor | No
         flips=flips,
         negative_flips=None if flips is None else flips.negative,
         disagreement=Share.count_of(int(apart.sum()), n),
-        argmax_count=int((first != second).sum()),
-        ties=int((apart & ~disagrees(answered.deployed, first)).sum()),
+        argmax_count=int(((first != second) & answered.finite).sum()),
+        not_finite=int((~answered.finite).sum()),
+        ties=int((apart & ~disagrees(answered.deployed, first.clamp(min=0))).sum()),
         factor=factor,
         p_value=p_value,
         kl=_mean_divergence(answered),
@@ -152,8 +154,12 @@ def _figures(config: Shifts, bench: Bench, answered: Answered, base: Tensor | No
     )
 
 
-def _mean_divergence(answered: Answered) -> float:
-    return float(divergences(answered.deployed.double(), answered.original.double()).mean())
+def _mean_divergence(answered: Answered) -> float | None:
+    known = answered.finite
+    if not known.any():
+        return None
+    deployed, original = answered.deployed[known].double(), answered.original[known].double()
+    return float(divergences(deployed, original).mean())
 
 
 def _top5(answered: Answered) -> Both:
@@ -178,7 +184,9 @@ def _clipped(config: Shifts, bench: Bench, answered: Answered) -> tuple[float, s
         return None
     some = answered.images.images(0, min(config.clip_images, len(answered.images)))
     with bench.control.clock.running():
-        found = clipped_shares(bench.pair.shadow, some)
+        found = clipped_shares(
+            bench.pair.shadow, some, simulated=bench.pair.deployed.engine.startswith("simulated")
+        )
     if not found:
         return None
     return found[0].share, found[0].layer, max(one.above for one in found)

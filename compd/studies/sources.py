@@ -8,7 +8,7 @@ from pathlib import Path
 from torch import Tensor
 
 from compd.data import Split, load_data, named_for
-from compd.errors import InputError
+from compd.errors import InputError, SettingError
 from compd.files.storage import config_hash
 from compd.images import pixel_hash
 from compd.pair import Pair
@@ -86,11 +86,15 @@ def published(
     Raises:
         CompdError: if they are no such arrays, or of other classes or another shape.
     """
-    return [
-        _published(pair, one, limit)
-        for one in published_sets(folder)
+    found = published_sets(folder)
+    chosen = [
+        one
+        for one in found
         if one.shift.severity in severities or one.shift.kind.startswith("mnist_")
     ]
+    if not chosen:
+        raise SettingError("published severities 1 to 5", severities=tuple(severities))
+    return [_published(pair, one, limit) for one in chosen]
 
 
 def _published(pair: Pair, one: PublishedSet, limit: int | None) -> ImageSet:

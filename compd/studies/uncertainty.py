@@ -115,7 +115,7 @@ def _separated(answered: Answered, deployed: bool) -> dict[str, Separation]:
 def _figures(config: Uncertainty, bench: Bench, answered: Answered) -> SetUncertainty:
     apart: Bools = answered.apart.numpy()
     seed, n = bench.random_seed, config.resamples
-    given = [scores(answered.probabilities(who).numpy()) for who in (False, True)]
+    given = [_scores(answered, who) for who in (False, True)]
     margin = 1 - given[0]["margin"]
     first, second = (
         {name: one for name in SCORES if (one := _score(own[name], apart, seed, n)) is not None}
@@ -131,6 +131,14 @@ def _figures(config: Uncertainty, bench: Bench, answered: Answered) -> SetUncert
         auc_differences(given[0], "margin", apart, seed, resamples=n),
         auc_differences(given[1], "margin", apart, seed, resamples=n),
     )
+
+
+def _scores(answered: Answered, deployed: bool) -> dict[str, Floats]:
+    """The scores of one model; margin and confidence as its user sees them."""
+    found = scores(answered.probabilities(deployed).numpy())
+    found["margin"] = 1 - answered.margins(deployed).numpy()
+    found["least_confidence"] = 1 - answered.confidence(deployed).numpy()
+    return found
 
 
 def _score(score: Floats, apart: Bools, random_seed: int, resamples: int) -> ScoreFigures | None:

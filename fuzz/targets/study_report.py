@@ -88,6 +88,7 @@ def _set(name: str, apart: int, names: tuple[str, ...]) -> SetFigures:
         negative_flips=Share.count_of(lost, _N),
         disagreement=Share.count_of(apart, _N),
         argmax_count=apart,
+        not_finite=0,
         ties=1,
         factor=None if name == "clean" else apart / 2,
         p_value=0.01 if level else None,

@@ -33,6 +33,7 @@ COMMANDS = [
     "repair",
     "replay CORPUS/images/x.png",
     "report --corpus CORPUS",
+    "study shifts",
     "train --out a.safetensors",
 ]
 

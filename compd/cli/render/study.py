@@ -86,7 +86,7 @@ def _set_row(one: SetFigures, wide: bool) -> list[str]:
         _interval(one.disagreement),
         "–" if one.factor is None else f"{one.factor:.1f}",
         "–" if one.flips is None else f"{100 * one.flips.only_original / n:.2f} %",
-        f"{one.kl:.4f}",
+        "–" if one.kl is None else f"{one.kl:.4f}",
     ]
     if wide:
         row += [

@@ -156,8 +156,12 @@ def plot_divergence(result: ShiftsResult) -> Figure | None:
         figure, panels = _small_plots(kinds)
         for kind, axes in zip(kinds, panels, strict=False):
             sets = (result.clean, *kind.sets)
-            axes.plot((0.0, *kind.levels), [one.kl for one in sets], **DEPLOYED)
-            if all(one.kl > 0 for one in (result.clean, *result.sets)):
+            axes.plot(
+                (0.0, *kind.levels),
+                [float("nan") if one.kl is None else one.kl for one in sets],
+                **DEPLOYED,
+            )
+            if all((one.kl or 0) > 0 for one in (result.clean, *result.sets)):
                 axes.set_yscale("log")
                 axes.yaxis.set_major_formatter("{x:g}")
             else:

@@ -131,6 +131,6 @@ def _row(one: SetFigures) -> tuple[str, ...]:
         p_value(one.p_value),
         "–" if flips is None else of(min(flips.only_original, one.images)),
         "–" if flips is None else of(min(flips.only_deployed, one.images)),
-        f"{one.kl:.4f}",
+        "–" if one.kl is None else f"{one.kl:.4f}",
         in_percent(one.clipped),
     )
