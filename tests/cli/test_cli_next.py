@@ -57,6 +57,7 @@ def follow(run: Run, ran: Any, *, count: int, more: tuple[object, ...] = ()) -> 
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("short_verdict")
 def test_from_a_factory_to_a_repaired_pair(run: Run, cached: Any, here: Path) -> None:
     model = ("--model", "somebodys:make", "--epochs", 2, "--compress", "ptq:weight_bits=4")
     search = ("--seeds", 12, "--eps", 24)
