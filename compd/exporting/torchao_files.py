@@ -57,8 +57,8 @@ def _quantised(module: nn.Module, source: Source) -> fx.GraphModule:
     quantizer = x86.X86InductorQuantizer()
     quantizer.set_global(x86.get_default_x86_inductor_quantization_config())
     any_number = ({0: torch.export.Dim("N")},)
-    # strict: the quantiser knows layers by what the compiler's front end notes of their sources; with
-    # PyTorch 2.12 and before, it passes over all that are exported without
+    # strict: the quantiser knows layers by what the compiler's front end notes of their sources;
+    # with PyTorch before 2.13 it passes over all that are exported without
     program = torch.export.export(
         module, (torch.zeros(2, *source.shape),), dynamic_shapes=any_number, strict=True
     )
@@ -69,8 +69,8 @@ def _quantised(module: nn.Module, source: Source) -> fx.GraphModule:
     converted: fx.GraphModule = pt2e.convert_pt2e(prepared)
     if not any("dequantize" in str(node.target) for node in converted.graph.nodes):
         raise ModelError(
-            f"expected layers that torchao quantises, got none in {source.pair.spec.model.model!r}; "
-            "such a file would hold the float model"
+            "expected layers that torchao quantises, got none in "
+            f"{source.pair.spec.model.model!r}; such a file would hold the float model"
         )
     return converted
 
