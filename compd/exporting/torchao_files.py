@@ -58,7 +58,7 @@ def _quantised(module: nn.Module, source: Source) -> fx.GraphModule:
     quantizer.set_global(x86.get_default_x86_inductor_quantization_config())
     any_number = ({0: torch.export.Dim("N")},)
     # strict: the quantiser knows layers by what the compiler's front end notes of their sources;
-    # with PyTorch 2.12 and before, it passes over all that are exported without
+    # with PyTorch before 2.13 it passes over all that are exported without
     program = torch.export.export(
         module, (torch.zeros(2, *source.shape),), dynamic_shapes=any_number, strict=True
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 import linecache
+import re
 import sys
 import traceback
 from collections.abc import Iterator
@@ -30,6 +31,7 @@ __all__ = [
 ]
 
 _ROUNDING = 1e-3  # parts of the largest logit
+_NORMS = re.compile(r"((?:Batch|Instance|Layer|Group)Norm\w*\(.*affine=(True|False))(?!, bias=)")
 
 
 def load_factory(spec: str) -> nn.Module:
@@ -134,10 +136,15 @@ def model_hash(model: nn.Module) -> str:
         what = model.code
     else:
         try:
-            what = repr(model) + fx.symbolic_trace(model).code
+            what = _described(model) + fx.symbolic_trace(model).code
         except Exception:  # not traceable: trace() says so where it matters
-            what = repr(model)
+            what = _described(model)
     return hashlib.sha256(f"{state_hash(model.state_dict())} {what}".encode()).hexdigest()
+
+
+def _described(model: nn.Module) -> str:
+    """The layers of a model; those that normalise name their bias since PyTorch 2.13 alone."""
+    return _NORMS.sub(r"\1, bias=\2", repr(model))
 
 
 def traceable(model: nn.Module, example: Tensor, name: str) -> nn.Module:

@@ -172,7 +172,7 @@ def reshape(node: Node, x: Tensor, shape: list[Any] | None = None) -> Tensor:
         else size
         for i, size in enumerate(sizes)
     ]
-    return x.reshape(kept)  # torch.reshape takes traced sizes from torch 2.9 on
+    return x.reshape(kept)
 
 
 def resize(

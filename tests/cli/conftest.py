@@ -11,6 +11,9 @@ import pytest
 import torch
 
 from compd.cli import _run
+from compd.repairing.fresh import searches_of
+from compd.repairing.settings import RepairSettings
+from compd.search import SearchSettings
 
 MODEL = ["--model", "lenet5", "--epochs", "2", "--compress", "ptq"]
 CAMPAIGN = ["--strategy", "diva", "--seeds", "40", "--steps", "6", "--keep", "valid"]
@@ -78,6 +81,16 @@ def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> 
     yield command
     torch.set_num_threads(threads)
     monkeypatch.delenv("COMPD_DEBUG", raising=False)
+
+
+@pytest.fixture
+def short_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The verdict on a repair has one search of seven, for tests of what is around it."""
+
+    def first(settings: RepairSettings) -> dict[str, SearchSettings]:
+        return dict(list(searches_of(settings).items())[:1])
+
+    monkeypatch.setattr("compd.repairing.verdict.searches_of", first)
 
 
 @pytest.fixture

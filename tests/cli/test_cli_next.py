@@ -103,6 +103,7 @@ def test_of_sure_flips_a_page_says_to_look_to_repair_and_to_gate(
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("short_verdict")
 def test_from_a_factory_to_a_repaired_pair(run: Run, cached: Any, here: Path) -> None:
     model = ("--model", "somebodys:make", "--epochs", 2, "--compress", "ptq:weight_bits=4")
     search = ("--seeds", 12, "--eps", 24)

@@ -154,6 +154,7 @@ def test_a_pair_is_not_written_over(run: Run, cached: Any, found: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("short_verdict")
 def test_a_factorys_pair_is_repaired_if_it_is_trusted(
     run: Run, cached: Any, found: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -61,6 +61,7 @@ def memory(corpus: Path) -> dict[str, Any]:
     return said
 
 
+@pytest.mark.usefixtures("short_verdict")
 @pytest.mark.parametrize("way", ["files", "pair", "model"])
 @pytest.mark.parametrize("elsewhere", [False, True])
 def test_the_story(

@@ -3,6 +3,7 @@ import json
 import pytest
 import torch
 from tiny import CPU, tiny_original, tiny_pair, tiny_spec, tiny_splits
+from torch import nn
 
 import compd.pair.build
 from compd.compress import Prune, Ptq, Qat
@@ -138,6 +139,19 @@ def test_a_network_that_computes_something_else_has_another_hash():
     original.net.bn1.eps = 0.5  # not in the state dict
     assert model_hash(original) != before
     assert model_hash(tiny_original()) == before
+
+
+def test_a_hash_is_the_same_where_layers_do_not_name_their_bias(monkeypatch):
+    """As BatchNorm does since PyTorch 2.13 alone."""
+    nets = [tiny_original(), nn.Sequential(nn.BatchNorm2d(3, affine=False))]
+
+    def hashes(named: str) -> list[str]:
+        text = f"{{num_features}}, affine={{affine}}{named}, track_running_stats=True"
+        monkeypatch.setattr(nn.BatchNorm2d, "extra_repr", lambda self: text.format_map(vars(self)))
+        assert f"affine=False{named}, track".format(affine=False) in repr(nets[1])
+        return [model_hash(net) for net in nets]
+
+    assert hashes("") == hashes(", bias={affine}")
 
 
 def test_weights_can_be_taken_from_a_pair(tmp_path):
