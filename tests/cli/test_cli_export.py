@@ -17,7 +17,7 @@ Run = Callable[..., Any]
 
 def test_the_help_names_every_target(run: Run) -> None:
     said = "".join(run("export", "--help").out.split())  # lines break within names, too
-    assert re.search(rf"--to<str>({'|'.join(TARGETS)}|,)+\.onnx-qdq,", said)
+    assert re.search(rf"--to(?:<str>|TEXT)({'|'.join(TARGETS)}|,)+\.onnx-qdq,", said)
     assert all(f"{name}," in said or f"{name}." in said for name in TARGETS)
 
 
