@@ -14,7 +14,7 @@ Each kind maps uint8 to uint8, and draws for each image alone.
 from compd.shifts.applying import apply_shift
 from compd.shifts.base import Batch, Draws, Frost, Kind, Pixels, Shift
 from compd.shifts.kinds import SHIFTS
-from compd.shifts.naming import groups, kind_of, parse_shift, parse_shifts, shown
+from compd.shifts.naming import check_packages, groups, kind_of, parse_shift, parse_shifts, shown
 from compd.shifts.photographs import read_frost
 from compd.shifts.published import PublishedSet, published_sets
 
@@ -28,6 +28,7 @@ __all__ = [
     "PublishedSet",
     "Shift",
     "apply_shift",
+    "check_packages",
     "groups",
     "kind_of",
     "parse_shift",

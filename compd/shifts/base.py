@@ -75,6 +75,7 @@ class Kind:
         whole: whether levels are whole numbers.
         channels: of images that it takes.
         random: whether it draws.
+        package: a module of the extra ``study`` that it needs; empty for none.
     """
 
     apply: Callable[[Batch], Pixels]
@@ -86,6 +87,7 @@ class Kind:
     whole: bool = True
     channels: tuple[int, ...] = (1, 3)
     random: bool = True
+    package: str = ""
 
     def __post_init__(self) -> None:
         if not self.levels or not all(self.takes(level) for level in self.levels):

@@ -41,7 +41,13 @@ def _frost() -> Kind:
 
 
 def _digit(
-    name: str, function: Function, about: str, level: int = 1, *, random: bool = True
+    name: str,
+    function: Function,
+    about: str,
+    level: int = 1,
+    *,
+    random: bool = True,
+    package: str = "",
 ) -> Kind:
     """A kind of MNIST-C, whose level is the severity that the published set has."""
     rows = LARGE.get(name) or DIGITS.get(name) or ((),)
@@ -51,7 +57,7 @@ def _digit(
         return cut(function(batch.values, batch.draws, row, batch.side / _DIGITS_SIDE))
 
     limits = (1, len(rows)) if len(rows) > 1 else None
-    return Kind(apply, about, ("mnist-c",), (level,), limits=limits, random=random)
+    return Kind(apply, about, ("mnist-c",), (level,), limits=limits, random=random, package=package)
 
 
 def _same(batch: Batch) -> Pixels:
@@ -119,7 +125,11 @@ _DIGITS: Mapping[str, Kind] = {
     "mnist_dotted_line": _digit("dotted_line", strokes.dotted_line, "adds a dotted line"),
     "mnist_zigzag": _digit("zigzag", strokes.zigzag, "adds a zigzag"),
     "mnist_canny_edges": _digit(
-        "canny_edges", strokes.canny_edges, "leaves edges alone", random=False
+        "canny_edges",
+        strokes.canny_edges,
+        "leaves edges alone",
+        random=False,
+        package=strokes.CANNY,
     ),
 }
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from compd.errors import SettingError, unknown
+from compd.errors import SettingError, require_extra, unknown
 from compd.shifts.base import Frost, Kind, Shift
 from compd.shifts.kinds import SHIFTS
 
-__all__ = ["groups", "kind_of", "parse_shift", "parse_shifts", "shown"]
+__all__ = ["check_packages", "groups", "kind_of", "parse_shift", "parse_shifts", "shown"]
 
 
 def groups() -> dict[str, tuple[str, ...]]:
@@ -33,6 +33,17 @@ def kind_of(shift: Shift) -> Kind:
     if shift.severity != 0 and not kind.takes(shift.severity):
         raise SettingError(f"{_levels(kind)} for {shift.kind}", severity=shift.severity)
     return kind
+
+
+def check_packages(shifts: Sequence[Shift]) -> None:
+    """Raise, before anything is computed, if a shift needs a package that is not installed.
+
+    Raises:
+        UnavailableError: then; names the extra.
+    """
+    for package in {kind_of(one).package: None for one in shifts}:
+        if package:
+            require_extra(package, "study")
 
 
 def parse_shift(text: str) -> Shift:

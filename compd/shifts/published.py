@@ -162,6 +162,9 @@ def _array(file: Path) -> NDArray[Any]:
     try:
         if not file.is_file():  # a pipe would be waited for
             raise ValueError("no regular file")
+        with file.open("rb") as opened:
+            if opened.read(6) not in (b"\x93NUMPY", b""):
+                raise ValueError("no .npy file")
         array: NDArray[Any] = np.load(file, mmap_mode="r", allow_pickle=False)
         if not isinstance(array, np.ndarray):
             raise ValueError("an archive of arrays")

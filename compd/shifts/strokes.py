@@ -9,7 +9,7 @@ from compd.shifts.base import Batch, Draws, Pixels, Values
 from compd.shifts.colours import grey
 from compd.shifts.constants import Row
 
-__all__ = ["canny_edges", "dotted_line", "streaks", "stripe", "zigzag"]
+__all__ = ["CANNY", "canny_edges", "dotted_line", "streaks", "stripe", "zigzag"]
 
 _FADES = 2.3  # pixels from the middle of a line, where its brightness has long been 0
 _DIGITS = 28  # side of MNIST's images, which lengths refer to
@@ -61,9 +61,12 @@ def _line(height: int, rows: Values, scale: float) -> Values:
     return line
 
 
+CANNY = "skimage.feature"  # of the extra
+
+
 def canny_edges(x: Values, draws: Draws, row: Row, scale: float) -> Values:
     """White edges on black."""
-    canny = require_extra("skimage.feature", "study").canny
+    canny = require_extra(CANNY, "study").canny
     edges = np.stack([canny(image[0], sigma=scale) for image in grey(x)])
     return np.broadcast_to(edges[:, None], x.shape).astype(float)
 

@@ -25,13 +25,14 @@ from compd.corpus import Corpus
 from compd.data import Split, Splits
 from compd.files.storage import config_hash, disk_errors, write_atomic
 from compd.images import pixel_hash
-from compd.logits import disagrees, probabilities_of
+from compd.logits import disagrees, divergences, probabilities_of
 from compd.models.inputs import fitting, predict
 from compd.pair import Pair
 from compd.pair.objects import CallableRuntime
 from compd.runtimes import Runtime
 from compd.search.judge import Verdict
 from compd.shifts import Frost, Shift, apply_shift, shown
+from compd.statistics import Share
 from compd.system.devices import device_name
 from compd.system.machine import cpu_flags, isa_limits, versions
 
@@ -108,6 +109,30 @@ class Answered:
     def right(self, deployed: bool) -> Tensor:
         """Bool (N,): where one of the models gives the label of the data."""
         return self.labels[deployed] == self.images.labels
+
+    def accuracy(self, deployed: bool) -> float | None:
+        """Share of right answers of one of the models, 0..1; None where nobody labelled them."""
+        return float(self.right(deployed).double().mean()) if self.images.labelled else None
+
+    @property
+    def accuracy_change(self) -> float | None:
+        """The deployed model's accuracy minus the original's."""
+        before, after = self.accuracy(False), self.accuracy(True)
+        return None if before is None or after is None else after - before
+
+    @property
+    def disagreement(self) -> Share:
+        """Images on which the two differ."""
+        return Share.count_of(int(self.apart.sum()), len(self.apart))
+
+    @property
+    def divergence(self) -> float | None:
+        """Mean KL(original || deployed) in nats, where both are finite; None where none is."""
+        known = self.finite
+        if not known.any():
+            return None
+        deployed, original = self.deployed[known].double(), self.original[known].double()
+        return float(divergences(deployed, original).mean())
 
 
 class Bench:

@@ -12,7 +12,7 @@ import torch
 from compd.compress import make_shadow
 from compd.compress.ptq import Ptq
 from compd.errors import SettingError
-from compd.logits import divergences, logit_margins
+from compd.logits import logit_margins
 from compd.pair import Pair
 from compd.statistics import Share
 from compd.studies.base import Study
@@ -53,7 +53,7 @@ class BitFigures:
     ratio: float | None  # error_change over the share of swapped; None also where none is
     right_before: float | None  # of the swapped images, on which the original is right
     right_after: float | None  # the quantised model; ratio is right_before - right_after
-    kl: float  # mean of KL(original || quantised), nats
+    kl: float | None  # mean of KL(original || quantised), nats
     ece: float | None  # of the quantised model, 15 bins of equal width
     median_confidence: float | None  # of the original on the swapped images
     extreme: int  # of these, with a margin of the original above 0.95
@@ -103,7 +103,7 @@ def _figures(config: Bits, pair: Pair, answered: Answered) -> BitFigures:
     confidence = answered.probabilities(False)
     top = confidence.topk(2, dim=1).values
     counts, _ = np.histogram(top[apart, 0].numpy(), np.linspace(0, 1, _HISTOGRAM + 1))
-    swapped = Share.count_of(int(apart.sum()), len(apart))
+    swapped = answered.disagreement
     before = after = change = ratio = None
     if labelled:
         right, kept = answered.right(False), answered.right(True)
@@ -125,7 +125,7 @@ def _figures(config: Bits, pair: Pair, answered: Answered) -> BitFigures:
         ratio=ratio,
         right_before=before,
         right_after=after,
-        kl=float(divergences(answered.deployed.double(), answered.original.double()).mean()),
+        kl=answered.divergence,
         ece=calibrated(answered, deployed=True).ece if labelled else None,
         median_confidence=float(top[apart, 0].median()) if swapped.count else None,
         extreme=int((apart & (top[:, 0] - top[:, 1] > _EXTREME)).sum()),

@@ -18,7 +18,6 @@ from compd.compress import make_shadow
 from compd.compress.int8 import calibrated, new_shadow
 from compd.compress.ptq import Ptq
 from compd.errors import SettingError
-from compd.logits import divergences
 from compd.models.inputs import to_input
 from compd.pair import Pair
 from compd.runtimes import Runtime
@@ -27,6 +26,7 @@ from compd.statistics import Share
 from compd.studies.base import Study
 from compd.studies.bench import Bench
 from compd.studies.bits import lacks_calibration
+from compd.studies.metrics import mean_of
 
 __all__ = ["ENSEMBLE", "Ensemble", "EnsembleResult", "MemberFigures"]
 
@@ -54,7 +54,7 @@ class MemberFigures:
     accuracy: float | None  # on clean images
     disagreement: Share  # on clean images
     shifted_disagreement: float | None  # mean over shifted sets
-    kl: float  # mean of KL(original || this), clean images, nats
+    kl: float | None  # mean of KL(original || this), clean images, nats
     flipped: int  # of the seeds of the severe search
     seeds: int
     severity_median: float | None  # of the seeds that flipped
@@ -153,7 +153,7 @@ def _members(bench: Bench) -> dict[str, Pair]:
 
 def _figures(config: Ensemble, bench: Bench, name: str, pair: Pair, calls: int) -> MemberFigures:
     clean = bench.answers(bench.clean, pair)
-    shifted = [bench.answers(one, pair).apart.double().mean() for one in bench.sets[1:]]
+    shifted = [bench.answers(one, pair).disagreement.share for one in bench.shifted]
     severities: list[float] = []
     searched = 0
     if config.seeds:
@@ -174,10 +174,10 @@ def _figures(config: Ensemble, bench: Bench, name: str, pair: Pair, calls: int) 
     return MemberFigures(
         name=name,
         calls=calls,
-        accuracy=float(clean.right(True).double().mean()) if clean.images.labelled else None,
-        disagreement=Share.count_of(int(clean.apart.sum()), len(clean.images)),
-        shifted_disagreement=float(torch.stack(shifted).mean()) if shifted else None,
-        kl=float(divergences(clean.deployed.double(), clean.original.double()).mean()),
+        accuracy=clean.accuracy(True),
+        disagreement=clean.disagreement,
+        shifted_disagreement=mean_of(shifted),
+        kl=clean.divergence,
         flipped=len(severities),
         seeds=searched,
         severity_median=median(severities) if severities else None,

@@ -20,12 +20,12 @@ from torch import Tensor, nn
 from compd.compress import make_shadow
 from compd.compress.ptq import Ptq
 from compd.errors import unknown
-from compd.logits import divergences
 from compd.runtimes import FloatRuntime, Runtime
 from compd.statistics import Share
 from compd.studies.base import Study
 from compd.studies.bench import Answered, Bench
 from compd.studies.bits import lacks_calibration
+from compd.studies.metrics import mean_of
 from compd.text import names_in
 
 __all__ = ["FORMATS", "FormatFigures", "FormatSet", "Formats", "FormatsResult"]
@@ -100,7 +100,7 @@ class FormatFigures:
     name: str
     accuracy: float | None  # on clean images
     disagreement: Share  # on clean images
-    kl: float  # mean of KL(original || this), clean images, nats
+    kl: float | None  # mean of KL(original || this), clean images, nats
     mean_change: float | None  # mean over sets of the absolute change of accuracy
     shifted_disagreement: float | None  # mean over shifted sets
     more_under_shift: int  # shifted sets with more disagreement than the clean one
@@ -148,30 +148,21 @@ def with_weights(network: nn.Module, rounding: Callable[[Tensor], Tensor]) -> nn
 
 
 def _figures(name: str, runtime: Runtime, bench: Bench) -> FormatFigures:
-    sets: list[FormatSet] = []
-    accuracy, kl = None, 0.0
-    for i, images in enumerate(bench.sets):
+    seen = []
+    for images in bench.sets:
         original, own = bench.logits([bench.pair.reference, runtime], images)
-        answered = Answered(images, original, own, bench.pair.heads)
-        change = None
-        if images.labelled:
-            right = [float(answered.right(who).double().mean()) for who in (False, True)]
-            change = right[1] - right[0]
-            accuracy = right[1] if not i else accuracy
-        if not i:
-            kl = float(divergences(own.double(), original.double()).mean())
-        apart = Share.count_of(int(answered.apart.sum()), len(images))
-        sets.append(FormatSet(images.name, change, apart))
-    clean, *shifted = sets
+        seen.append(Answered(images, original, own, bench.pair.heads))
+    clean = seen[0]
+    sets = [FormatSet(one.images.name, one.accuracy_change, one.disagreement) for one in seen]
     changes = [abs(one.accuracy_change) for one in sets if one.accuracy_change is not None]
-    shares = [one.disagreement.share for one in shifted]
+    shares = [one.disagreement.share for one in seen[1:] if one.images.paired]
     return FormatFigures(
         name=name,
-        accuracy=accuracy,
+        accuracy=clean.accuracy(True),
         disagreement=clean.disagreement,
-        kl=kl,
-        mean_change=sum(changes) / len(changes) if changes else None,
-        shifted_disagreement=sum(shares) / len(shares) if shares else None,
+        kl=clean.divergence,
+        mean_change=mean_of(changes),
+        shifted_disagreement=mean_of(shares),
         more_under_shift=sum(share > clean.disagreement.share for share in shares),
         sets=tuple(sets),
     )

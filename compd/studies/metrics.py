@@ -5,7 +5,7 @@ Scores are those of Hu et al. (2022, RQ3); calibration is that of Xia et al. (20
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -22,6 +22,7 @@ __all__ = [
     "bins_of",
     "ece",
     "f1",
+    "mean_of",
     "roc",
     "scores",
     "top_k",
@@ -60,6 +61,11 @@ def scores(probabilities: Floats) -> dict[str, Floats]:
         "margin": 1 - (top[:, 1] - top[:, 0]),
         "least_confidence": 1 - top[:, 1],
     }
+
+
+def mean_of(values: Sequence[float]) -> float | None:
+    """The mean; None of nothing."""
+    return sum(values) / len(values) if values else None
 
 
 def top_k(logits: Floats, labels: Labels, k: int = 5) -> float:

@@ -20,7 +20,7 @@ from compd.errors import (
 )
 from compd.pair import Pair
 from compd.pair.images import MAKE_PAIR, Images, Labels, as_split, as_splits
-from compd.shifts import Frost, Shift, kind_of, parse_shifts
+from compd.shifts import Frost, Shift, check_packages, kind_of, parse_shifts
 from compd.studies.bench import Bench, ImageSet
 from compd.studies.plain import from_plain, to_plain
 from compd.studies.table import STUDIES
@@ -209,6 +209,7 @@ def shifts_that_fit(
         channels: of the images; 0 where any may be.
     """
     fits = tuple(one for one in shifts if channels in kind_of(one).channels)
+    check_packages(fits)
     kinds = {one.kind: None for one in shifts if one not in fits}
     return fits, tuple(kinds)
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from compd.compress.clipping import clipped_shares
-from compd.logits import disagrees, divergences
+from compd.errors import SettingError
+from compd.logits import disagrees
 from compd.pair.flips import ClassFlips, Flips, class_flips
 from compd.statistics import Share, holm, mcnemar
 from compd.studies.base import Study
@@ -30,8 +30,6 @@ class Shifts:
 
     def __post_init__(self) -> None:
         if self.clip_images < 0:
-            from compd.errors import SettingError
-
             raise SettingError("clip_images >= 0", clip_images=self.clip_images)
 
 
@@ -131,19 +129,19 @@ def _figures(config: Shifts, bench: Bench, answered: Answered, base: Tensor | No
         severity=None if images.shift is None else float(images.shift.severity),
         images=n,
         rows=images.rows,
-        accuracy_original=_share(answered.right(False)) if labelled else None,
-        accuracy_deployed=_share(answered.right(True)) if labelled else None,
+        accuracy_original=answered.accuracy(False),
+        accuracy_deployed=answered.accuracy(True),
         accuracy_change=None if flips is None else (flips.only_deployed - flips.only_original) / n,
         accuracy_p_value=None if flips is None else flips.p_value,
         flips=flips,
         negative_flips=None if flips is None else flips.negative,
-        disagreement=Share.count_of(int(apart.sum()), n),
+        disagreement=answered.disagreement,
         argmax_count=int(((first != second) & answered.finite).sum()),
         not_finite=int((~answered.finite).sum()),
         ties=int((apart & ~disagrees(answered.deployed, first.clamp(min=0))).sum()),
         factor=factor,
         p_value=p_value,
-        kl=_mean_divergence(answered),
+        kl=answered.divergence,
         top5=_top5(answered) if labelled and len(bench.pair.classes) > 2 * _TOP else None,
         **_f1(answered, labelled),
         clipped=None if clip is None else clip[0],
@@ -152,14 +150,6 @@ def _figures(config: Shifts, bench: Bench, answered: Answered, base: Tensor | No
         losing=tuple(one.name for one in classes if one.loses),
         classes=classes if whole else (),
     )
-
-
-def _mean_divergence(answered: Answered) -> float | None:
-    known = answered.finite
-    if not known.any():
-        return None
-    deployed, original = answered.deployed[known].double(), answered.original[known].double()
-    return float(divergences(deployed, original).mean())
 
 
 def _top5(answered: Answered) -> Both:
@@ -202,13 +192,7 @@ def _directions(sets: list[SetFigures]) -> tuple[int, int, int, int]:
     return int(up.sum()), int(down.sum()), int((up & sure).sum()), int((down & sure).sum())
 
 
-def _share(hits: Tensor) -> float:
-    return float(hits.to(torch.float64).mean())
-
-
 def _with(one: SetFigures, **changes: object) -> SetFigures:
-    from dataclasses import replace
-
     return replace(one, **changes)  # type: ignore[arg-type]
 
 

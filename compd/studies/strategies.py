@@ -25,8 +25,9 @@ from compd.errors import SettingError, unknown
 from compd.pair import Pair
 from compd.statistics import Share
 from compd.studies.base import Study, trainable
-from compd.studies.bench import Bench
+from compd.studies.bench import Answered, Bench
 from compd.studies.calibration import calibrated
+from compd.studies.metrics import mean_of
 from compd.text import names_in
 from compd.training import TRAINING_STRATEGIES, fit_
 
@@ -189,16 +190,18 @@ def _figures(
     for i, images in enumerate(bench.sets):
         own = bench.answers(images, pair)
         [before] = bench.logits([bench.pair.reference], images)
-        apart = int(own.apart.sum())
-        left = int((own.deployed.argmax(1) != before.argmax(1)).sum())
+        left = Answered(images, before, own.deployed, pair.heads).disagreement
+        more = own.disagreement.count
+        if standard is not None:
+            more -= standard.sets[i].disagreement.count
         sets.append(
             StrategySet(
                 images.name,
-                float(own.right(False).double().mean()) if images.labelled else None,
-                float(own.right(True).double().mean()) if images.labelled else None,
-                Share.count_of(apart, len(images)),
-                apart - standard.sets[i].disagreement.count if standard is not None else 0,
-                Share.count_of(left, len(images)),
+                own.accuracy(False),
+                own.accuracy(True),
+                own.disagreement,
+                0 if standard is None else more,
+                left,
             )
         )
         if not i and images.labelled:
@@ -206,11 +209,12 @@ def _figures(
     swapped = ratio = None
     if low is not None:
         rough = bench.answers(bench.clean, low)
-        swapped = float(rough.apart.double().mean())
-        if rough.images.labelled and swapped:
-            right, kept = rough.right(False), rough.right(True)
-            ratio = float(right.double().mean() - kept.double().mean()) / swapped
-    clean, *shifted = sets
+        swapped, change = rough.disagreement.share, rough.accuracy_change
+        if change is not None and swapped:
+            ratio = -change / swapped
+    clean = sets[0]
+    made = [one.name for one in bench.shifted]
+    shifted = [one for one in sets if one.name in made]
     changes = [
         abs(one.accuracy_deployed - one.accuracy_float)
         for one in sets
@@ -221,21 +225,17 @@ def _figures(
         random_seed=seed,
         accuracy_float=clean.accuracy_float,
         accuracy_deployed=clean.accuracy_deployed,
-        mean_change=_mean(changes),
+        mean_change=mean_of(changes),
         disagreement=clean.disagreement,
-        shifted_disagreement=_mean([one.disagreement.share for one in shifted]),
+        shifted_disagreement=mean_of([one.disagreement.share for one in shifted]),
         original_disagreement=clean.original_disagreement,
-        shifted_original_disagreement=_mean([one.original_disagreement.share for one in shifted]),
+        shifted_original_disagreement=mean_of([one.original_disagreement.share for one in shifted]),
         ece_float=ece,
         low_bits=None if low is None else _LOW_BITS,
         low_swapped=swapped,
         low_ratio=ratio,
         sets=tuple(sets),
     )
-
-
-def _mean(values: list[float]) -> float | None:
-    return sum(values) / len(values) if values else None
 
 
 STRATEGIES_STUDY = Study(Strategies, _run, StrategiesResult, lacks=trainable)

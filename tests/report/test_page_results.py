@@ -86,7 +86,7 @@ def test_a_gate_and_a_repair_are_read() -> None:
     ids=lambda content: f"{content!r:.40}",
 )
 def test_what_is_no_result_is_refused_in_one_line(content: Any, refuses: Any) -> None:
-    with refuses("compd fuzz, gate or repair", "odd.json"):
+    with refuses("compd fuzz, gate, repair or study", "odd.json"):
         results_of(content, "odd.json")
 
 

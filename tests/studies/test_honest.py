@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from test_studies import pair, rough_pair
 from tiny import tiny_original, tiny_splits
 
 from compd.pair import Pair
-from compd.studies import Guard, study
+from compd.studies import Bench, Guard, study
 from compd.studies.guard import choose, choose_for_all
 from compd.studies.metrics import scores
 
@@ -162,3 +163,12 @@ def test_a_saved_pair_reads_data_whose_classes_are_in_another_order(tmp_path: Pa
     right = one.reference.run(part.images).argmax(1) == part.labels
     own = one.reference.run(rows.images).argmax(1) == rows.labels
     assert int(right.sum()) == int(own.sum())
+
+
+def test_a_shift_whose_package_is_missing_is_told_before_any_model_is_asked(
+    monkeypatch: pytest.MonkeyPatch, refuses: Refuses
+) -> None:
+    monkeypatch.setitem(sys.modules, "skimage.feature", None)
+    monkeypatch.setattr(Bench, "logits", None)  # nothing may ask
+    with refuses("compd[study]"):
+        study(pair(), tiny_splits(), kinds="fog:1,mnist_canny_edges", limit=40)

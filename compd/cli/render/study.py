@@ -5,20 +5,27 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from rich.table import Table
-
 from compd.cli.console import Console
-from compd.cli.render.tables import percent, print_facts, print_line, print_table
-from compd.statistics import Share
-from compd.studies.bits import BitsResult
+from compd.cli.render.recompressed import (
+    show_bits,
+    show_ensemble,
+    show_formats,
+    show_retraining,
+    show_strategies,
+)
+from compd.cli.render.tables import (
+    interval,
+    p_words,
+    percent,
+    print_facts,
+    print_line,
+    print_table,
+    study_table,
+)
 from compd.studies.calibration import CalibrationResult
-from compd.studies.ensemble import EnsembleResult
-from compd.studies.formats import FormatsResult
 from compd.studies.guard import Accepted, GuardResult
-from compd.studies.retraining import RetrainingResult
 from compd.studies.run import StudyReport
 from compd.studies.shifts import SetFigures, ShiftsResult
-from compd.studies.strategies import StrategiesResult
 from compd.studies.uncertainty import SetUncertainty, UncertaintyResult
 
 __all__ = ["print_study"]
@@ -55,18 +62,11 @@ def print_study(report: StudyReport, *, seconds: float, model_seconds: float) ->
             show(result)
 
 
-def _table(title: str, *columns: str) -> Table:
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
-    for i, column in enumerate(columns):
-        table.add_column(column, justify="right" if i else "left", no_wrap=True)
-    return table
-
-
 def _shifts(result: ShiftsResult) -> None:
     wide = Console().width >= _WIDE
     columns = ["set", "accuracy", "change", "differ (95 %)", "times", "lost", "KL"]
     columns += ["p", "gained", "top-5", "clipped"] if wide else []
-    table = _table("shifts: what the deployed model answers otherwise", *columns)
+    table = study_table("shifts: what the deployed model answers otherwise", *columns)
     shown = [result.clean, *result.sets[:_SHOWN]]
     for one in shown:
         table.add_row(*_set_row(one, wide))
@@ -83,14 +83,14 @@ def _set_row(one: SetFigures, wide: bool) -> list[str]:
         one.name,
         percent(one.accuracy_original),
         "–" if one.accuracy_change is None else f"{100 * one.accuracy_change:+.2f}",
-        _interval(one.disagreement),
+        interval(one.disagreement),
         "–" if one.factor is None else f"{one.factor:.1f}",
         "–" if one.flips is None else f"{100 * one.flips.only_original / n:.2f} %",
         "–" if one.kl is None else f"{one.kl:.4f}",
     ]
     if wide:
         row += [
-            "–" if one.p_value is None else _p(one.p_value),
+            "–" if one.p_value is None else p_words(one.p_value),
             "–" if one.flips is None else f"{100 * one.flips.only_deployed / n:.2f} %",
             "–" if one.top5 is None else percent(one.top5.deployed),
             "–" if one.clipped is None else percent(one.clipped),
@@ -130,7 +130,7 @@ def _share(one: SetFigures) -> float:
 
 
 def _uncertainty(result: UncertaintyResult) -> None:
-    table = _table(
+    table = study_table(
         "uncertainty: AUC of scores that tell images on which the models differ",
         *("set", "differ", "of the", "margin (95 %)", "LC", "Gini", "entropy", "extreme"),
     )
@@ -166,7 +166,7 @@ def _score_row(one: SetUncertainty, who: str, found: Mapping[str, Any]) -> list[
 
 
 def _calibration(result: CalibrationResult) -> None:
-    table = _table(
+    table = study_table(
         "calibration: how far confidence is from accuracy, original → deployed",
         *("set", "accuracy", "confidence", "ECE", "equal count"),
     )
@@ -180,11 +180,15 @@ def _calibration(result: CalibrationResult) -> None:
             ),
         )
     print_table(table)
+    if len(result.sets) > _SHOWN + 1:
+        print_line(f"and {len(result.sets) - _SHOWN - 1} more sets: see --json")
 
 
 def _guard(result: GuardResult) -> None:
     columns = ("set", "accepted", "differ", "at most", "holds", "accuracy", "with fallback")
-    table = _table(f"guard: disagreement at most {percent(result.alpha)} among accepted", *columns)
+    table = study_table(
+        f"guard: disagreement at most {percent(result.alpha)} among accepted", *columns
+    )
     rows: list[Accepted | None] = [result.choosing, result.heldout, *result.sets[:_SHOWN]]
     for one in rows:
         if one is not None:
@@ -228,141 +232,14 @@ def _guard_sentences(result: GuardResult) -> list[str]:
     return [*lines, f"device: {result.device}"]
 
 
-def _bits(result: BitsResult) -> None:
-    columns = ("bits", "swapped (95 %)", "lost", "ratio", "KL", "ECE", "confidence", "extreme")
-    table = _table("bits: the original's weights rounded to fewer bits", *columns)
-    for one in result.bits:
-        table.add_row(
-            f"w{one.weight_bits}a{one.activation_bits}{' sim' if one.simulated else ''}",
-            _interval(one.swapped),
-            "–" if one.error_change is None else f"{100 * one.error_change:+.2f} %",
-            "–" if one.ratio is None else f"{one.ratio:+.2f}",
-            f"{one.kl:.4f}",
-            percent(one.ece),
-            "–" if one.median_confidence is None else f"{one.median_confidence:.3f}",
-            str(one.extreme),
-        )
-    print_table(table)
-    print_line(
-        "bits: confidence is the original's on swapped images, median; on all images it is "
-        f"{result.median_confidence:.3f}."
-    )
-
-
-def _formats(result: FormatsResult) -> None:
-    columns = (
-        "format",
-        "accuracy",
-        "differ (95 %)",
-        "KL",
-        "shifted",
-        "|change|",
-        "more under shift",
-    )
-    table = _table("formats: the original against itself, step by step", *columns)
-    for one in result.formats:
-        table.add_row(
-            one.name,
-            percent(one.accuracy),
-            _interval(one.disagreement),
-            f"{one.kl:.5f}",
-            percent(one.shifted_disagreement),
-            percent(one.mean_change),
-            f"{one.more_under_shift} of {len(one.sets) - 1} sets",
-        )
-    print_table(table)
-
-
-def _strategies(result: StrategiesResult) -> None:
-    columns = (
-        "strategy",
-        "accuracy",
-        "int8",
-        "|change|",
-        "differ",
-        "shifted",
-        "shipped",
-        "shifted",
-    )
-    table = _table(
-        f"strategies: {result.epochs} epochs each, then int8; shipped: against the original before",
-        *(*columns, "ECE", "w4 ratio"),
-    )
-    names = dict.fromkeys(one.strategy for one in result.strategies)
-    for name in names:
-        table.add_row(
-            name,
-            *(
-                percent(result.mean(name, figure))
-                for figure in (
-                    *("accuracy_float", "accuracy_deployed", "mean_change", "disagreement"),
-                    *("shifted_disagreement", "original_disagreement"),
-                    *("shifted_original_disagreement", "ece_float"),
-                )
-            ),
-            "–" if (ratio := result.mean(name, "low_ratio")) is None else f"{ratio:+.2f}",
-        )
-    print_table(table)
-    seeds = len(result.strategies) // len(names)
-    if seeds > 1:
-        print_line(f"strategies: means over {seeds} random seeds; each of them: --json")
-
-
-def _retraining(result: RetrainingResult) -> None:
-    columns = ("counted on", "images", "trained on", "before", "after", "fixed", "stubborn", "new")
-    table = _table(f"retraining: {result.epochs} epochs with the disagreeing images", *columns, "p")
-    for name, one in (
-        ("held-out rows", result.heldout),
-        ("as published: the same rows", result.published),
-    ):
-        counts = (one.images, one.trained_on, one.before, one.after, one.fixed, one.stubborn)
-        table.add_row(name, *map(str, (*counts, one.new)), _p(one.p_value))
-    print_table(table)
-
-
-def _ensemble(result: EnsembleResult) -> None:
-    columns = (
-        "model",
-        "calls",
-        "accuracy",
-        "differ (95 %)",
-        "shifted",
-        "KL",
-        "flipped",
-        "severity",
-    )
-    table = _table(f"ensemble: the severe search is within {result.eps}/255", *columns, "worst")
-    for one in result.models:
-        table.add_row(
-            one.name,
-            str(one.calls),
-            percent(one.accuracy),
-            _interval(one.disagreement),
-            percent(one.shifted_disagreement),
-            f"{one.kl:.4f}",
-            f"{one.flipped} of {one.seeds}",
-            "–" if one.severity_median is None else f"{one.severity_median:.3f}",
-            "–" if one.severity_max is None else f"{one.severity_max:.3f}",
-        )
-    print_table(table)
-
-
-def _interval(share: Share) -> str:
-    return f"{percent(share.share)} ({100 * share.low:.1f}–{100 * share.high:.1f})"
-
-
-def _p(value: float) -> str:
-    return "< 0.001" if value < 0.001 else f"{value:.3f}"
-
-
 _SHOW: Mapping[str, Callable[[Any], None]] = {
     "shifts": _shifts,
     "uncertainty": _uncertainty,
     "calibration": _calibration,
     "guard": _guard,
-    "bits": _bits,
-    "formats": _formats,
-    "strategies": _strategies,
-    "retraining": _retraining,
-    "ensemble": _ensemble,
+    "bits": show_bits,
+    "formats": show_formats,
+    "strategies": show_strategies,
+    "retraining": show_retraining,
+    "ensemble": show_ensemble,
 }

@@ -15,13 +15,16 @@ from compd.statistics import Share
 
 __all__ = [
     "flips",
+    "interval",
     "natural",
+    "p_words",
     "percent",
     "percent_of",
     "print_facts",
     "print_line",
     "print_next",
     "print_table",
+    "study_table",
 ]
 
 
@@ -96,3 +99,21 @@ def print_table(table: Table) -> None:
         wide.print(table, markup=False)
     for line in captured.get().splitlines():
         console.print(line.rstrip(), markup=False, highlight=False, soft_wrap=True)
+
+
+def study_table(title: str, *columns: str) -> Table:
+    """A table of figures: the first column to the left, the others to the right."""
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    for i, column in enumerate(columns):
+        table.add_column(column, justify="right" if i else "left", no_wrap=True)
+    return table
+
+
+def interval(share: Share) -> str:
+    """A share with its 95 % interval -> 0.63 % (0.5–0.8)."""
+    return f"{percent(share.share)} ({100 * share.low:.1f}–{100 * share.high:.1f})"
+
+
+def p_words(value: float) -> str:
+    """A p-value."""
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"

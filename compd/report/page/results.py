@@ -75,8 +75,8 @@ def read_results(path: Path) -> tuple[Result, ...]:
 
 def _unknown(name: str) -> InputError:
     return InputError(
-        f"expected the JSON of compd fuzz, gate or repair (--json FILE), got something else in "
-        f"{name}"
+        "expected the JSON of compd fuzz, gate, repair or study (--json FILE), got something else "
+        f"in {name}"
     )
 
 

@@ -13,7 +13,7 @@ import torch
 
 from compd.errors import SettingError
 from compd.search.strategies.base import Proposal, Search, Task
-from compd.shifts import Shift, apply_shift, kind_of, parse_shifts
+from compd.shifts import Shift, apply_shift, check_packages, kind_of, parse_shifts
 
 __all__ = ["Shifts", "search_shifts"]
 
@@ -75,6 +75,7 @@ def _fitting(config: Shifts, task: Task) -> list[Shift]:
     channels = task.images.shape[1]
     shifts = config.shifts()
     fit = [one for one in shifts if channels in kind_of(one).channels]
+    check_packages(fit)
     others = dict.fromkeys(one.kind for one in shifts if one not in fit)
     what = {1: "grey", 3: "RGB"}.get(channels, f"{channels}-channel")
     if not fit:

@@ -164,7 +164,7 @@ def bits_tables(result: BitsResult) -> list[Table]:
             range_of(one.swapped),
             points(one.error_change),
             "–" if one.ratio is None else f"{one.ratio:+.2f}",
-            f"{one.kl:.4f}",
+            "–" if one.kl is None else f"{one.kl:.4f}",
             in_percent(one.ece),
             "–" if one.median_confidence is None else f"{one.median_confidence:.3f}",
             str(one.extreme),

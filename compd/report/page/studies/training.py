@@ -23,7 +23,7 @@ def formats_tables(result: FormatsResult) -> list[Table]:
             shortened(one.name, 80),
             in_percent(one.accuracy),
             range_of(one.disagreement),
-            f"{one.kl:.5f}",
+            "–" if one.kl is None else f"{one.kl:.5f}",
             in_percent(one.shifted_disagreement),
             in_percent(one.mean_change),
         )
@@ -86,7 +86,7 @@ def ensemble_tables(result: EnsembleResult) -> list[Table]:
             in_percent(one.accuracy),
             range_of(one.disagreement),
             in_percent(one.shifted_disagreement),
-            f"{one.kl:.4f}",
+            "–" if one.kl is None else f"{one.kl:.4f}",
             f"{one.flipped} of {one.seeds}",
         )
         for one in result.models[:_ROWS]
