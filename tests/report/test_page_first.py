@@ -294,5 +294,5 @@ def test_seeds_are_said_to_be_the_first_that_fit() -> None:
     ids=lambda change: json.dumps(change)[:40],
 )
 def test_counts_by_class_of_strangers_are_checked(change: Any, refuses: Any) -> None:
-    with refuses("compd fuzz, gate or repair", "odd.json"):
+    with refuses("compd fuzz, gate, repair or study", "odd.json"):
         results_of(CAMPAIGN | {"by_class": change}, "odd.json")

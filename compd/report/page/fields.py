@@ -131,8 +131,8 @@ class Fields:
         else:
             got = f"{type(value).__name__} {value!r:.40}" if value is not None else "none"
         return InputError(
-            f"expected a result of compd fuzz, gate or repair, with {expected}{where}, got {got} "
-            f"in {self._name}"
+            f"expected a result of compd fuzz, gate, repair or study, with {expected}{where}, "
+            f"got {got} in {self._name}"
         )
 
 
