@@ -173,6 +173,13 @@ def test_the_worst_class_is_that_of_the_surest_share() -> None:
     assert few.left == "2 other classes, with 4 flips."
 
 
+def test_no_class_suffers_most_where_each_has_one_seed() -> None:
+    counts = {name: of_class(1, 1, 1, other=1) for name in ("owl", "hen", "crow")}
+    counts["rook"] = of_class(1, 0)
+    found = suffering_of(shown(SURE | {"by_class": counts}), ())
+    assert found.worst.startswith("No class stands out: in 3 of them as many seeds flip")
+
+
 def test_without_a_result_each_class_is_counted_in_the_corpus(make_corpus) -> None:
     def change(number: int) -> dict[str, Any]:  # two deviations of each seed
         return {"seed_sha256": f"{number // 2:064x}", "original": answer(3, "cat", 0.9)}

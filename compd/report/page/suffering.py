@@ -89,7 +89,7 @@ def suffering_of(
     return Suffering(
         rows=tuple(rows[:most]),
         left=f"{len(rest)} other classes, with {flips} flips." if rest else "",
-        worst=_sentence(rows[0], classes[rows[0].name]) if rows and rows[0].found else "",
+        worst=_worst(rows, classes),
         targets=_targets(classes),
         known=known,
     )
@@ -117,6 +117,20 @@ def _names(becomes: Mapping[str, int]) -> str:
     order = sorted(becomes.items(), key=lambda one: -one[1])
     more = f" and {len(order) - _TARGETS} more classes" if len(order) > _TARGETS else ""
     return ", ".join(f"{name} ({_times(count)})" for name, count in order[:_TARGETS]) + more
+
+
+def _worst(rows: Sequence[SufferingRow], classes: Mapping[str, ClassShown]) -> str:
+    """Which class suffers most, if one does: what but severity tells apart is no more than luck."""
+    if not rows or not rows[0].found:
+        return ""
+    alike = sum(_order(row)[:3] == _order(rows[0])[:3] for row in rows)
+    if alike == 1:
+        return _sentence(rows[0], classes[rows[0].name])
+    severity = "" if rows[0].severity is None else f", severity {rows[0].severity:.2f}"
+    return (
+        f"No class stands out: in {alike} of them as many seeds flip; the most severe is one of "
+        f"“{rows[0].name}”{severity}."
+    )
 
 
 def _sentence(row: SufferingRow, one: ClassShown) -> str:
