@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from compd.errors import InputError, ModelError, SettingError, brief
+from compd.errors import CompdError, InputError, ModelError, SettingError, brief
 from compd.registry import Plugins
 from compd.runtimes.base import Census, Runtime
 from compd.runtimes.batching import Batching, batching_of, probe_images
@@ -247,6 +247,8 @@ class FileRuntime(Runtime):
     def _call(self, x: NDArray[Any]) -> NDArray[Any]:
         try:
             return self._opened.call(x)
+        except CompdError:
+            raise
         except Exception as error:  # each runtime raises its own
             what = brief(error, 200)
             raise ModelError(

@@ -45,10 +45,11 @@ def open_model(path: Path, overrides: Overrides, size: Size | None, optimise: bo
         keys = [hashlib.sha256(x.transpose(1, 2, 0).tobytes()).hexdigest() for x in images]
         missing = [key for key in keys if key not in table]
         if missing:
-            raise KeyError(
-                f"{len(missing)} of {len(keys)} images were not recorded, the first with "
-                f"sha256 {missing[0][:16]}…; recorded outputs answer known images only: compd "
-                "corpus verify, compd compare"
+            raise InputError(
+                f"expected images whose outputs are recorded in {path.name!r}, got {len(missing)} "
+                f"of {len(keys)} others, the first with sha256 {missing[0][:16]}…; write them for "
+                "the device: compd export-inputs with --corpus, or with --shifts for a study of "
+                "the same --severities and --images"
             )
         return np.stack([table[key] for key in keys]) if keys else np.empty((0, classes))
 

@@ -45,7 +45,7 @@ class Strategies:
     # names with commas (or +, within other settings) between
     strategies: str = "standard,qat,adversarial,mixup,smoothing"
     epochs: int = 3
-    lr: float = 0.01  # peak
+    lr: float = 0.001  # peak; at 0.01 quantisation-aware training ruins what was learnt
     batch: int = 64
     random_seeds: int = 1  # runs of each, with random seeds 0, 1, …
     activation_bits: int = 7

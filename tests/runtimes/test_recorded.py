@@ -52,7 +52,7 @@ def test_there_and_back(tmp_path: Path) -> None:
 def test_unknown_image(tmp_path: Path, refuses: Refuses) -> None:
     table = tmp_path / "o.jsonl"
     table.write_text(json.dumps({"sha256": "0" * 64, "logits": [1, 2, 3]}))
-    with refuses("4 of 4 images were not recorded", "o.jsonl"):
+    with refuses("4 of 4 others", "o.jsonl", "compd export-inputs"):
         open_file(table).run(IMAGES)
 
 
