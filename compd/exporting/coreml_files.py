@@ -91,6 +91,7 @@ def _artifact(source: Source, compress: Any) -> Artifact:
         try:
             example = torch.zeros(1, *source.shape)
             program = torch.export.export(folded, (example,)).run_decompositions({})
+            _spell_out_strides_(program.graph)
             model = compress(
                 ct.convert(
                     program,
@@ -112,6 +113,16 @@ def _artifact(source: Source, compress: Any) -> Artifact:
             ) from error
     files = {".zip": package, ".safetensors": save(weights)}
     return Artifact(files, source.input("1"), "logits: float32 (1, K)", (_NOTE,))
+
+
+def _spell_out_strides_(graph: torch.fx.Graph) -> None:
+    """Give max pools the stride that they leave to their kernel: coremltools (9) asks for one."""
+    aten = torch.ops.aten
+    for node in graph.nodes:
+        if node.target in {aten.max_pool1d.default, aten.max_pool2d.default}:
+            image, kernel, *rest = node.args
+            if not rest or not rest[0]:
+                node.args = (image, kernel, kernel, *rest[1:])
 
 
 def _decompressed(model: Any, folded: nn.Module) -> dict[str, Tensor]:

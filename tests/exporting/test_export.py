@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from safetensors import safe_open
 from tiny import CPU, tiny_pair, tiny_spec, tiny_splits
 from torch import Tensor, nn
@@ -341,12 +342,30 @@ def test_core_ml_weights_can_be_judged_without_macos(to: str, tmp_path: Path) ->
     assert [path.suffix for path in done.files] == [".zip", ".safetensors"]
     judge = with_coreml_weights(pair.original, done.files[1])
     with torch.no_grad():
-        logits, wanted = judge.confirm(to_input(images())), pair.original(to_input(images()))
+        logits, wanted = judge(to_input(images())), pair.original(to_input(images()))
     assert not torch.equal(logits, wanted)
     assert (logits.argmax(1) == wanted.argmax(1)).double().mean() >= 0.97
     weight = judge.get_parameter("net.conv2.weight")
     values = [len(torch.unique(channel)) for channel in weight]
     assert len(torch.unique(weight)) <= 256 if to == "coreml-palette8" else max(values) <= 255
+
+
+def test_pools_with_a_stride_of_their_own_and_without():
+    from compd.exporting.coreml_files import _spell_out_strides_
+
+    class Pools(nn.Module):
+        def forward(self, x):
+            y = F.max_pool2d(F.max_pool2d(x, 2), (3, 2), padding=1)
+            return F.max_pool1d(F.max_pool2d(y, 3, 1, 1).flatten(2), 2)
+
+    image = torch.randn(1, 2, 24, 24)
+    program = torch.export.export(Pools(), (image,)).run_decompositions({})
+    before = program.module()(image)
+    _spell_out_strides_(program.graph)
+    pools = [n for n in program.graph.nodes if "max_pool" in str(n.target)]
+    assert [n.args[2] for n in pools] == [[2, 2], [3, 2], [1, 1], [2]]  # what they do anyway
+    program.graph_module.recompile()
+    torch.testing.assert_close(program.module()(image), before)
 
 
 # --- what the files say ---
