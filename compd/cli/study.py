@@ -91,6 +91,7 @@ def study(
     from compd.cli.pages import page_of_study
     from compd.cli.render.study import print_study
     from compd.corpus import Corpus
+    from compd.report.page.steps import steps_of_study
     from compd.shifts import read_frost
     from compd.studies.run import configured
     from compd.studies.run import study as run
@@ -136,7 +137,8 @@ def study(
                 control=control,
             )
         seconds, inside = clock.perf_counter() - begun, control.clock.seconds - inside
-    print_study(result, seconds=seconds, model_seconds=inside)
+    steps = [step.command for step in steps_of_study(result, named.words)]
+    print_study(result, steps, seconds=seconds, model_seconds=inside)
     if json is not None:
         write_json(json, result.to_json())
     if report is not None:

@@ -41,6 +41,7 @@ def test_a_study_says_what_it_found_and_keeps_it(run: Run, pair, cached, tmp_pat
     assert worst["name"] in done.out
     assert f"{100 * worst['disagreement']['count'] / 40:.2f} %" in done.out
     assert "stored deviations pass" in done.out
+    assert f"next: compd fuzz {' '.join(pair)} --strategy shift" in done.out
     assert json.loads(done.out.split("device: ")[1].splitlines()[0]) == json.loads(
         content["guard"]["device"]
     )

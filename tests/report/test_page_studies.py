@@ -13,6 +13,7 @@ from test_page_results import CAMPAIGN, GATE
 from test_page_strangers import HOSTILE, Page
 
 from compd.report.page import results_of, write_page
+from compd.report.page.steps import steps_of_study
 from compd.report.page.studies import read_study, section_of_study, study_of
 from compd.report.page.studies.charts import ticks_to
 from compd.studies import StudyReport
@@ -37,6 +38,19 @@ def test_a_page_of_a_study_alone_has_all_its_parts(tmp_path: Path) -> None:
     assert len(charts) == 2 + 1 + 2 + 1  # shifts, calibration, guard, bits
     assert all(one["role"] == "img" and one["aria-label"] for one in charts)
     assert [one["id"] for one in page.all("section") if "id" in one] == ["s1"]
+
+
+def test_a_study_says_what_to_type_next(tmp_path: Path) -> None:
+    words = "--pair 'pairs/my own'"
+    [store] = steps_of_study(REPORT, words)  # it has a guard
+    assert store.command == f"compd fuzz {words} --strategy shift"
+    results = {"shifts": REPORT.results["shifts"]}
+    more = steps_of_study(replace(REPORT, results=results), words)
+    assert [one.command for one in more][1:] == [f"compd study guard {words}"]
+    assert steps_of_study(replace(REPORT, results={}), words) == ()
+    assert steps_of_study(REPORT, "") == ()
+    write_page(tmp_path / "page.html", None, (), studies=[REPORT], options=words)
+    assert store.command in " ".join(Page(tmp_path / "page.html").text)
 
 
 def test_figures_are_those_of_the_study() -> None:

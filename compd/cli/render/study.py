@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from compd.cli.console import Console
@@ -19,6 +19,7 @@ from compd.cli.render.tables import (
     percent,
     print_facts,
     print_line,
+    print_next,
     print_table,
     study_table,
 )
@@ -35,11 +36,14 @@ _FEW = 8  # where each takes two lines
 _WIDE = 110  # columns from which all figures fit
 
 
-def print_study(report: StudyReport, *, seconds: float, model_seconds: float) -> None:
-    """Print a table for each study, and its sentences.
+def print_study(
+    report: StudyReport, next_steps: Sequence[str], *, seconds: float, model_seconds: float
+) -> None:
+    """Print a table for each study, its sentences, and what to type next.
 
     Args:
         report: what the studies say.
+        next_steps: commands.
         seconds: that they took.
         model_seconds: of these, inside model calls.
     """
@@ -60,6 +64,7 @@ def print_study(report: StudyReport, *, seconds: float, model_seconds: float) ->
             print_facts(name, [(key, str(value)) for key, value in vars(result).items()])
         else:
             show(result)
+    print_next(*next_steps)
 
 
 def _shifts(result: ShiftsResult) -> None:

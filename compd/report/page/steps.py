@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from compd.report.page.judgement import sure_of
 from compd.report.page.place import Place, Seen, campaign_for
 from compd.report.page.shown import CampaignShown, GateShown, RepairShown, Result
+from compd.studies.run import StudyReport
 from compd.text import one_line
 
-__all__ = ["Step", "steps_of"]
+__all__ = ["Step", "steps_of", "steps_of_study"]
 
 _MORE = 4  # times the seeds of a search that found nothing
 _WIDER = 2  # times its bound
@@ -45,6 +46,28 @@ def steps_of(seen: Sequence[Seen], results: tuple[Result, ...]) -> tuple[Step, .
     if first.records:
         return _of_found(first, campaign)
     return () if campaign is None else _wider(first.place, campaign)
+
+
+def steps_of_study(report: StudyReport, options: str) -> tuple[Step, ...]:
+    """What a study leaves to be done: to store what parts, and to ask what was not asked.
+
+    Args:
+        report: of the study.
+        options: words that name its pair on a command line; none where nobody knows them.
+    """
+    if not options:
+        return ()
+    steps = []
+    shifts = report.results.get("shifts")
+    made = [] if shifts is None else [one for one in shifts.sets if one.kind is not None]
+    if any(one.disagreement.count for one in made):
+        store = _command("fuzz", options=options, strategy="shift")
+        steps.append(Step("Store images on which they part, for verify, repair and gate", store))
+    if shifts is not None and "guard" not in {*report.results, *report.skipped}:
+        steps.append(
+            Step("When may the device trust itself?", _command("study guard", options=options))
+        )
+    return tuple(steps)
 
 
 def _of_found(seen: Seen, campaign: CampaignShown | None) -> tuple[Step, ...]:

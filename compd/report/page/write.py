@@ -29,7 +29,7 @@ from compd.report.page.panels import Panel, panel_of, panel_of_gate
 from compd.report.page.place import Place, Seen, campaign_for, deviating, statuses_of
 from compd.report.page.sections import Section, facts_of, few_classes, section_of
 from compd.report.page.shown import CampaignShown, GateShown, RepairShown, Result
-from compd.report.page.steps import steps_of
+from compd.report.page.steps import Step, steps_of, steps_of_study
 from compd.report.page.studies import StudySection, headline_of_studies, section_of_study
 from compd.report.page.tables import Table, gate_tables, repair_tables
 from compd.report.page.words import interval, percent
@@ -56,6 +56,7 @@ class _Content:
     results: tuple[Result, ...]
     classes: tuple[str, ...]
     studies: tuple[StudyReport, ...] = ()
+    options: str = ""  # words that name the pair of the studies
 
 
 def check_page(path: Path, name: str = "out", *, static: bool = False) -> None:
@@ -123,7 +124,9 @@ def write_page(
     for place in places:
         records = deviating(place.corpus)
         corpora.append(Seen(place, records, statuses_of(place, records, gates)))
-    content = _Content(tuple(corpora), tuple(results), tuple(classes or ()), tuple(studies))
+    content = _Content(
+        tuple(corpora), tuple(results), tuple(classes or ()), tuple(studies), options
+    )
     page, files, shown = _within(content, path, all=all, static=static)
     if files:
         with disk_errors(path):
@@ -177,6 +180,11 @@ def _sections(content: _Content, budget: Budget) -> list[Section]:
     return sections
 
 
+def _steps(content: _Content) -> tuple[Step, ...]:
+    of_studies = [step for one in content.studies for step in steps_of_study(one, content.options)]
+    return (*steps_of(content.seen, content.results), *of_studies)
+
+
 def _rendered(content: _Content, sections: Sequence[Section], folder: str) -> bytes:
     css, js = _part("page.css"), _part("page.js")
     tables: list[tuple[str, list[Table]]] = []
@@ -192,7 +200,7 @@ def _rendered(content: _Content, sections: Sequence[Section], folder: str) -> by
         .render(
             headline=_headline(content),
             panels=_panels(content, sections),
-            steps=steps_of(content.seen, content.results),
+            steps=_steps(content),
             first=first_of(content.seen, sections),
             here=one_line(Path.cwd().name or "/"),  # its name alone: pages travel
             sections=sections,
