@@ -65,7 +65,7 @@ def steps_of_study(report: StudyReport, options: str) -> tuple[Step, ...]:
         steps.append(Step("Store images on which they part, for verify, repair and gate", store))
     if shifts is not None and "guard" not in {*report.results, *report.skipped}:
         steps.append(
-            Step("When may the device trust itself?", _command("study guard", options=options))
+            Step("Ask when the device may trust itself", _command("study guard", options=options))
         )
     return tuple(steps)
 
