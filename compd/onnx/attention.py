@@ -10,9 +10,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from compd.models.products import matmul
+from compd.models.rounding import Zero
 from compd.onnx.elements import BOOL
 from compd.onnx.node import Node
-from compd.onnx.quantised import Zero, real
+from compd.onnx.quantised import real
 
 __all__ = ["attention", "multi_head", "packed", "packed_in_integers"]
 

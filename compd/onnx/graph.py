@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, fx, nn
 
 from compd.errors import CompdError, InputError, brief, require_extra
+from compd.models.sizes import Sizes
 from compd.onnx.batch import check_images_apart, keep_batch
 from compd.onnx.elements import FLOATS, RANGES, as_tensor
 from compd.onnx.expand import EXPANDED
@@ -21,7 +22,6 @@ from compd.onnx.node import Node, Operator
 from compd.onnx.ops import OPERATORS
 from compd.onnx.probe import PROBES, Value, constant, merged, of_size, spread
 from compd.onnx.shapes import FROM_SIZES
-from compd.onnx.sizes import Sizes
 
 if TYPE_CHECKING:
     import onnx

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from compd.models.products import matmul
+from compd.models.rounding import to_grid
 from compd.onnx.elements import UINT8
 from compd.onnx.node import Node
-from compd.onnx.quantised import to_grid
 
 __all__ = ["matmul_nbits", "unpacked"]
 

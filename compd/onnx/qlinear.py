@@ -14,9 +14,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from compd.models.products import matmul
+from compd.models.rounding import Zero, to_grid
 from compd.onnx.elements import UINT8
 from compd.onnx.node import Node
-from compd.onnx.quantised import Zero, dynamic_quantize, real, to_grid, type_range
+from compd.onnx.quantised import dynamic_quantize, real, type_range
 from compd.onnx.window import average_pool, convolve
 
 __all__ = [

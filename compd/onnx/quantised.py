@@ -6,19 +6,14 @@ zero point included. So they can be pooled, reshaped and joined like any other, 
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor, fx
-from torch.overrides import handle_torch_function, has_torch_function
 
+from compd.models.rounding import Zero, to_grid
 from compd.onnx.elements import RANGES, UINT8
 from compd.onnx.node import Node
 
-__all__ = ["dequantize", "dynamic_quantize", "quantize", "real", "to_grid", "type_range"]
-
-# A number, or a tensor that broadcasts.
-Zero = Any
+__all__ = ["dequantize", "dynamic_quantize", "quantize", "real", "type_range"]
 
 
 def quantize(node: Node, x: Tensor, scale: Tensor, zero: Zero = 0) -> Tensor:
@@ -42,41 +37,6 @@ def dynamic_quantize(_node: Node, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     scale = torch.where(scale == 0, torch.ones_like(scale), scale)
     zero = (-low / scale).round().clamp(0, 255)
     return to_grid(x / scale, zero, 0, 255), scale, zero
-
-
-def to_grid(x: Tensor, zero: Zero, low: int, high: int) -> Tensor:
-    """Round to the nearest integer (half to even), saturating.
-
-    Args:
-        x: values in steps of the scale.
-        zero: the zero point; a number, or a tensor that broadcasts.
-        low: the least integer of the type.
-        high: the greatest.
-
-    Returns:
-        whole numbers in low..high; the gradient is 1 where x lies in that range, and else 0.
-    """
-    if has_torch_function((x, zero)):  # a graph is being made: one node of it
-        made: Tensor = handle_torch_function(to_grid, (x, zero), x, zero, low, high)
-        return made
-    whole: Tensor = _Rounded.apply(x, zero, low, high)  # type: ignore[no-untyped-call]
-    return whole
-
-
-class _Rounded(torch.autograd.Function):
-    """One operation in place of five, which keeps a byte a value for the gradient."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, zero: Zero, low: int, high: int) -> Tensor:
-        ends = low - zero, high - zero
-        if ctx.needs_input_grad[0]:
-            ctx.save_for_backward((x >= ends[0]).logical_and_(x <= ends[1]))
-        whole = x.clamp(*ends).round_()
-        return whole if isinstance(zero, int | float) and zero == 0 else whole.add_(zero)
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> Any:
-        return grads[0] * ctx.saved_tensors[0], None, None, None
 
 
 def real(x: Tensor, scale: Tensor, zero: Zero) -> Tensor:

@@ -34,8 +34,8 @@ def converted_file(runtime: FileRuntime, *, saturate: bool = False) -> Converted
     """Convert a file to torch.
 
     Args:
-        runtime: an ONNX file.
-        saturate: whether int8 layers add as they do on x86 CPUs without VNNI
+        runtime: an ONNX or a TFLite file.
+        saturate: whether an ONNX file's int8 layers add as they do on x86 CPUs without VNNI
             (:mod:`compd.onnx.saturation`).
 
     Returns:
@@ -44,16 +44,8 @@ def converted_file(runtime: FileRuntime, *, saturate: bool = False) -> Converted
     Raises:
         CompdError: if the file is of another kind, or has an operator without a counterpart.
     """
-    if runtime.path.suffix.lower() != ".onnx":
-        raise ModelError(
-            f"expected an ONNX file to convert, got {runtime.path.name!r}; there are no gradients "
-            "through it"
-        )
-    from compd.onnx import to_module
-    from compd.onnx.saturation import saturating as saturated
-
-    form, model = runtime.format, model_of(runtime)
-    graph = to_module(saturated(model) if saturate else model, shape=form.shape[1:])
+    form = runtime.format
+    graph = _graph_of(runtime, saturate)
     module = ConvertedFile(graph, form).eval()
     images = probe_images(form.channels, form.height, form.width)
     with torch.inference_mode():
@@ -61,6 +53,27 @@ def converted_file(runtime: FileRuntime, *, saturate: bool = False) -> Converted
     if found is not Batching.ANY:
         module.alone, module.steady_from = True, 1
     return module
+
+
+def _graph_of(runtime: FileRuntime, saturate: bool) -> fx.GraphModule:
+    suffix, shape = runtime.path.suffix.lower(), runtime.format.shape[1:]
+    if suffix == ".onnx":
+        from compd.onnx import to_module
+        from compd.onnx.saturation import saturating as saturated
+
+        model = model_of(runtime)
+        return to_module(saturated(model) if saturate else model, shape=shape)
+    if suffix == ".tflite" and not saturate:
+        from compd import tflite
+
+        doubling = runtime.facts.get("delegate") == "reference"
+        output = runtime.overrides.output_name
+        file = tflite.read_tflite(runtime.path)
+        return tflite.to_module(file, shape=shape, output=output, doubling=doubling)
+    raise ModelError(
+        f"expected an ONNX or a TFLite file to convert, got {runtime.path.name!r}; there are no "
+        "gradients through it"
+    )
 
 
 def model_of(runtime: FileRuntime) -> onnx.ModelProto:

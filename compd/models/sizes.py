@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from compd.models.products import linear
-from compd.onnx.quantised import to_grid
+from compd.models.rounding import to_grid
 
 __all__ = ["Sizes"]
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import mutually_broadcastable_shapes
 
-from compd.onnx.sizes import Sizes
+from compd.models.sizes import Sizes
 
 TYPES = st.sampled_from([torch.float32, torch.int64, torch.uint8, torch.bool, torch.float64])
 TWO = [torch.add, torch.sub, torch.mul, torch.div, torch.Tensor.__add__, torch.Tensor.__rsub__]
