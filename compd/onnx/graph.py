@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, fx, nn
 
 from compd.errors import CompdError, InputError, brief, require_extra
+from compd.models.rounding import open_ends_
 from compd.models.sizes import Sizes
 from compd.onnx.batch import check_images_apart, keep_batch
 from compd.onnx.elements import FLOATS, RANGES, as_tensor
@@ -181,6 +182,7 @@ class _Conversion:
         results = [self._on_graph(name).node for name in outputs]
         self.graph.output(results[0] if len(results) == 1 else tuple(results))
         self.graph.eliminate_dead_code()
+        open_ends_(self.graph)
         self.graph.lint()
         return fx.GraphModule(self.root, self.graph, "OnnxModule").eval()
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, fx, nn
 
 from compd.errors import CompdError, InputError, brief
+from compd.models.rounding import open_ends_
 from compd.models.sizes import Sizes
 from compd.tflite.grid import real
 from compd.tflite.model import Model, Node, Operation, Shape
@@ -140,6 +141,7 @@ class _Conversion:
         result = real(self._values[output], self._proxies[output])  # type: ignore[arg-type]
         self._graph.output(result.node)  # type: ignore[attr-defined]
         self._graph.eliminate_dead_code()
+        open_ends_(self._graph)
         self._graph.lint()
         return fx.GraphModule(self._root, self._graph, "TFLiteModule").eval()
 
