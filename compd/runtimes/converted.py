@@ -140,15 +140,22 @@ class ConvertedFile(nn.Module):
         self.register_buffer("mean", (mean - low) / (high - low))
         self.register_buffer("std", std / (high - low))
         self._nhwc, self._bgr = form.layout == "NHWC", form.bgr
-        self._answers, self._integers = form.answers, "int" in form.dtype
+        self._answers = form.answers
+        self._grid = form.qparams
+        self._ends: tuple[int, int] | None = None
+        if "int" in form.dtype:
+            ends = torch.iinfo(getattr(torch, form.dtype))
+            self._ends = ends.min, ends.max
 
     def to_input(self, x: Tensor) -> Tensor:
         """Float pixels in 0..1 as the graph takes them."""
         if self._bgr:
             x = x.flip(1)
         x = (x - self.mean) / self.std
-        if self._integers:  # levels are whole numbers already; so are those of a search's steps
-            x = x + (x.round() - x).detach()
+        if self._ends is not None:  # levels are whole numbers already; so are a search's steps
+            if self._grid is not None:
+                x = x / self._grid.scale + self._grid.zero_point
+            x = x + (x.round().clamp(*self._ends) - x).detach()
         if self._nhwc:
             x = x.permute(0, 2, 3, 1)
         return x

@@ -22,6 +22,7 @@ __all__ = [
     "prelu",
     "reduction",
     "softmax",
+    "total",
     "unary",
 ]
 
@@ -57,6 +58,14 @@ def reduction(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
         return on_grid(node, function(y, axes, bool(node.get("keepDims"))) if axes else y)
 
     return run
+
+
+def total(node: Node, x: Tensor, axes: Tensor) -> Tensor:
+    """``SUM`` of floats: LiteRT's kernel for int8 (2.3) is off by far where a sum is below 0."""
+    if node.value(0).quantised:
+        raise node.refuse("a sum of integers")
+    made: Tensor = reduction(torch.sum)(node, x, axes)
+    return made
 
 
 def convert(node: Node, x: Tensor) -> Tensor:

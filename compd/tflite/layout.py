@@ -208,9 +208,12 @@ def resize_bilinear(node: Node, x: Tensor, _size: Tensor) -> Tensor:
 def resize_nearest(node: Node, x: Tensor, _size: Tensor) -> Tensor:
     """``RESIZE_NEAREST_NEIGHBOR`` with each of the three ways to place pixels."""
     for axis, (size, new) in enumerate(zip(*_sizes(node), strict=True)):
-        places = _placed(node, np.arange(new), size, new)
-        centred = node.get("halfPixelCenters")
-        rounded = np.floor(places + 0.5 if node.get("alignCorners") or centred else places)
+        at = np.arange(new)
+        if node.get("alignCorners"):
+            rounded = np.floor(_placed(node, at, size, new) + 0.5)
+        else:  # the pixel in which the new one begins, or its centre lies
+            centre = 0.5 if node.get("halfPixelCenters") else 0.0
+            rounded = np.floor((at + centre) * (size / new))
         weights = np.zeros((new, size))
         weights[np.arange(new), rounded.clip(0, size - 1).astype(int)] = 1
         spelling = ("oh,nhwc->nowc", "ow,nhwc->nhoc")[axis]
@@ -253,14 +256,12 @@ def _sizes(node: Node) -> tuple[tuple[int, ...], list[int]]:
 
 
 def _placed(node: Node, at: Any, size: int, new: int) -> Any:
-    """Where pixels of the result lie in the image, before they are cut off or rounded."""
+    """Where centres of pixels of the result lie among those of the image."""
     if node.get("alignCorners") and new > 1:
         return at * ((size - 1) / (new - 1))
     scale = size / new
     if node.get("halfPixelCenters"):
-        # The kernel for the nearest neighbour rounds down after half a pixel, not to the nearest.
-        nearest = node.kind == "RESIZE_NEAREST_NEIGHBOR"
-        return (at + 0.5) * scale - (0.5 + (1e-6 if nearest else 0.0))
+        return (at + 0.5) * scale - 0.5
     return at * scale
 
 

@@ -58,7 +58,7 @@ OPERATORS: dict[str, Callable[..., Any]] = {
     "COS": a.unary(torch.cos),
     # reductions
     "MEAN": a.reduction(torch.mean),
-    "SUM": a.reduction(torch.sum),
+    "SUM": a.total,
     "REDUCE_MAX": a.reduction(torch.amax),
     "REDUCE_MIN": a.reduction(torch.amin),
     # quantised

@@ -140,14 +140,24 @@ def test_four_bit_weights_in_blocks() -> None:
 
 def test_gradients_pass_where_nothing_is_clipped() -> None:
     model = graph(
-        [node("QuantizeLinear", "x s z", "q"), node("DequantizeLinear", "q s z", "y")],
+        [
+            node("QuantizeLinear", "x s z", "q"),
+            node("DequantizeLinear", "q s z", "d"),
+            node("MatMul", "d w", "m"),
+            node("QuantizeLinear", "m s z", "a"),  # the answers, which may be cut off
+            node("DequantizeLinear", "a s z", "y"),
+        ],
         {"x": (BATCH, 6)},
-        constants={"s": np.array(0.25, np.float32), "z": np.array(-3, np.int8)},
+        constants={
+            "s": np.array(0.25, np.float32),
+            "z": np.array(-3, np.int8),
+            "w": np.eye(6, dtype=np.float32) * 2,
+        },
     )
     # The grid reaches from (-128 + 3) / 4 to (127 + 3) / 4.
     x = torch.tensor([[0.1, -31.2, -31.3, 32.4, 32.6, 1e30]])
     module = to_module(model)
-    assert torch.equal(gradient(module, x), torch.tensor([[1.0, 1, 0, 1, 0, 0]]))
+    assert torch.equal(gradient(module, x), 2 * torch.tensor([[1.0, 1, 0, 1, 0, 0]]))
     assert float(module(x)[0, 5]) == 32.5
 
 
