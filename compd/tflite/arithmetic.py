@@ -55,7 +55,7 @@ def reduction(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
         if node.batch_axis() in axes:
             raise node.refuse("a reduction over the images of a batch")
         y = real(node.value(0), x)
-        return on_grid(node, function(y, axes, bool(node.get("keepDims"))) if axes else y)
+        return on_grid(node, function(y, axes, keepdim=bool(node.get("keepDims"))) if axes else y)
 
     return run
 

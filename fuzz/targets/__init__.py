@@ -24,6 +24,7 @@ TARGETS = (
     "config",
     "recorded_table",
     "onnx_file",
+    "tflite_file",
     "baseline",
     "gate_policy",
     "report_result",
