@@ -25,7 +25,7 @@ LAYERS = {
     ],
     "ground": ["files", "system", "shifts"],
     "networks": ["models", "data", "training"],
-    "converters": ["onnx"],
+    "converters": ["onnx", "tflite"],
     "compression": ["compress", "runtimes"],
     "pair": ["pair"],
     "search": ["search"],

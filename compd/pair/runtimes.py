@@ -15,6 +15,7 @@ from compd.runtimes import (
     check_engine,
 )
 from compd.runtimes.converted import saturating
+from compd.runtimes.files import KERNELS
 from compd.wording import command
 
 __all__ = ["runtimes_of"]
@@ -31,7 +32,8 @@ def runtimes_of(
         pair: whose models they are.
         names: with commas; ``original``, ``deployed``, ``shadow``, ``plain`` (the deployed file
             without its runtime's optimisation), ``saturating`` (the same as CPUs without VNNI would
-            add), an int8 engine of PyTorch, or a file.
+            add), an int8 engine of PyTorch, one of the deployed file's runtime (``reference``,
+            ``micro``), or a file.
         overrides: what files do not say of their inputs and outputs.
 
     Raises:
@@ -62,9 +64,12 @@ def _open(pair: Pair, name: str, overrides: Overrides | None) -> Runtime:
                 f"{pair.deployed.engine}; export it: {command('export', to='onnx-qdq')}"
             )
         return saturating(pair.deployed.file)
+    own = None if pair.deployed.file is None else pair.deployed.file.on_engine(name)
+    if own is not None:
+        return own
     if name in ENGINES:
         check_engine(pair.spec.compress, name)
         return Int8Runtime(pair.shadow, name)
     if Path(name).suffix:
         return deployed_as(pair, name, overrides).deployed
-    raise SettingError(f"{', '.join((*_OWN, *ENGINES))} or a file", runtime=name)
+    raise SettingError(f"{', '.join((*_OWN, *ENGINES, *KERNELS))} or a file", runtime=name)

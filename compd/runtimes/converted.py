@@ -66,7 +66,7 @@ def _graph_of(runtime: FileRuntime, saturate: bool) -> fx.GraphModule:
     if suffix == ".tflite" and not saturate:
         from compd import tflite
 
-        doubling = runtime.facts.get("delegate") == "reference"
+        doubling = runtime.overrides.engine in ("reference", "micro")
         output = runtime.overrides.output_name
         file = tflite.read_tflite(runtime.path)
         return tflite.to_module(file, shape=shape, output=output, doubling=doubling)

@@ -205,6 +205,12 @@ class FileRuntime(Runtime):
             return None
         return FileRuntime(self.path, self.overrides, size=self._size, optimise=False)
 
+    def on_engine(self, name: str) -> FileRuntime | None:
+        """The same file with other kernels; None if its runtime has none of that name."""
+        if name not in OPENERS[self.path.suffix.lower()].engines:
+            return None
+        return FileRuntime(self.path, replace(self.overrides, engine=name), size=self._size)
+
     def run(self, images: Tensor) -> Tensor:
         """uint8 (N, C, H, W) -> float32 logits (N, K).
 
@@ -272,15 +278,22 @@ class Opener:
     # imported, with its runtime, when it is used
     open: Callable[[Path, Overrides, Size | None, bool], Opened] | str
     runs_code: bool = False  # whether the runtime may run code that is in a file while it loads it
+    engines: tuple[str, ...] = ()  # whose kernels it can be told to answer with
 
+
+# Of LiteRT: its delegate, its own optimised kernels, its reference ones, and the interpreter of
+# microcontrollers.
+KERNELS = ("xnnpack", "builtin", "reference", "micro")
+# Execution providers of ONNX Runtime, in short; their whole names are engines, too.
+PROVIDERS = ("cpu", "cuda", "tensorrt", "rocm", "coreml", "dml", "openvino", "xnnpack", "qnn")
 
 # By the suffix of their files. Adding a runtime is one file and one line here; from another
 # package, an entry point of the group ``compd.runtimes`` or a call of :func:`compd.register`.
 OPENERS: Plugins[Opener] = Plugins(
     "runtime",
     {
-        ".onnx": Opener("compd.runtimes.onnx"),
-        ".tflite": Opener("compd.runtimes.litert"),
+        ".onnx": Opener("compd.runtimes.onnx", engines=PROVIDERS),
+        ".tflite": Opener("compd.runtimes.litert", engines=KERNELS),
         ".xml": Opener("compd.runtimes.openvino"),
         ".pt2": Opener("compd.runtimes.torchao", runs_code=True),
         **dict.fromkeys(
@@ -327,6 +340,12 @@ def check_file(path: Path, overrides: Overrides) -> None:
         raise ModelError(
             f"expected a model's file of 1 byte to {MAX_BYTES >> 30} GiB, got {str(path)!r} with "
             f"{size} bytes"
+        )
+    own, wanted = opener.engines, overrides.engine
+    if wanted is not None and wanted not in own and not wanted.endswith("ExecutionProvider"):
+        kinds = ", ".join(own) or "none"
+        raise SettingError(
+            f"expected an engine of {path.suffix} files ({kinds}), got {setting('engine', wanted)}"
         )
     if opener.runs_code and not overrides.trust:
         raise SettingError(

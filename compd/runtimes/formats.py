@@ -71,6 +71,7 @@ class Overrides:
     output: str | None = None
     trust: bool | None = None  # the file may run code while it is opened
     output_name: str | None = None  # which output has the scores, of a file with several
+    engine: str | None = None  # whose kernels answer, where a runtime has several
 
     def __post_init__(self) -> None:
         if self.layout is not None and self.layout not in LAYOUTS:

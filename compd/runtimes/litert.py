@@ -16,6 +16,7 @@ from compd.errors import ModelError, brief, require_extra
 from compd.models.census import counted
 from compd.runtimes.files import Opened, sha256_of, with_classes
 from compd.runtimes.formats import Overrides, QParams, format_of
+from compd.runtimes.micro import open_micro, usual_layout
 from compd.runtimes.outputs import choose_output
 from compd.sizes import Size
 from compd.system.quiet import without_chatter
@@ -23,6 +24,11 @@ from compd.system.quiet import without_chatter
 __all__ = ["open_model"]
 
 _IDENTIFIER = b"TFL3"
+_RESOLVERS = {
+    "xnnpack": "AUTO",
+    "builtin": "BUILTIN_WITHOUT_DEFAULT_DELEGATES",
+    "reference": "BUILTIN_REF",
+}
 _CHATTER = re.compile(rb"INFO: [^\n]*\n")  # of each delegate; no setting of the package ends it
 _FEW = ("int8", "uint8", "int16", "uint16")  # types of tensors that have a scale
 _KINDS = {"SOFTMAX": "probs", "LOGISTIC": "sigmoid"}  # of outputs, by the last operator
@@ -30,13 +36,14 @@ _KINDS = {"SOFTMAX": "probs", "LOGISTIC": "sigmoid"}  # of outputs, by the last 
 
 def open_model(path: Path, overrides: Overrides, size: Size | None, optimise: bool) -> Opened:
     """Open a .tflite file; without optimisation, without the XNNPACK delegate."""
-    litert = require_extra("ai_edge_litert.interpreter", "litert")
     with path.open("rb") as file:
         if file.read(8)[4:] != _IDENTIFIER:
             raise ModelError(f"expected a LiteRT (TensorFlow Lite) file, got {str(path)!r}")
-    resolver = litert.OpResolverType.AUTO
-    if not optimise:
-        resolver = litert.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+    engine = overrides.engine or ("xnnpack" if optimise else "builtin")
+    if engine == "micro":
+        return open_micro(path, overrides, size)
+    litert = require_extra("ai_edge_litert.interpreter", "litert")
+    resolver = getattr(litert.OpResolverType, _RESOLVERS[engine])
     try:
         with without_chatter(_CHATTER):
             interpreter = litert.Interpreter(
@@ -61,7 +68,7 @@ def open_model(path: Path, overrides: Overrides, size: Size | None, optimise: bo
     batches = _Batches(interpreter, into["index"], out["index"])
     kind = _KINDS.get(_last_operator(interpreter, out["index"]), "logits")
     if overrides.layout is None:
-        overrides = replace(overrides, layout=_usual(shape))
+        overrides = replace(overrides, layout=usual_layout(shape))
     # A file that fixes its batch can be resized and runs, and what it answers is wrong.
     form = format_of(
         shape,
@@ -74,11 +81,15 @@ def open_model(path: Path, overrides: Overrides, size: Size | None, optimise: bo
         output_qparams=_qparams_of(out),
     )
     return Opened(
-        engine="litert-cpu",
+        engine="litert-reference" if engine == "reference" else "litert-cpu",
         format=with_classes(form, batches, path.name),
         call=batches,
         content_hash=sha256_of(path),
-        facts={"ai_edge_litert": _version(), "delegate": "XNNPACK" if optimise else "none"},
+        facts={
+            "ai_edge_litert": _version(),
+            "delegate": "XNNPACK" if engine == "xnnpack" else "none",
+        },
+        can_be_plain=engine == "xnnpack",
         census=counted(_operators_by_type(interpreter)),
         compressed=_compressed(interpreter),
     )
@@ -101,11 +112,6 @@ class _Batches:
         answer: NDArray[Any] = self._interpreter.get_tensor(self._out)
         self._shape = x.shape
         return answer
-
-
-def _usual(shape: tuple[int | None, ...]) -> str | None:
-    """NHWC, as everywhere in LiteRT, where the shape could be either."""
-    return "NHWC" if len(shape) == 4 and shape[3] in (1, 3) else None
 
 
 def _qparams_of(tensor: Any) -> QParams | None:

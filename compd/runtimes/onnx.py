@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from numpy.typing import NDArray
 
-from compd.errors import ModelError, brief, require_extra
+from compd.errors import ModelError, SettingError, brief, require_extra
 from compd.models.census import counted
 from compd.onnx import describe, read_onnx
 from compd.onnx.census import operators_by_type
@@ -25,6 +25,7 @@ from compd.runtimes.metadata import class_names_of, overrides_of
 from compd.runtimes.outputs import choose_output
 from compd.sizes import Size
 from compd.system.memory import memory_is_kept
+from compd.wording import setting
 
 __all__ = ["open_model"]
 
@@ -40,7 +41,8 @@ def open_model(path: Path, overrides: Overrides, size: Size | None, optimise: bo
     scores = what.outputs[choose_output(outputs, overrides.output_name, path.name)]
     said = overrides_of(what.metadata, path.name)
     overrides = overrides.over(said)
-    session = _session(path, _options(optimise))
+    provider = _provider(overrides.engine)
+    session = _session(path, _options(optimise), provider)
     name, output = what.input.name, scores.name
     ends = ends_of(model, name, output)
 
@@ -59,7 +61,7 @@ def open_model(path: Path, overrides: Overrides, size: Size | None, optimise: bo
         output_qparams=_qparams(ends.output) if "int" in scores.element else None,
     )
     return Opened(
-        engine="onnxruntime-cpu",
+        engine=f"onnxruntime-{provider.removesuffix('ExecutionProvider').lower()}",
         format=with_classes(form, call, path.name),
         call=call,
         content_hash=sha256_of(path, *_external(path)),
@@ -88,10 +90,29 @@ def _options(optimise: bool) -> Any:
     return options
 
 
-def _session(path: Path, options: Any) -> Any:
+def _provider(engine: str | None) -> str:
+    """The execution provider of an engine's name, in short or whole.
+
+    Raises:
+        SettingError: if ONNX Runtime was built without.
+    """
     ort = require_extra("onnxruntime", "onnx")
+    there = ort.get_available_providers()
+    short = {name.removesuffix("ExecutionProvider").lower(): name for name in there}
+    wanted = short.get((engine or "cpu").lower(), engine or "")
+    if wanted not in there:
+        raise SettingError(
+            f"expected an execution provider that this ONNX Runtime has ({', '.join(short)}), got "
+            f"{setting('engine', engine)}; another build has others: onnxruntime-gpu, -openvino"
+        )
+    return str(wanted)
+
+
+def _session(path: Path, options: Any, provider: str = "CPUExecutionProvider") -> Any:
+    ort = require_extra("onnxruntime", "onnx")
+    providers = list(dict.fromkeys([provider, "CPUExecutionProvider"]))
     try:
-        return ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        return ort.InferenceSession(str(path), options, providers=providers)
     except Exception as error:  # of classes that ONNX Runtime does not export
         raise ModelError(
             f"expected an ONNX file that ONNX Runtime {ort.__version__} can run, got "

@@ -125,7 +125,7 @@ def test_the_values_are_those_of_the_library() -> None:
         "--accuracy": _ACCURACY,
         "--compress": COMPRESSIONS,
         "--coverage": COVERAGES,
-        "--engine": ENGINES,
+        "--engine": (*ENGINES, *KERNELS),
         "--goal": GOALS,
         "--known-by": KNOWN_BY,
         "--layout": LAYOUTS,

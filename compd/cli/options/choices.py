@@ -34,7 +34,10 @@ VALUES: Mapping[str, tuple[str, ...]] = {
     "--accuracy": ("sample", "full"),
     "--compress": ("prune", "ptq", "qat", "distil"),
     "--coverage": ("none", "neuron"),
-    "--engine": ("x86", "fbgemm", "onednn", "qnnpack"),
+    "--engine": (
+        *("x86", "fbgemm", "onednn", "qnnpack"),
+        *("xnnpack", "builtin", "reference", "micro"),
+    ),
     "--goal": ("first", "severe"),
     "--known-by": ("image", "seed"),
     "--layout": ("NCHW", "NHWC"),

@@ -118,7 +118,12 @@ CompressKind = Annotated[
 ]
 Engine = Annotated[
     str | None,
-    typer.Option("--engine", help="int8 engine: x86, fbgemm, onednn or qnnpack. Default: x86."),
+    typer.Option(
+        "--engine",
+        "--ep",
+        help="int8 engine: x86, fbgemm, onednn or qnnpack. Default: x86. Of a deployed .tflite: "
+        "xnnpack, builtin, reference or micro; of an .onnx: an execution provider (cuda).",
+    ),
 ]
 WeightBits = Annotated[
     int | None, typer.Option("--weight-bits", help="8 or 7; ptq: down to 4 (simulated below 7).")

@@ -36,6 +36,7 @@ def overrides_of(said: Mapping[str, str | None], *, trust: bool = False) -> Over
         said.get("output"),
         True if trust else None,
         said.get("output_name"),
+        said.get("engine"),
     )
 
 

@@ -36,7 +36,7 @@ FILE_OPTIONS = (
 )
 _DATA = {"data", "size", "resize", "crop"}
 _FOLDER = {"pair", "engine", "channels", "device", "trust", *_DATA}
-_FILES = {"mean", "std", "device", "trust", *_DATA, *FILE_OPTIONS}
+_FILES = {"engine", "mean", "std", "device", "trust", *_DATA, *FILE_OPTIONS}
 # settings of compressions whose options are named otherwise
 _OPTION_OF = {"width": "student_width", "epochs": "fine_tune_epochs", "lr": "fine_tune_lr"}
 
@@ -169,7 +169,7 @@ class PairOptions:
                 self.data,
                 self.labels,
                 self.overrides(),
-                overrides_of(words_of(self.deployed_input)),
+                self._deployed_overrides(),
                 size,
                 self.device,
                 resize,
@@ -180,7 +180,7 @@ class PairOptions:
             return PairFolder(
                 self.pair,
                 self.data,
-                self.engine,
+                None if file is not None else self.engine,
                 size,
                 self.device,
                 self.trust,
@@ -198,7 +198,7 @@ class PairOptions:
             o.floats(self.std, "std"),
             self.epochs,
             self._compression(),
-            self.engine,
+            None if file is not None else self.engine,
             self.device,
             self.trust,
             file,
@@ -234,8 +234,11 @@ class PairOptions:
         said = {name: getattr(self, name) for name in ("layout", "range", "output", "output_name")}
         # mean and std are those of the pair's original, then
         both = overrides_of({**said, "bgr": "yes" if self.bgr else None}, trust=self.trust)
-        own = overrides_of(words_of(self.deployed_input))
-        return DeployedFile(self.deployed, own.over(both))
+        return DeployedFile(self.deployed, self._deployed_overrides().over(both))
+
+    def _deployed_overrides(self) -> Overrides:
+        """What is said of the deployed file alone: its engine, too."""
+        return overrides_of({**words_of(self.deployed_input), "engine": self.engine})
 
     def _compression(self) -> Compression | None:
         """The compression's configuration; None where nothing is said of it."""
