@@ -35,6 +35,7 @@ OPERATORS: dict[str, Operator] = {
     # layers
     "Conv": Operator(window.conv),
     _MS + "FusedConv": Operator(fused.fused_conv),
+    "compd.FakeQuantize": Operator(quantised.fake_quantize, numbers=(1, 2, 3, 4)),
     "compd.SaturatingConv": Operator(saturation.saturating_conv),
     "compd.SaturatingGemm": Operator(saturation.saturating_gemm),
     "ConvTranspose": Operator(window.conv_transpose),

@@ -13,7 +13,7 @@ from compd.models.rounding import Zero, to_grid
 from compd.onnx.elements import RANGES, UINT8
 from compd.onnx.node import Node
 
-__all__ = ["dequantize", "dynamic_quantize", "quantize", "real", "type_range"]
+__all__ = ["dequantize", "dynamic_quantize", "fake_quantize", "quantize", "real", "type_range"]
 
 
 def quantize(node: Node, x: Tensor, scale: Tensor, zero: Zero = 0) -> Tensor:
@@ -37,6 +37,16 @@ def dynamic_quantize(_node: Node, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     scale = torch.where(scale == 0, torch.ones_like(scale), scale)
     zero = (-low / scale).round().clamp(0, 255)
     return to_grid(x / scale, zero, 0, 255), scale, zero
+
+
+def fake_quantize(
+    node: Node, x: Tensor, low: Zero, high: Zero, out_low: Zero, out_high: Zero
+) -> Tensor:
+    """OpenVINO's ``FakeQuantize``: levels of one range, told as those of another."""
+    last = node.get("levels") - 1
+    steps = to_grid((x - low) * (last / (high - low)), 0, 0, last)
+    made: Tensor = steps * ((out_high - out_low) / last) + out_low
+    return made
 
 
 def real(x: Tensor, scale: Tensor, zero: Zero) -> Tensor:

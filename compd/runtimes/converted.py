@@ -34,7 +34,7 @@ def converted_file(runtime: FileRuntime, *, saturate: bool = False) -> Converted
     """Convert a file to torch.
 
     Args:
-        runtime: an ONNX or a TFLite file.
+        runtime: an ONNX, a TFLite or an OpenVINO file.
         saturate: whether an ONNX file's int8 layers add as they do on x86 CPUs without VNNI
             (:mod:`compd.onnx.saturation`).
 
@@ -70,9 +70,15 @@ def _graph_of(runtime: FileRuntime, saturate: bool) -> fx.GraphModule:
         output = runtime.overrides.output_name
         file = tflite.read_tflite(runtime.path)
         return tflite.to_module(file, shape=shape, output=output, doubling=doubling)
+    if suffix == ".xml" and not saturate:
+        from compd.onnx import to_module
+        from compd.onnx.from_openvino import read_openvino
+
+        ir = read_openvino(runtime.path, runtime.overrides.output_name)
+        return to_module(ir, shape=shape)
     raise ModelError(
-        f"expected an ONNX or a TFLite file to convert, got {runtime.path.name!r}; there are no "
-        "gradients through it"
+        f"expected an ONNX, a TFLite or an OpenVINO file to convert, got {runtime.path.name!r}; "
+        "there are no gradients through it"
     )
 
 
