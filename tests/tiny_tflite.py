@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ schema: Any = pytest.importorskip(
 )
 flatbuffers: Any = pytest.importorskip("flatbuffers", reason="needs the extra litert")
 
-__all__ = ["File", "answers", "schema"]
+__all__ = ["File", "answers", "edited", "schema"]
 
 _TYPES = {
     "float32": 0,
@@ -130,6 +130,15 @@ def answers(content: bytes, x: NDArray[Any], *, reference: bool = True) -> list[
     interpreter.set_tensor(interpreter.get_input_details()[0]["index"], x)
     interpreter.invoke()
     return [interpreter.get_tensor(one["index"]) for one in interpreter.get_output_details()]
+
+
+def edited(content: bytes, edit: Callable[[Any], None]) -> bytes:
+    """The same file after a change of its tables."""
+    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content, 0))
+    edit(model)
+    builder = flatbuffers.Builder(1 << 14)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
 
 
 def _camel(kind: str) -> str:

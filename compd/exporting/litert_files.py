@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from compd.compress.explicit import explicit
 from compd.errors import ModelError, require_extra
 from compd.exporting.artifact import Artifact, Plain, Source, one_line
-from compd.exporting.litert_output import float_output
+from compd.exporting.litert_output import float_output, weights_within
 from compd.system.quiet import quiet
 
 __all__ = ["litert", "litert_float16", "litert_int8", "litert_ptq"]
@@ -91,7 +91,7 @@ def _tools(name: str) -> Any:
 
 
 def _artifact(content: bytes, source: Source, *notes: str) -> Artifact:
-    return Artifact({".tflite": content}, source.input(batch="1"), _OUTPUT, notes)
+    return Artifact({".tflite": weights_within(content)}, source.input(batch="1"), _OUTPUT, notes)
 
 
 class _Named(nn.Module):

@@ -1,12 +1,14 @@
-"""A .tflite file whose logits come out as floats."""
+"""A .tflite file whose logits come out as floats, and whose weights lie within it."""
 
 from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from compd.errors import require_extra
 
-__all__ = ["float_output"]
+__all__ = ["float_output", "weights_within"]
 
 
 def float_output(content: bytes) -> bytes:
@@ -19,7 +21,6 @@ def float_output(content: bytes) -> bytes:
         The same model, or one that ends in an operator more.
     """
     schema = require_extra("ai_edge_litert.schema_py_generated", "litert")
-    flatbuffers = require_extra("flatbuffers", "litert")
     model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content, 0))
     (graph,) = model.subgraphs
     (last,) = graph.outputs
@@ -39,7 +40,28 @@ def float_output(content: bytes) -> bytes:
     for signature in model.signatureDefs or []:
         for output in signature.outputs:
             output.tensorIndex = len(graph.tensors) - 1
-    builder = flatbuffers.Builder(len(content) + 1024)
+    return _packed(model, len(content))
+
+
+def weights_within(content: bytes) -> bytes:
+    """Put weights that lie behind the flatbuffer into it: microcontrollers read none elsewhere.
+
+    Args:
+        content: a model as ai-edge-quantizer writes it.
+    """
+    schema = require_extra("ai_edge_litert.schema_py_generated", "litert")
+    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content, 0))
+    moved = [buffer for buffer in model.buffers if buffer.offset > 1]
+    for buffer in moved:
+        part = content[buffer.offset : buffer.offset + buffer.size]
+        buffer.data = np.frombuffer(part, np.uint8)
+        buffer.offset = buffer.size = 0
+    return _packed(model, len(content)) if moved else content
+
+
+def _packed(model: Any, size: int) -> bytes:
+    flatbuffers = require_extra("flatbuffers", "litert")
+    builder = flatbuffers.Builder(size + 1024)
     builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
     return bytes(builder.Output())
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,12 +18,14 @@ from compd.runtimes.files import Opened, sha256_of, with_classes
 from compd.runtimes.formats import Overrides, QParams, format_of
 from compd.runtimes.outputs import choose_output
 from compd.sizes import Size
-from compd.system.quiet import quiet
+from compd.system.quiet import without_chatter
 from compd.tflite import read_tflite
 from compd.tflite.model import Model, Operation, Value
+from compd.wording import command
 
 __all__ = ["open_micro", "usual_layout"]
 
+_CHATTER = re.compile(rb"(tensorflow/lite|Node |Failed to |Didn't find )[^\n]*\n")  # of a refusal
 _ARENA = 1 << 20  # bytes, beside what tensors take
 _MOST_ARENA = 1 << 30
 _ENDS = {"SOFTMAX": "probs", "LOGISTIC": "sigmoid"}
@@ -43,11 +46,16 @@ def open_micro(path: Path, overrides: Overrides, size: Size | None) -> Opened:
             f"expected one input in {str(path)!r}, got {len(model.inputs)}; compd tests image "
             "classifiers"
         )
+    if model.behind:  # it takes them for empty, and answers all the same
+        raise ModelError(
+            "expected weights within the flatbuffer, as microcontrollers read them, got some "
+            f"behind it in {str(path)!r}; {command('export', to='litert-ptq')} writes them so"
+        )
     which = choose_output(names, overrides.output_name, path.name)
     out = model.values[model.outputs[which]]
     data = path.read_bytes()
     try:
-        with quiet():
+        with without_chatter(_CHATTER):
             interpreter = runtime.Interpreter.from_bytes(data, arena_size=_arena(model))
     except Exception as error:  # of classes of its own, or whatever its binding raises
         raise ModelError(

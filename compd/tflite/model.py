@@ -77,6 +77,7 @@ class Model:
     operations: tuple[Operation, ...]
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
+    behind: bool = False  # whether weights lie behind the flatbuffer
 
 
 @dataclass(frozen=True)

@@ -96,6 +96,7 @@ class _Reader:
     def __init__(self, schema: Any, data: bytes) -> None:
         self._schema, self._data = schema, data
         self._root = schema.Model.GetRootAs(data, 0)
+        self._behind = False
         kinds = vars(schema.BuiltinOperator).items()
         self._kinds = {number: name for name, number in kinds if isinstance(number, int)}
 
@@ -132,7 +133,7 @@ class _Reader:
             raise InputError(f"{len(inputs)} inputs and {len(outputs)} outputs")
         if nothing := [at for at in outputs if at not in known]:
             raise InputError(f"output {values[nothing[0]].name!r} that nothing computes")
-        return Model(values, tuple(operations), inputs, outputs)
+        return Model(values, tuple(operations), inputs, outputs, self._behind)
 
     def _kind(self, code: Any) -> str:
         """The operator's name; old files have its number in a byte of its own."""
@@ -245,6 +246,7 @@ class _Reader:
             return None
         if offset + size > len(self._data):
             raise InputError(f"a buffer that ends at {offset + size} of {len(self._data)} bytes")
+        self._behind = True
         return np.frombuffer(self._data, np.uint8, size, offset)
 
     def _indices(

@@ -61,6 +61,55 @@ def test_a_conversion_follows_its_kernels(name: str) -> None:
     assert float((made.argmax(1) == said.argmax(1)).double().mean()) >= 0.95
 
 
+def behind(content: bytes) -> bytes:
+    """The same model with its largest weights behind the flatbuffer, as large files have them."""
+    from tiny_tflite import edited
+
+    def move(offset: int) -> tuple[bytes, bytes]:
+        taken = b""
+
+        def edit(model: Any) -> None:
+            nonlocal taken
+            buffer = max(model.buffers, key=lambda one: 0 if one.data is None else len(one.data))
+            taken = bytes(buffer.data)
+            buffer.data, buffer.offset, buffer.size = None, offset, len(taken)
+
+        return edited(content, edit), taken
+
+    head, taken = move(1 << 20)
+    head, _ = move(len(head))
+    return head + taken
+
+
+def test_weights_behind_the_flatbuffer(tmp_path: Path, refuses: Refuses) -> None:
+    from compd.exporting.litert_output import weights_within
+
+    pytest.importorskip("tflite_micro", reason="needs the extra tflite-micro")
+    whole = (ASSETS / "int8.tflite").read_bytes()
+    path, again = tmp_path / "behind.tflite", tmp_path / "again.tflite"
+    path.write_bytes(behind(whole))
+    usual = of("reference")
+    moved = open_file(path, Overrides(engine="reference"))
+    assert torch.equal(moved.run(IMAGES), usual.run(IMAGES))
+    made, wanted = (converted_file(one)(IMAGES.float() / 255) for one in (moved, usual))
+    assert torch.equal(made, wanted)
+    with refuses("expected weights within the flatbuffer", "behind.tflite", "litert-ptq"):
+        open_file(path, Overrides(engine="micro"))
+    again.write_bytes(weights_within(path.read_bytes()))
+    said = open_file(again, Overrides(engine="micro")).run(IMAGES)
+    assert torch.equal(said, of("micro").run(IMAGES))
+    assert weights_within(whole) == whole
+
+
+def test_what_microcontrollers_have_not(
+    tmp_path: Path, refuses: Refuses, capfd: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("tflite_micro", reason="needs the extra tflite-micro")
+    with refuses("expected a file that TensorFlow Lite Micro can run", "float16.tflite"):
+        open_file(ASSETS / "float16.tflite", Overrides(engine="micro"))
+    assert "tensorflow/lite/micro" not in capfd.readouterr().err
+
+
 def test_kernels_are_runtimes_of_a_pair(tmp_path: Path, refuses: Refuses) -> None:
     files = (ASSETS / "float.tflite", ASSETS / "int8.tflite")
     from PIL import Image

@@ -11,7 +11,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tiny_tflite import File, answers, flatbuffers, schema
+from tiny_tflite import File, answers, edited, schema
 
 from compd.models.rounding import to_grid
 from compd.runtimes import open_file
@@ -132,14 +132,6 @@ def test_files_of_other_toolchains(kind: str) -> None:
     assert float((made.argmax(1) == said.argmax(1)).double().mean()) >= 0.98
     if kind in ("float", "float16"):
         torch.testing.assert_close(made.log_softmax(1), said.log_softmax(1), atol=1e-3, rtol=1e-3)
-
-
-def edited(content: bytes, edit: Callable[[Any], None]) -> bytes:
-    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content, 0))
-    edit(model)
-    builder = flatbuffers.Builder(1 << 14)
-    builder.Finish(model.Pack(builder), b"TFL3")
-    return bytes(builder.Output())
 
 
 def _index(model: Any) -> None:
