@@ -20,7 +20,14 @@ except ImportError:
 
 from compd.tflite import read_tflite, to_module
 
-__all__ = ["entry", "mutate", "seeds"]
+__all__ = ["WORDS", "entry", "mutate", "seeds"]
+
+WORDS = (
+    b"TFL3",
+    b"\x00\x00\x00\x00",
+    b"\xff\xff\xff\xff",
+    b"\xff\xff\xff\x7f",
+)  # its texts are names: nothing depends on them
 
 _ASSETS = Path(__file__).parents[2] / "tests" / "assets"
 _ODD = (-(2**31), -129, -2, -1, 0, 1, 2, 3, 7, 8, 127, 128, 255, 256, 65535, 2**20, 2**31 - 1)
