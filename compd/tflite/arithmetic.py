@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -9,7 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from compd.tflite.grid import on_grid, real
+from compd.tflite.doubling import added, doubled, mean_factor, multiplier_of
+from compd.tflite.grid import bounds, on_grid, real
 from compd.tflite.model import Node
 
 __all__ = [
@@ -19,9 +21,12 @@ __all__ = [
     "l2_norm",
     "leaky",
     "log_softmax",
+    "mean",
     "prelu",
+    "product",
     "reduction",
     "softmax",
+    "sum_of",
     "total",
     "unary",
 ]
@@ -44,6 +49,42 @@ def binary(function: Callable[[Tensor, Tensor], Any]) -> Callable[[Node, Tensor,
         return on_grid(node, made)
 
     return run
+
+
+def sum_of(sign: int) -> Callable[[Node, Tensor, Tensor], Tensor]:
+    """``ADD``, and with a sign of -1 ``SUB``."""
+
+    def run(node: Node, x: Tensor, y: Tensor) -> Tensor:
+        first, second, out = node.value(0), node.value(1), node.out
+        if node.doubling and first.quantised and second.quantised and out.type == "int8":
+            values = (first, second, out)
+            scales, zeros = (tuple(getattr(v, n) for v in values) for n in ("scale", "zero"))
+            return added(x, y, scales, zeros, *bounds(node), sign)
+        return on_grid(node, real(first, x) + sign * real(second, y))
+
+    return run
+
+
+def product(node: Node, x: Tensor, y: Tensor) -> Tensor:
+    """``MUL``."""
+    first, second, out = node.value(0), node.value(1), node.out
+    if node.doubling and first.quantised and second.quantised and out.type == "int8":
+        factor = multiplier_of(first.scale * second.scale / out.scale)
+        return doubled((x - first.zero) * (y - second.zero), (factor,), out.zero, *bounds(node))
+    return on_grid(node, real(first, x) * real(second, y))
+
+
+def mean(node: Node, x: Tensor, axes: Tensor) -> Tensor:
+    """``MEAN``; in integers a sum, times one factor."""
+    value, out = node.value(0), node.out
+    names = sorted({int(axis) % max(1, len(node.shapes[0])) for axis in node.numbers(1)})
+    if not (node.doubling and value.quantised and out.type == "int8" and names):
+        made: Tensor = reduction(torch.mean)(node, x, axes)
+        return made
+    count = math.prod(node.sizes(0, names))
+    total = torch.sum(x - value.zero, names, keepdim=bool(node.get("keepDims")))
+    factor = mean_factor(value.scale / out.scale, count)
+    return doubled(total, (factor,), out.zero, *bounds(node))
 
 
 def reduction(function: Callable[..., Tensor]) -> Callable[..., Tensor]:

@@ -13,9 +13,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.overrides import handle_torch_function, has_torch_function
 
 from compd.models.rounding import to_grid
+from compd.tflite.doubling import doubled, multiplier_of
 from compd.tflite.model import Node, Value
 
 __all__ = ["activated", "bounds", "on_grid", "placed", "real", "requantised", "said_in"]
@@ -27,7 +27,6 @@ _ENDS = {
     _RELU_N1: (-1.0, 1.0),
     _RELU6: (0.0, 6.0),
 }
-_BITS = 31  # of a multiplier
 
 
 def placed(numbers: NDArray[Any] | float, like: Tensor) -> Tensor:
@@ -92,67 +91,8 @@ def requantised(node: Node, sums: Tensor, factors: NDArray[np.float64]) -> Tenso
     low, high = bounds(node)
     if not node.doubling:
         return to_grid(sums * placed(factors, sums), out.zero, low, high)
-    parts = [_multiplier(float(factor)) for factor in factors]
+    parts = [multiplier_of(float(factor)) for factor in factors]
     return doubled(sums, tuple(parts), out.zero, low, high)
-
-
-def doubled(
-    sums: Tensor, multipliers: tuple[tuple[int, int], ...], zero: int, low: int, high: int
-) -> Tensor:
-    """As kernels without floats do it: a doubling high product, then a rounding shift.
-
-    Jacob et al. 2018, section 2.4, and gemmlowp's ``fixedpoint``: both steps round to nearest, so
-    that a result can be one off what a single rounding gives.
-
-    Args:
-        sums: whole numbers, channels last.
-        multipliers: (of 31 bits, exponent) for each channel, or one for all.
-        zero: of the result.
-        low: least integer of the result.
-        high: greatest.
-
-    Returns:
-        whole numbers in low..high; the gradient is that of the product, and 0 where it was cut off.
-    """
-    if has_torch_function((sums,)):  # a graph is being made: one node of it
-        made: Tensor = handle_torch_function(doubled, (sums,), sums, multipliers, zero, low, high)
-        return made
-    whole: Tensor = _Doubled.apply(sums, multipliers, zero, low, high)  # type: ignore[no-untyped-call]
-    return whole
-
-
-class _Doubled(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, sums: Tensor, multipliers: Any, zero: int, low: int, high: int) -> Tensor:
-        if sums.is_meta:
-            return torch.empty_like(sums)
-        table = torch.tensor(multipliers, dtype=torch.int64, device=sums.device)
-        factor, left, right = table[:, 0], table[:, 1].clamp(min=0), (-table[:, 1]).clamp(min=0)
-        product = (sums.round().to(torch.int64) << left) * factor
-        nudge = torch.where(product >= 0, 1 << (_BITS - 1), 1 - (1 << (_BITS - 1)))
-        halved = torch.div(product + nudge, 1 << _BITS, rounding_mode="trunc")
-        mask = (1 << right) - 1
-        threshold = (mask >> 1) + (halved < 0).long()
-        shifted = (halved >> right) + ((halved & mask) > threshold).long() + zero
-        if ctx.needs_input_grad[0]:
-            ctx.factors = (factor.double() * 2.0 ** (left - right - _BITS)).float()
-            ctx.save_for_backward((shifted >= low) & (shifted <= high))
-        return shifted.clamp(low, high).to(sums.dtype)
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> Any:
-        return grads[0] * ctx.saved_tensors[0] * ctx.factors, None, None, None, None
-
-
-def _multiplier(factor: float) -> tuple[int, int]:
-    """A factor as an integer of 31 bits and an exponent: ``m * 2 ** (e - 31)``."""
-    if factor == 0:
-        return 0, 0
-    mantissa, exponent = math.frexp(factor)
-    whole = math.floor(mantissa * 2**_BITS + 0.5)
-    if whole == 2**_BITS:
-        whole, exponent = whole // 2, exponent + 1
-    return (0, 0) if exponent < -_BITS else (whole, exponent)
 
 
 def _activation(node: Node) -> int:

@@ -39,9 +39,9 @@ OPERATORS: dict[str, Callable[..., Any]] = {
     "LOG_SOFTMAX": a.log_softmax,
     "L2_NORMALIZATION": a.l2_norm,
     # arithmetic
-    "ADD": a.binary(operator.add),
-    "SUB": a.binary(operator.sub),
-    "MUL": a.binary(operator.mul),
+    "ADD": a.sum_of(1),
+    "SUB": a.sum_of(-1),
+    "MUL": a.product,
     "DIV": a.binary(operator.truediv),
     "POW": a.binary(torch.pow),
     "MAXIMUM": a.binary(torch.maximum),
@@ -57,7 +57,7 @@ OPERATORS: dict[str, Callable[..., Any]] = {
     "SIN": a.unary(torch.sin),
     "COS": a.unary(torch.cos),
     # reductions
-    "MEAN": a.reduction(torch.mean),
+    "MEAN": a.mean,
     "SUM": a.total,
     "REDUCE_MAX": a.reduction(torch.amax),
     "REDUCE_MIN": a.reduction(torch.amin),
