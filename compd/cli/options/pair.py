@@ -8,11 +8,15 @@ from typing import TYPE_CHECKING, Any
 from compd.cli.options import common as o
 from compd.cli.options.formats import overrides_of, words_of
 from compd.errors import SettingError
+from compd.files.programs import source_of
 from compd.text import names_in
 from compd.wording import options, setting
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from compd.compress import Compression, Family
+    from compd.files.programs import Program
     from compd.pair.requests import DeployedFile, PairRequest
     from compd.runtimes import Overrides
 
@@ -165,7 +169,7 @@ class PairOptions:
                 )
             return PairFiles(
                 self.original,
-                self.deployed,
+                self._source(self.deployed),
                 self.data,
                 self.labels,
                 self.overrides(),
@@ -235,7 +239,11 @@ class PairOptions:
         # mean and std are those of the pair's original, then
         both = overrides_of({**said, "bgr": "yes" if self.bgr else None}, trust=self.trust)
         own = overrides_of(words_of(self.deployed_input))
-        return DeployedFile(self.deployed, own.over(both))
+        return DeployedFile(self._source(self.deployed), own.over(both))
+
+    def _source(self, deployed: str) -> Path | Program:
+        """The deployed file, or the program in its place, which is started where we are."""
+        return source_of(deployed)
 
     def _compression(self) -> Compression | None:
         """The compression's configuration; None where nothing is said of it."""
