@@ -79,7 +79,12 @@ class Process:
                 f"expected a program that can be started, got {shlex.join(program.words)!r} "
                 f"({error.strerror})"
             ) from error
-        self._end = weakref.finalize(self, _end, running, _guard(running.pid), os.getpid(), _GRACE)
+        try:
+            guard = _guard(running.pid)
+        except BaseException:
+            running.kill()
+            raise
+        self._end = weakref.finalize(self, _end, running, guard, os.getpid(), _GRACE)
         self._running = running
         self._into, self._out = _pipe(running.stdin), _pipe(running.stdout)
         self._words = _Words(_pipe(running.stderr))

@@ -56,7 +56,7 @@ class Handshake:
     @property
     def text(self) -> str:
         """The line, for messages."""
-        return shortened(self.line.decode(errors="replace"), 80)
+        return shortened(self.line.decode(errors="replace"), 160)
 
     @property
     def device(self) -> str:
