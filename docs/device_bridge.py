@@ -1,8 +1,8 @@
-"""Answers compd's frames with an ONNX or a LiteRT file: what would run beside a device.
+"""Answers compd's frames with an ONNX or a LiteRT file that takes floats in 0..1.
 
 compd check --original float.onnx --deployed 'cmd: python device_bridge.py int8.onnx' --data photos/
 
-Needs the file's runtime, and nothing of compd. The frames are described in runtimes.md.
+It needs the file's runtime and nothing of compd. runtimes.md describes the frames.
 """
 
 import json
@@ -15,29 +15,28 @@ HEADER = struct.Struct("<4sIII")  # what it is, number of the frame, images, byt
 
 
 def model_of(path):
-    """A function of a batch of float images in 0..1, and the shape of its input."""
+    """A function from float images to logits, and the shape of its input."""
     if path.endswith(".onnx"):
         import onnxruntime
 
-        session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1  # sums in one order
+        session = onnxruntime.InferenceSession(path, options, ["CPUExecutionProvider"])
         (image,) = session.get_inputs()
         return (lambda x: session.run(None, {image.name: x})[0]), image.shape
     from ai_edge_litert.interpreter import Interpreter
 
-    runner = Interpreter(path).get_signature_runner()
+    runner = Interpreter(path, num_threads=1).get_signature_runner()
     ((name, image),) = runner.get_input_details().items()
-    return (lambda x: next(iter(runner(**{name: x}).values()))), image["shape"]
+    return (lambda x: next(iter(runner(**{name: x}).values()))), image["shape"].tolist()
 
 
 def main(path):
-    """Answer until the input ends."""
-    run, shape = model_of(path)
-    image = [int(side) for side in shape[1:]]
-    classes = run(numpy.zeros((1, *image), numpy.float32)).shape[1]
-    batch = shape[0] if type(shape[0]) is str else int(shape[0])  # a name: any number
-    said = {"compd": 1, "classes": classes, "input": image, "device": "an example"}
-    if type(batch) is int:
-        said["batch"] = batch
+    """Say what is here, then answer until the input ends."""
+    run, (batch, *image) = model_of(path)
+    most = batch if isinstance(batch, int) else 256  # any number, if that has a name
+    classes = run(numpy.zeros((most, *image), numpy.float32)).shape[1]
+    said = {"compd": 1, "classes": classes, "input": image, "batch": most, "device": "an example"}
     requests, replies = sys.stdin.buffer, sys.stdout.buffer
     replies.write(json.dumps(said).encode() + b"\n")
     replies.flush()
@@ -45,14 +44,13 @@ def main(path):
         _, number, count, size = HEADER.unpack(header)
         pixels = numpy.frombuffer(requests.read(size), numpy.uint8).reshape(count, *image)
         try:
-            logits = run(pixels.astype(numpy.float32) / 255).astype("<f4").tobytes()
-            reply = HEADER.pack(b"CMPr", number, count, len(logits)) + logits
-        except Exception as error:  # compd says it to whoever asked
-            text = str(error).encode()[:65536]
-            reply = HEADER.pack(b"CMPe", number, 0, len(text)) + text
+            body = run(pixels.astype(numpy.float32) / 255).astype("<f4").tobytes()
+            reply = HEADER.pack(b"CMPr", number, count, len(body)) + body
+        except Exception as error:
+            body = str(error).encode()[:65536]
+            reply = HEADER.pack(b"CMPe", number, 0, len(body)) + body
         replies.write(reply)
         replies.flush()
 
 
-if __name__ == "__main__":
-    main(sys.argv[1])
+main(sys.argv[1])

@@ -69,5 +69,5 @@ def _open(pair: Pair, name: str, overrides: Overrides | None) -> Runtime:
     if names_program(name) or Path(name).suffix:
         return deployed_as(pair, name, overrides).deployed
     raise SettingError(
-        f"{', '.join((*_OWN, *ENGINES))}, a file, or a program (cmd: …)", runtime=name
+        f"{', '.join((*_OWN, *ENGINES))}, a program (cmd: …) or a file", runtime=name
     )
