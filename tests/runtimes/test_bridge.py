@@ -66,6 +66,15 @@ def frames(folder: Path) -> list[int]:
 
 
 @pytest.mark.usefixtures("one_thread")
+def test_a_litert_file_and_the_example_that_runs_it_answer_alike() -> None:
+    file = Path(__file__).parents[1] / "assets" / "float.tflite"
+    runtime = open_file(example(file))
+    assert runtime.batching is Batching.ONE
+    images = tiny_splits().seeds.images[:5, :, :8, :8].contiguous()
+    assert torch.equal(runtime.run(images), open_file(file).run(images))
+
+
+@pytest.mark.usefixtures("one_thread")
 def test_it_answers_as_the_file_that_it_runs() -> None:
     file = onnx_files()[1]
     runtime, direct = open_file(example(file)), open_file(file)
@@ -173,8 +182,9 @@ BROKEN = {
         "got 2 images",
     ),
     "its own error": (
-        "say()\nn, c, p = take()\nput(H.pack(b'CMPe', n, 0, 8) + b'too hot!')\ntake()",
-        "'too hot!'",
+        "say()\nn, c, p = take()\nsys.stderr.write('fan 2\\n')\n"
+        "put(H.pack(b'CMPe', n, 0, 8) + b'too hot!')\ntake()",
+        "'too hot!' (last on its standard error: 'fan 2')",
     ),
     "an error without end": ("say()\nput(H.pack(b'CMPe', take()[0], 0, 1 << 31))", "2147483648"),
     "replies to others alone": (
@@ -251,10 +261,20 @@ def test_one_that_fails_on_and_on_is_asked_three_times(tmp_path: Path, refuses: 
     os.kill(pids_of(tmp_path)[0], signal.SIGKILL)
     with (
         pytest.warns(CompdWarning),
-        refuses("answers to 10 images", "failed 3 times", "ended with status 7", "'overheated'"),
+        refuses(
+            "answers to 10 images", "failed 3 times in a row", "ended with status 7", "'overheated'"
+        ),
     ):
         runtime.run(IMAGES)
     assert len(pids_of(tmp_path)) == 3
+
+
+def test_a_new_start_has_the_deadline_of_a_start(tmp_path: Path, refuses: Refuses) -> None:
+    body = "if not first(): time.sleep(60)\nsay()\nwhile True: answer(*take())"
+    runtime = open_file(program(tmp_path, body), Overrides(start_deadline=0.4))
+    os.kill(pids_of(tmp_path)[0], signal.SIGKILL)
+    with pytest.warns(CompdWarning), refuses("3 times", "'start-deadline=300'"):
+        runtime.run(IMAGES)
 
 
 def test_another_model_after_a_new_start_is_told(tmp_path: Path, refuses: Refuses) -> None:

@@ -59,6 +59,7 @@ class Device:
         # not from one: a serial line may still hold replies to the frames of an earlier run
         self._number = secrets.randbits(32)
         self._process: Process | None = None
+        self._starting = False  # whether its first line has not come yet
         with self._ending_on_errors():
             try:
                 self.handshake = self._start()
@@ -113,8 +114,11 @@ class Device:
             raise type(failed)(f"{failed} (but {others}, not {self._number})") from failed
 
     def _start(self) -> Handshake:
+        self._starting = True
         self._process = Process(self.program)
-        return self._process.transfer(b"", read_handshake, self.deadlines.start)
+        said = self._process.transfer(b"", read_handshake, self.deadlines.start)
+        self._starting = False
+        return said
 
     def _stop(self) -> str:
         """End the program at once; returns what it said last, for messages."""
@@ -131,22 +135,22 @@ class Device:
         try:
             yield
         except BrokenAnswerError as broken:
-            self._stop()
-            raise ModelError(f"{self._who}: {broken.message.raw}") from broken
+            words = self._stop()
+            raise ModelError(f"{self._who}: {broken.message.raw}{words}") from broken
         except BaseException:  # Ctrl-C, too
             self._stop()
             raise
 
     def _refusal(self, wanted: str, failed: Failed, words: str, tries: int = 1) -> ModelError:
         """The error for a program that has failed too often."""
-        often = "" if tries == 1 else f" {tries} times, the last time it"
+        often = "" if tries == 1 else f" failed {tries} times in a row, the last time it"
         advice = ""
         if isinstance(failed, Late):
-            word = "start-deadline" if "first" in wanted else "deadline"
+            word = "start-deadline" if self._starting else "deadline"
             more = setting("deployed_input", f"'{word}=300'")
             advice = f"; {more} lets it take so many seconds"
         return ModelError(
-            f"expected {wanted} from {self._who}, which failed{often}: {failed}{words}{advice}"
+            f"expected {wanted} from {self._who}, which{often} {failed}{words}{advice}"
         )
 
     @property
