@@ -301,7 +301,7 @@ def test_standard_error_does_not_hold_it_up(tmp_path: Path) -> None:
 
 def test_one_that_does_not_read(tmp_path: Path, refuses: Refuses) -> None:
     """A frame larger than a pipe: writing it must not wait for ever."""
-    body = "say(input=[3, 1000, 1000])\ntime.sleep(60)"
+    body = "say(input=[3, 700, 700])\ntime.sleep(60)"
     with refuses("bytes of the frame unread"), pytest.warns(CompdWarning):
         open_file(program(tmp_path, body), Overrides(deadline=0.1))
     assert all(map(is_gone, pids_of(tmp_path)))
@@ -331,7 +331,10 @@ def test_deadlines_that_make_no_sense(refuses: Refuses, seconds: float) -> None:
 
 
 @linux
-def test_it_ends_with_the_runtime_and_what_it_has_started_too(tmp_path: Path) -> None:
+def test_it_ends_with_the_runtime_and_what_it_has_started_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process, "_GRACE", 0.1)  # the child keeps standard output open
     body = "import subprocess\nchild = subprocess.Popen(['sleep', '60'])\n"
     body += "open(here + '/starts', 'a').write(f'{child.pid}\\n')\n"
     body += "say()\nwhile True: answer(*take())"
