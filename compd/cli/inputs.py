@@ -143,7 +143,7 @@ def _splits(named: LayeredOptions, control: Display) -> Splits:
     from compd.pair.requests import PairFolder
 
     if named.original is not None:  # the deployed file is the one that cannot be had
-        named = replace(named, deployed=named.original)
+        named = replace(named, deployed=str(named.original))
     request = named.request()
     return request.open(control)[1] if isinstance(request, PairFolder) else request.splits()
 

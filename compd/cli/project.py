@@ -21,6 +21,7 @@ from typer.models import OptionInfo
 from compd.errors import SettingError
 from compd.files.names import anchored_data
 from compd.files.outputs import is_standard_output
+from compd.files.programs import names_program
 from compd.files.project import compd_table, find_project, read_project
 
 __all__ = ["CommandDefaults", "project_defaults"]
@@ -146,6 +147,11 @@ class _Reader:
                     f"expected --trust on the command line, got trust in {where} of {self._path}; "
                     "pass it there, if you know what is opened"
                 )
+            if name in {"deployed", *_LISTS_OF_FILES} and _has_program(value):
+                raise SettingError(
+                    f"expected a program on the command line, got {name}={str(value)!r:.60} in "
+                    f"{where} of {self._path}; type --{name} there, if you know what it starts"
+                )
             kinds = [options[name].kind for options in commands if name in options]
             if not kinds:
                 self._refuse(name, {one for options in commands for one in options}, where, what)
@@ -181,6 +187,8 @@ class _Reader:
         text = _text(value) or ""
         if name == "data":
             return anchored_data(text, self._folder)
+        if name == "deployed":
+            return str(self._folder / Path(text).expanduser())
         if name in _LISTS_OF_FILES:
             return ",".join(self._file(part) for part in text.split(","))
         return text
@@ -237,6 +245,11 @@ def _fits(kind: type, value: Any) -> bool:
     if kind is Path:
         return isinstance(value, str)
     return type(value) is kind or (kind is float and type(value) is int)
+
+
+def _has_program(value: Any) -> bool:
+    """Whether a file, or one of a list of them, is a program that would be run."""
+    return any(names_program(part.strip()) for part in (_text(value) or "").split(","))
 
 
 def _text(value: Any) -> str | None:

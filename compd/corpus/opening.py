@@ -14,6 +14,7 @@ from compd.control import QUIET, Control
 from compd.corpus.store import Corpus
 from compd.data import Resize, Splits
 from compd.errors import InputError, SettingError
+from compd.files.programs import names_program
 from compd.pair import Pair
 from compd.pair.build import build_pair
 from compd.pair.requests import PairFolder, PairRecipe, PairRequest, facts_of, names_pair
@@ -114,7 +115,8 @@ def _own_pair(
         raise SettingError(
             f"expected the models that {where!r} was made with, got none; name them with "
             f"{setting('original', files.get('original'))} "
-            f"{setting('deployed', files.get('deployed'))} {setting('data', first.seed_data)}, and "
+            f"{setting('deployed', _typed(files.get('deployed')))} "
+            f"{setting('data', first.seed_data)}, and "
             "the settings that say how they are read"
         )
     if request.data is None and first.seed_data != "digits":
@@ -144,8 +146,13 @@ def _own_pair(
 
 
 def _names_a_file(deployed: object) -> bool:
-    """Whether a corpus names a file as its deployed model, and not an object."""
-    return Path(str(deployed)).suffix.lower() in OPENERS
+    """Whether a corpus names a file, or a program, as its deployed model, and not an object."""
+    return names_program(str(deployed)) or Path(str(deployed)).suffix.lower() in OPENERS
+
+
+def _typed(deployed: object) -> str:
+    """The file as it is typed; of a program, records have no more than its name."""
+    return f"'{deployed} …'" if names_program(str(deployed)) else str(deployed)
 
 
 def _built_like(

@@ -119,6 +119,9 @@ def spoken(change: Overrides, form: InputFormat, *, and_of: Overrides | None = N
     for name in ("layout", "output", "output_name"):
         value = getattr(whole, name)
         said += [] if value is None else [(name, value)]
+    for name in ("deadline", "start_deadline"):
+        seconds = getattr(whole, name)
+        said += [] if seconds is None else [(name, f"{seconds:g}")]
     if whole.range is not None:
         said.append(("range", _numbers(whole.range)))
     mean, std = _or(whole.mean, 0.0), _or(whole.std, 1.0)

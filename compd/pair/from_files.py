@@ -14,6 +14,7 @@ from compd.compress import Given
 from compd.control import QUIET, Control
 from compd.data import Resize, Splits, load_data, named_for
 from compd.errors import CompdError, InputError, SettingError
+from compd.files.programs import Program
 from compd.logits import divergence
 from compd.models.inputs import predict
 from compd.pair.advice import shared_by
@@ -35,7 +36,7 @@ _FOLLOWS = 0.05  # share of images on which a converted file may answer otherwis
 
 def pair_of_files(
     original: Path | str,
-    deployed: Path | str,
+    deployed: Path | Program | str,
     *,
     data: str,
     labels: Path | None = None,
@@ -56,7 +57,7 @@ def pair_of_files(
     Args:
         original: the float model: .onnx; others can be run, but not differentiated.
         deployed: what ships: .onnx, .tflite, .xml, .pt2, .ts or .pt (TorchScript), or .jsonl of
-            recorded outputs.
+            recorded outputs; or a program, as :func:`compd.runtimes.open_file` takes it.
         data: images, as :func:`compd.data.load_data` takes them; labels are not needed.
         labels: a text file with one class name a line; None: the data's, or numbers.
         labels_offset: which of the model's classes is the data's first one; None: names decide.
@@ -92,7 +93,7 @@ def pair_of_files(
         file, mine = files[role], own if role == "deployed" else Overrides()
         held = mine.over(shared_by(file, overrides))
         if held != file.overrides:
-            files[role] = open_file(file.path, held, size=form.size)
+            files[role] = open_file(file.source, held, size=form.size)
             notes.append(
                 f"{file.path.name!r} takes the levels of pixels: range, mean and std are not its"
             )
@@ -157,8 +158,8 @@ def splits_for(
     return Splits(dataset, trains=False)
 
 
-def deployed_as(pair: Pair, file: Path | str, overrides: Overrides | None = None) -> Pair:
-    """The pair with a file as its deployed model: what was exported, or recorded elsewhere.
+def deployed_as(pair: Pair, file: Path | Program | str, overrides: Overrides | None = None) -> Pair:
+    """The pair with a file or a program as its deployed model: exported, or recorded elsewhere.
 
     Raises:
         CompdError: if the file cannot be run, or takes other images than the pair.

@@ -12,13 +12,14 @@ from compd.control import QUIET, Control
 from compd.data import Resize, Splits, load_data, named_for
 from compd.errors import InputError
 from compd.files.names import anchored_data
+from compd.files.programs import Program
 from compd.files.storage import check_cache
 from compd.pair.build import build_pair
 from compd.pair.from_files import deployed_as, pair_of_files, splits_for
 from compd.pair.original import default_training
 from compd.pair.pair import Pair
 from compd.runtimes import Overrides, open_file
-from compd.runtimes.files import check_file
+from compd.runtimes.files import check_source
 from compd.sizes import AnySize
 from compd.system.devices import choose_device
 from compd.training import TrainConfig
@@ -30,18 +31,18 @@ _MODEL, _DATA = "resnet18", "digits"
 
 @dataclass(frozen=True)
 class DeployedFile:
-    """A file in the place of a pair's deployed model."""
+    """A file, or a program, in the place of a pair's deployed model."""
 
-    path: Path
+    source: Path | Program
     overrides: Overrides = field(default_factory=Overrides)
 
     def check(self) -> None:
         """Raise before a pair is trained if the file could not be opened in the end."""
-        check_file(self.path, self.overrides)
+        check_source(self.source, self.overrides)
 
     def on(self, pair: Pair) -> Pair:
         """The pair with this file as its deployed model."""
-        return deployed_as(pair, self.path, self.overrides)
+        return deployed_as(pair, self.source, self.overrides)
 
 
 @dataclass(frozen=True)
@@ -162,7 +163,7 @@ class PairFiles:
     """Two files that somebody else's toolchain made."""
 
     original: Path
-    deployed: Path
+    deployed: Path | Program
     data: str
     labels: Path | None = None
     overrides: Overrides = field(default_factory=Overrides)  # of both

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from compd.compress.int8 import ENGINES
 from compd.errors import SettingError
+from compd.files.programs import names_program
 from compd.pair.from_files import deployed_as
 from compd.pair.pair import Pair
 from compd.runtimes import (
@@ -33,7 +34,7 @@ def runtimes_of(
         names: with commas; ``original``, ``deployed``, ``shadow``, ``plain`` (the deployed file
             without its runtime's optimisation), ``saturating`` (the same as CPUs without VNNI would
             add), an int8 engine of PyTorch, one of the deployed file's runtime (``reference``,
-            ``micro``), or a file.
+            ``micro``), a file, or a program (``cmd: …``).
         overrides: what files do not say of their inputs and outputs.
 
     Raises:
@@ -70,6 +71,8 @@ def _open(pair: Pair, name: str, overrides: Overrides | None) -> Runtime:
     if name in ENGINES:
         check_engine(pair.spec.compress, name)
         return Int8Runtime(pair.shadow, name)
-    if Path(name).suffix:
+    if names_program(name) or Path(name).suffix:
         return deployed_as(pair, name, overrides).deployed
-    raise SettingError(f"{', '.join((*_OWN, *ENGINES, *KERNELS))} or a file", runtime=name)
+    raise SettingError(
+        f"{', '.join((*_OWN, *ENGINES, *KERNELS))}, a program (cmd: …) or a file", runtime=name
+    )

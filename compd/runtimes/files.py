@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from compd.errors import CompdError, InputError, ModelError, SettingError, brief
+from compd.files.programs import Program, source_of
 from compd.registry import Plugins
 from compd.runtimes.base import Census, Runtime
 from compd.runtimes.batching import Batching, batching_of, probe_images
@@ -31,7 +32,7 @@ __all__ = [
     "FileRuntime",
     "Opened",
     "Opener",
-    "check_file",
+    "check_source",
     "open_file",
     "sha256_of",
     "with_classes",
@@ -65,7 +66,7 @@ class FileRuntime(Runtime):
     """A file, opened; :func:`open_file` makes one.
 
     Args:
-        path: where it lies.
+        source: where it lies, or the program that answers in its place.
         overrides: what the user said of its input and output.
         size: height and width where the file leaves them open.
         optimise: whether the runtime may rewrite the graph, as it does by default.
@@ -73,16 +74,18 @@ class FileRuntime(Runtime):
 
     def __init__(
         self,
-        path: Path,
+        source: Path | Program,
         overrides: Overrides,
         *,
         size: Size | None = None,
         optimise: bool = True,
     ) -> None:
-        check_file(path, overrides)
-        self.path, self.overrides, self._size = path, overrides, size
+        check_source(source, overrides)
+        self.source, self.overrides, self._size = source, overrides, size
+        # of a program, what messages and records call it; it has no suffix
+        self.path = Path(source.name) if isinstance(source, Program) else source
         self.own = overrides  # what of that was said for this file alone
-        self._opened = _opened(path, overrides, size, optimise)
+        self._opened = _opened(source, overrides, size, optimise)
         self._optimised = optimise
         self.format = self._opened.format
         self._batching, values = self._tried()
@@ -95,7 +98,7 @@ class FileRuntime(Runtime):
 
     @property
     def content_hash(self) -> str:
-        """SHA-256 (hex) of the file, and of files with weights beside it."""
+        """SHA-256 (hex) of the file, and of files with weights beside it; or of a program."""
         return self._opened.content_hash
 
     @property
@@ -183,7 +186,7 @@ class FileRuntime(Runtime):
         """
         said = overrides.over(self.overrides)
         if said.output_name != self.overrides.output_name:
-            again = FileRuntime(self.path, said, size=self._size, optimise=self._optimised)
+            again = FileRuntime(self.source, said, size=self._size, optimise=self._optimised)
             again.own = self.own
             return again
         other = copy.copy(self)
@@ -203,13 +206,13 @@ class FileRuntime(Runtime):
         """The same file with the runtime's optimisation off; None if it cannot be told so."""
         if not self._opened.can_be_plain:
             return None
-        return FileRuntime(self.path, self.overrides, size=self._size, optimise=False)
+        return FileRuntime(self.source, self.overrides, size=self._size, optimise=False)
 
     def on_engine(self, name: str) -> FileRuntime | None:
         """The same file with other kernels; None if its runtime has none of that name."""
-        if name not in OPENERS[self.path.suffix.lower()].engines:
+        if isinstance(self.source, Program) or name not in _opener(self.source).engines:
             return None
-        return FileRuntime(self.path, replace(self.overrides, engine=name), size=self._size)
+        return FileRuntime(self.source, replace(self.overrides, engine=name), size=self._size)
 
     def run(self, images: Tensor) -> Tensor:
         """uint8 (N, C, H, W) -> float32 logits (N, K).
@@ -307,13 +310,17 @@ OPENERS: Plugins[Opener] = Plugins(
 
 
 def open_file(
-    path: Path | str, overrides: Overrides | None = None, *, size: AnySize | None = None
+    path: Path | Program | str,
+    overrides: Overrides | None = None,
+    *,
+    size: AnySize | None = None,
 ) -> FileRuntime:
     """Open a model's file in the runtime that it is made for, told by its suffix.
 
     Args:
         path: .onnx, .tflite, .xml (OpenVINO), .pt2 (torchao), .ts, .pt or .pth (TorchScript), or
-            .jsonl (outputs that were recorded elsewhere).
+            .jsonl (outputs that were recorded elsewhere); or a program that answers in a file's
+            place, as text ``cmd: ./run_on_board --port 1``, which is started.
         overrides: what the file does not say of its input and output, and whether it is trusted.
         size: height and width of images where the file leaves them open.
 
@@ -321,18 +328,29 @@ def open_file(
         CompdError: if it is missing, broken, unsafe, not trusted or no image classifier, or if its
             runtime is not installed.
     """
+    source = path if isinstance(path, Program) else source_of(path)
     return FileRuntime(
-        Path(path), overrides or Overrides(), size=None if size is None else Size.of(size)
+        source, overrides or Overrides(), size=None if size is None else Size.of(size)
     )
 
 
-def check_file(path: Path, overrides: Overrides) -> None:
+def check_source(source: Path | Program, overrides: Overrides) -> None:
     """Raise unless there is a file of a sensible size that some runtime knows and may open.
+
+    A program need only be there: who names one has said that it is to run.
 
     Raises:
         CompdError: also if it can run code and the user did not say that it is trusted.
     """
-    opener = _opener(path)
+    if isinstance(source, Program):
+        if overrides.engine is not None:
+            raise SettingError(
+                f"expected {setting('engine')} with a file, got it with a program, which computes "
+                "as it does; leave it out"
+            )
+        source.check()
+        return
+    path, opener = source, _opener(source)
     if not path.is_file():
         raise ModelError(f"expected a model's file, got {str(path)!r} (there is none)")
     size = path.stat().st_size
@@ -409,9 +427,15 @@ def _opener(path: Path) -> Opener:
     return OPENERS[suffix]
 
 
-def _opened(path: Path, overrides: Overrides, size: Size | None, optimise: bool) -> Opened:
-    open_model = _opener(path).open
+def _opened(
+    source: Path | Program, overrides: Overrides, size: Size | None, optimise: bool
+) -> Opened:
+    opened: Opened
+    if isinstance(source, Program):
+        opened = import_module("compd.runtimes.bridge").open_program(source, overrides)
+        return opened
+    path, open_model = source, _opener(source).open
     if isinstance(open_model, str):
         open_model = import_module(open_model).open_model
-    opened: Opened = open_model(path, overrides, size, optimise)
+    opened = open_model(path, overrides, size, optimise)
     return opened

@@ -6,6 +6,7 @@ NHWC, BGR, 0 to 255, a normalisation that is not part of it, or integers with a 
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
@@ -72,6 +73,8 @@ class Overrides:
     trust: bool | None = None  # the file may run code while it is opened
     output_name: str | None = None  # which output has the scores, of a file with several
     engine: str | None = None  # whose kernels answer, where a runtime has several
+    deadline: float | None = None  # seconds that a program may take for a frame
+    start_deadline: float | None = None  # seconds until its first line
 
     def __post_init__(self) -> None:
         if self.layout is not None and self.layout not in LAYOUTS:
@@ -82,6 +85,10 @@ class Overrides:
             raise SettingError("range as two different numbers (0,255)", range=self.range)
         if self.std is not None and not all(value > 0 for value in self.std):
             raise SettingError("positive numbers", std=self.std)
+        for name in ("deadline", "start_deadline"):
+            seconds = getattr(self, name)
+            if seconds is not None and not 0 < seconds < math.inf:
+                raise SettingError("a positive number of seconds", **{name: seconds})
 
     def over(self, other: Overrides) -> Overrides:
         """This overrides, and where it says nothing the other one."""

@@ -23,6 +23,7 @@ TARGETS = (
     "pair_folder",
     "config",
     "recorded_table",
+    "bridge",
     "onnx_file",
     "tflite_file",
     "baseline",

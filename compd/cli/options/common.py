@@ -187,11 +187,12 @@ Original = Annotated[
     typer.Option("--original", help="The float model's file (.onnx, .tflite, .xml), not of a zoo."),
 ]
 Deployed = Annotated[
-    Path | None,
+    str | None,
     typer.Option(
         "--deployed",
+        path_type=str,  # so a shell completes it
         help="The file that ships: .onnx, .tflite, .xml, .pt2, .ts or .pt (TorchScript), or .jsonl "
-        "of recorded outputs. With "
+        "of recorded outputs; or 'cmd: PROGRAM …', which answers for a device. With "
         "--original, or instead of the deployed model of --pair or --model.",
     ),
 ]
@@ -223,7 +224,8 @@ DeployedInput = Annotated[
     str | None,
     typer.Option(
         "--deployed-input",
-        help="What holds for the deployed file alone: 'layout=NHWC range=-1,1 bgr'.",
+        help="What holds for the deployed file alone: 'layout=NHWC range=-1,1 bgr'; for a program, "
+        "the seconds it may take: 'deadline=60 start-deadline=60'.",
     ),
 ]
 Trust = Annotated[

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["overrides_of", "words_of"]
 
 _WORDS = ("layout", "range", "mean", "std", "bgr", "output", "output-name")
+_SECONDS = ("deadline", "start-deadline")
 
 
 def overrides_of(said: Mapping[str, str | None], *, trust: bool = False) -> Overrides:
@@ -37,6 +38,8 @@ def overrides_of(said: Mapping[str, str | None], *, trust: bool = False) -> Over
         True if trust else None,
         said.get("output_name"),
         said.get("engine"),
+        _seconds(said, "deadline"),
+        _seconds(said, "start_deadline"),
     )
 
 
@@ -49,10 +52,20 @@ def words_of(text: str | None) -> dict[str, str | None]:
     said: dict[str, str | None] = {}
     for word in (text or "").split():
         key, _, value = word.partition("=")
-        if key not in _WORDS:
-            raise unknown("word of --deployed-input", key, _WORDS)
+        if key not in (*_WORDS, *_SECONDS):
+            raise unknown("word of --deployed-input", key, (*_WORDS, *_SECONDS))
         said[key.replace("-", "_")] = value
     return said
+
+
+def _seconds(said: Mapping[str, str | None], name: str) -> float | None:
+    text = said.get(name)
+    if text is None:
+        return None
+    try:
+        return float(text)
+    except ValueError as error:
+        raise SettingError("a number of seconds", **{name: text}) from error
 
 
 def _range(text: str | None) -> tuple[float, float] | None:

@@ -14,6 +14,7 @@ from compd.cli.options.pair import PairOptions
 from compd.cli.project import CommandDefaults
 from compd.errors import CompdError, InputError, SettingError
 from compd.files.names import check_data, looks_like_path
+from compd.files.programs import Program, source_of
 from compd.wording import command, setting
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ class LayeredOptions(PairOptions):
     implied: frozenset[str] = frozenset()  # fields that a project or a corpus's memory says
     folder: Path | None = None  # where their modules and relative names are
     source: str = ""  # who says them, for messages
+    started_in: Path | None = None  # where a program was named that a corpus remembers
 
     @property
     def said(self) -> dict[str, Any]:
@@ -96,7 +98,7 @@ class LayeredOptions(PairOptions):
         self.check_together()
         said = self.said
         for name in PATHS:
-            if name in said and not said[name].exists():
+            if name in said and not _is_there(said[name]):
                 raise InputError(
                     f"expected {_WHAT[name]}, got {name}={str(said[name])!r} (no such "
                     f"{'directory' if name == 'pair' else 'file'}){_advice(name)}"
@@ -121,6 +123,9 @@ class LayeredOptions(PairOptions):
             return replace(request, folder=self.folder)
         return request
 
+    def _source(self, deployed: str) -> Path | Program:
+        return source_of(deployed, self.started_in if "deployed" in self.implied else None)
+
     @property
     def _runs_code(self) -> bool:
         if "pair" in self.implied and self.trust:
@@ -132,7 +137,7 @@ class LayeredOptions(PairOptions):
 
     def _check_implied(self, name: str) -> None:
         value = getattr(self, name)
-        there = name not in PATHS or value.exists()
+        there = name not in PATHS or _is_there(value, self.started_in)
         if name == "data":
             try:
                 check_data(value)
@@ -145,6 +150,15 @@ class LayeredOptions(PairOptions):
                 f"expected {_WHAT[name]} at {str(value)!r}, where {self.source} has it, got "
                 f"nothing there; pass {setting(name)} with its place now"
             )
+
+
+def _is_there(named: str | Path, started_in: Path | None = None) -> bool:
+    """Whether there is such a file; what is wrong with a program is raised."""
+    source = source_of(named, started_in)
+    if isinstance(source, Path):
+        return source.exists()
+    source.check()
+    return True
 
 
 def layered(context: typer.Context, given: Mapping[str, Any]) -> LayeredOptions:

@@ -8,11 +8,15 @@ from typing import TYPE_CHECKING, Any
 from compd.cli.options import common as o
 from compd.cli.options.formats import overrides_of, words_of
 from compd.errors import SettingError
+from compd.files.programs import source_of
 from compd.text import names_in
 from compd.wording import options, setting
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from compd.compress import Compression, Family
+    from compd.files.programs import Program
     from compd.pair.requests import DeployedFile, PairRequest
     from compd.runtimes import Overrides
 
@@ -165,7 +169,7 @@ class PairOptions:
                 )
             return PairFiles(
                 self.original,
-                self.deployed,
+                self._source(self.deployed),
                 self.data,
                 self.labels,
                 self.overrides(),
@@ -234,7 +238,11 @@ class PairOptions:
         said = {name: getattr(self, name) for name in ("layout", "range", "output", "output_name")}
         # mean and std are those of the pair's original, then
         both = overrides_of({**said, "bgr": "yes" if self.bgr else None}, trust=self.trust)
-        return DeployedFile(self.deployed, self._deployed_overrides().over(both))
+        return DeployedFile(self._source(self.deployed), self._deployed_overrides().over(both))
+
+    def _source(self, deployed: str) -> Path | Program:
+        """The deployed file, or the program in its place, which is started where we are."""
+        return source_of(deployed)
 
     def _deployed_overrides(self) -> Overrides:
         """What is said of the deployed file alone: its engine, too."""

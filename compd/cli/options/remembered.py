@@ -17,6 +17,7 @@ from compd.cli.options.layers import DEFAULTS, NAMING, PATHS, LayeredOptions
 from compd.cli.options.pair import PairOptions
 from compd.errors import CompdError, CompdWarning, InputError, brief
 from compd.files.names import anchored_data
+from compd.files.programs import names_program
 
 if TYPE_CHECKING:
     from compd.pair.requests import PairRequest
@@ -55,6 +56,7 @@ def with_memory(named: LayeredOptions, directory: Path | None) -> LayeredOptions
         return named
     try:
         remembered, folder = _options(content), Path(content["folder"])
+        started_in = Path(content.get("started_in", folder))
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(
             f"expected options of this version of compd in {str(directory / FILE)!r}, got "
@@ -71,6 +73,7 @@ def with_memory(named: LayeredOptions, directory: Path | None) -> LayeredOptions
         implied=implied,
         folder=folder,
         source=f"the corpus {directory.name!r}",
+        started_in=started_in,
     )
 
 
@@ -106,10 +109,13 @@ def remembering(
 def _remember(directory: Path, named: LayeredOptions, request: PairRequest) -> None:
     from compd.corpus.local import remember
 
-    content = {
+    content: dict[str, Any] = {
         "folder": str((named.folder or Path()).absolute()),
         "options": _written(named, request),
     }
+    if names_program(named.deployed or ""):
+        own = named.started_in if "deployed" in named.implied else None
+        content["started_in"] = str((own or Path()).absolute())
     try:
         remember(directory, content)
     except (CompdError, OSError) as error:
@@ -135,8 +141,8 @@ def _written(named: PairOptions, request: PairRequest) -> dict[str, Any]:
             options = {k: v for k, v in options.items() if k not in _OF_A_COMPRESSION}
             options["compress"] = _text_of(request.compress)
     for name in PATHS:
-        if name in options:
-            options[name] = str(options[name].expanduser().absolute())
+        if name in options and not names_program(str(options[name])):
+            options[name] = str(Path(options[name]).expanduser().absolute())
     if "data" in options:
         options["data"] = anchored_data(options["data"], Path.cwd())
     return options
