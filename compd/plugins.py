@@ -36,7 +36,7 @@ def _compressions() -> Plugins[Any]:
 
 
 def _runtimes() -> Plugins[Any]:
-    from compd.runtimes.files import OPENERS
+    from compd.runtimes.openers import OPENERS
 
     return OPENERS
 

@@ -19,7 +19,7 @@ from compd.pair import Pair
 from compd.pair.build import build_pair
 from compd.pair.requests import PairFolder, PairRecipe, PairRequest, facts_of, names_pair
 from compd.pair.spec import ModelSpec
-from compd.runtimes.files import OPENERS
+from compd.runtimes.openers import OPENERS
 from compd.system.machine import cpu_count
 from compd.wording import setting
 

@@ -19,7 +19,7 @@ from compd.pair.from_files import deployed_as, pair_of_files, splits_for
 from compd.pair.original import default_training
 from compd.pair.pair import Pair
 from compd.runtimes import Overrides, open_file
-from compd.runtimes.files import check_source
+from compd.runtimes.openers import check_source
 from compd.sizes import AnySize
 from compd.system.devices import choose_device
 from compd.training import TrainConfig

@@ -16,7 +16,7 @@ from compd.runtimes import (
     check_engine,
 )
 from compd.runtimes.converted import saturating
-from compd.runtimes.files import KERNELS
+from compd.runtimes.openers import KERNELS
 from compd.wording import command
 
 __all__ = ["runtimes_of"]

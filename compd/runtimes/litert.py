@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from compd.errors import ModelError, brief, require_extra
 from compd.models.census import counted
-from compd.runtimes.files import Opened, sha256_of, with_classes
 from compd.runtimes.formats import Overrides, QParams, format_of
 from compd.runtimes.micro import open_micro, usual_layout
+from compd.runtimes.openers import Opened, sha256_of, with_classes
 from compd.runtimes.outputs import choose_output
 from compd.sizes import Size
 from compd.system.quiet import without_chatter

@@ -19,9 +19,9 @@ from compd.onnx.ends import Grid, ends_of
 from compd.onnx.external import all_tensors
 from compd.runtimes.base import Census
 from compd.runtimes.batching import Batching
-from compd.runtimes.files import Opened, sha256_of, with_classes
 from compd.runtimes.formats import Overrides, QParams, format_of
 from compd.runtimes.metadata import class_names_of, overrides_of
+from compd.runtimes.openers import Opened, sha256_of, with_classes
 from compd.runtimes.outputs import choose_output
 from compd.sizes import Size
 from compd.system.memory import memory_is_kept

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from compd.errors import InputError, brief
 from compd.runtimes.batching import Batching
-from compd.runtimes.files import Opened, sha256_of
 from compd.runtimes.formats import InputFormat, Overrides
+from compd.runtimes.openers import Opened, sha256_of
 from compd.runtimes.outputs import OUTPUTS
 from compd.sizes import Size
 from compd.text import printable

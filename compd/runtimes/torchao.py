@@ -14,9 +14,9 @@ from torch.utils import _pytree as pytree
 
 from compd.errors import CompdError, ModelError, brief, require_extra
 from compd.models.census import counted, moves
-from compd.runtimes.files import Opened, sha256_of, with_classes
 from compd.runtimes.formats import Overrides, format_of
 from compd.runtimes.metadata import class_names_of, overrides_of
+from compd.runtimes.openers import Opened, sha256_of, with_classes
 from compd.sizes import Size
 from compd.system.quiet import quiet
 

@@ -17,8 +17,8 @@ from compd.errors import ModelError, brief
 from compd.models.census import counted, moves
 from compd.models.plain import numbers_of
 from compd.runtimes.batching import Batching
-from compd.runtimes.files import Opened, sha256_of, with_classes
 from compd.runtimes.formats import InputFormat, Overrides, format_of
+from compd.runtimes.openers import Opened, sha256_of, with_classes
 from compd.sizes import Size
 from compd.system.quiet import quiet
 from compd.wording import setting

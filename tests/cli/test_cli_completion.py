@@ -114,8 +114,8 @@ def test_the_values_are_those_of_the_library() -> None:
     from compd.gating.policy import KNOWN_BY
     from compd.models.zoo import ZOO
     from compd.repairing import METHODS
-    from compd.runtimes.files import KERNELS
     from compd.runtimes.formats import LAYOUTS
+    from compd.runtimes.openers import KERNELS
     from compd.search import STRATEGIES
     from compd.search.bounds import NORMS
     from compd.search.settings import GOALS

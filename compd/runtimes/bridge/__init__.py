@@ -11,8 +11,8 @@ from dataclasses import replace
 from compd.files.programs import Program
 from compd.runtimes.batching import Batching
 from compd.runtimes.bridge.device import Deadlines, content_hash, device_of
-from compd.runtimes.files import Opened
 from compd.runtimes.formats import Overrides, format_of
+from compd.runtimes.openers import Opened
 
 __all__ = ["open_program"]
 

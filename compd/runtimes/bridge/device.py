@@ -25,7 +25,7 @@ from compd.runtimes.bridge.wire import (
     read_handshake,
     request,
 )
-from compd.runtimes.files import sha256_of
+from compd.runtimes.openers import sha256_of
 from compd.wording import setting
 
 __all__ = ["Deadlines", "Device", "content_hash", "device_of"]

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from compd.compress import Family
 from compd.runtimes import InputFormat, Opened, Opener, Overrides
-from compd.runtimes.files import sha256_of
+from compd.runtimes.openers import sha256_of
 from compd.search.strategies import Proposal, Search, Strategy, Task
 from compd.sizes import Size
 
