@@ -44,6 +44,7 @@ class Boundary:
     patience: int = 8  # steps without coming nearer after which a seed is given up
     climbs: int = 10  # steps from a deviation towards severity (goal "severe")
     severe: float = 0.5  # seeds that are milder then climb as many steps again, at most
+    sure: float = 0.99  # severity from which on a seed climbs no further: both models are sure
     climb_trials: int = 3
     climb_stride: float = 0.35
 
@@ -84,15 +85,15 @@ def search_boundary(config: Boundary, task: Task) -> Search:
         1,
         trials=config.trials,
         stride=config.stride,
-        enough=True,
+        enough=0,
     )
     if not severe:
         return
     how: dict[str, Any] = {"trials": config.climb_trials, "stride": config.climb_stride}
     spent = config.steps
     for going in (
-        lambda: walk.found & ~task.blind,
+        lambda: walk.found & ~task.blind & (walk.severity < config.sure),
         lambda: walk.found & ~task.blind & (walk.severity < config.severe),
     ):
-        yield from rounds(config.climbs, going, spent, _CLIMB, enough=False, **how)
+        yield from rounds(config.climbs, going, spent, _CLIMB, enough=config.sure, **how)
         spent += _CLIMB * config.climbs

@@ -49,7 +49,7 @@ class BoundaryWalk:
         self.stuck = torch.zeros(count, dtype=torch.bool)
 
     def step(
-        self, seeds: Tensor, *, trials: int, stride: float, enough: bool
+        self, seeds: Tensor, *, trials: int, stride: float, enough: float
     ) -> Generator[Proposal, Judgement, None]:
         """One gradient for each seed, then a search for ``o + d = 0`` across the boundaries.
 
@@ -58,7 +58,7 @@ class BoundaryWalk:
             trials: candidates a seed at most.
             stride: how far the gap is widened first, where the boundaries are at hand, as a share
                 of the way from the seed (mean absolute change).
-            enough: whether a seed needs no further trials after a deviation.
+            enough: the severity of a deviation after which a seed needs no further trials.
         """
         across, fall, sums, apart, rise = self._directions(seeds)
         near = self._near[seeds]
@@ -85,7 +85,7 @@ class BoundaryWalk:
             self.severity[seeds[rows]] = self.severity[seeds[rows]].maximum(judgement.severity)
             # What has come to the end of the box without a root has nothing new to try.
             over = ~root.crossed[rows] & (root.last_t[rows] >= room[rows])
-            rows = rows[~(over | (done[rows] & enough))]
+            rows = rows[~(over | (done[rows] & (self.severity[seeds[rows]] >= enough)))]
             if not len(rows):
                 break
         self._place[seeds] = self._inside(base + root.best_t[:, None] * across, seeds)
