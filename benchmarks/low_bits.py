@@ -27,6 +27,7 @@ from compd.data import Split
 from compd.pair import Pair
 from compd.runtimes import FloatRuntime
 from compd.search import Boundary, Finding, StabilityCheck, fuzz
+from compd.search.strategies import walk
 
 NO_END = 2.0  # a severity that there is not
 
@@ -39,14 +40,16 @@ class Variant:
     once: bool = True
     steady: bool = True
     sure: float = Boundary().sure
+    at_hand: bool = True
 
 
 VARIANTS = {
-    "before": Variant(in_place=False, once=False, steady=False, sure=NO_END),
-    "activations rounded on one new tensor": Variant(once=False, steady=False, sure=NO_END),
-    "and frozen weights once": Variant(steady=False, sure=NO_END),
-    "and steady models not replayed one by one": Variant(sure=NO_END),
-    "and climbs end at severity 0.99: now": Variant(),
+    "before": Variant(False, False, False, NO_END, False),
+    "activations rounded on one new tensor": Variant(True, False, False, NO_END, False),
+    "and frozen weights once": Variant(True, True, False, NO_END, False),
+    "and steady models not replayed one by one": Variant(True, True, True, NO_END, False),
+    "and climbs end at severity 0.99": Variant(at_hand=False),
+    "and climbs begin where images deviate: now": Variant(),
 }
 
 
@@ -102,6 +105,9 @@ def patched(variant: Variant) -> Iterator[None]:
             stack.enter_context(mock.patch.object(quantiser, "rounded", Rounded.apply))
         if not variant.once:
             how = mock.patch.object(quantiser.WeightQuantiser, "forward", FakeQuantize.forward)
+            stack.enter_context(how)
+        if not variant.at_hand:
+            how = mock.patch.object(walk, "_at_hand", lambda crossed, deviates: crossed)
             stack.enter_context(how)
         yield
 

@@ -46,7 +46,8 @@ class WeightQuantiser(FakeQuantize):
         if kept is None or not all(map(_same, kept[0], given)):
             # Not as tensors of inference mode, which no gradient could pass.
             with torch.inference_mode(False), torch.no_grad():
-                kept = tuple(one.clone() for one in given), super().forward(X)
+                made: Tensor = super().forward(X)  # type: ignore[no-untyped-call]
+                kept = tuple(one.clone() for one in given), made
             self._kept = kept
         return kept[1]
 

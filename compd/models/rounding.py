@@ -52,23 +52,23 @@ def rounded(
     Returns:
         Of the shape of ``x``.
     """
-    learns = isinstance(scale, Tensor) and scale.requires_grad
+    step = scale if isinstance(scale, Tensor) and scale.requires_grad else None  # is learnt
     if x.device.type == "cpu" and x.dtype == torch.float32:
-        if torch.is_grad_enabled() and (x.requires_grad or learns):
+        if torch.is_grad_enabled() and (x.requires_grad or step is not None):
             made: Tensor = _Rounded.apply(x, scale, zero_point, lowest, highest, pace)  # type: ignore[no-untyped-call]
             return made
-        steps = _Steps(scale, zero_point, lowest, highest)
-        return steps.values_(steps.levels(x))
-    if learns:
+        grid = _Grid(scale, zero_point, lowest, highest)
+        return grid.values_(grid.levels(x))
+    if step is not None:
         where = torch.as_tensor(zero_point, device=x.device).float()
         learnt: Tensor = torch._fake_quantize_learnable_per_tensor_affine(
-            x, scale, where, lowest, highest, pace
+            x, step, where, lowest, highest, pace
         )
         return learnt
     return torch.fake_quantize_per_tensor_affine(x, scale, zero_point, lowest, highest)  # type: ignore[arg-type]
 
 
-class _Steps:
+class _Grid:
     """A grid: its scale, and its integers less the zero point."""
 
     def __init__(self, scale: Tensor | float, zero_point: Any, lowest: int, highest: int) -> None:
@@ -121,30 +121,30 @@ class _Rounded(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, scale: Any, zero_point: Any, *rest: Any) -> Tensor:
         lowest, highest, ctx.pace = rest
-        ctx.steps = steps = _Steps(scale, zero_point, lowest, highest)
+        ctx.grid = grid = _Grid(scale, zero_point, lowest, highest)
         ctx.shape = scale.shape if isinstance(scale, Tensor) else ()
-        ctx.edges = None if ctx.needs_input_grad[1] else steps.edges
-        levels = steps.levels(x)
+        ctx.edges = None if ctx.needs_input_grad[1] else grid.edges
+        levels = grid.levels(x)
         if ctx.edges is not None:
             ctx.save_for_backward(x)
-            return steps.values_(levels)
+            return grid.values_(levels)
         ctx.save_for_backward(x, levels)
-        return steps.values_(levels.clone())
+        return grid.values_(levels.clone())
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> Any:
-        (grad,), steps = grads, ctx.steps
+        (grad,), grid = grads, ctx.grid
         # Zero outside of the open interval.
         if ctx.edges is not None:
             (x,) = ctx.saved_tensors
             through = torch.ops.aten.hardtanh_backward(grad, x, *ctx.edges)
             return through, None, None, None, None, None
         x, levels = ctx.saved_tensors
-        through = torch.ops.aten.hardtanh_backward(grad, levels, steps.low - 0.5, steps.high + 0.5)
+        through = torch.ops.aten.hardtanh_backward(grad, levels, grid.low - 0.5, grid.high + 0.5)
         if not ctx.needs_input_grad[1]:
             return through, None, None, None, None, None
-        change = grad * levels.clamp(steps.low, steps.high)
-        change.addcmul_(through, x, value=-float(steps.inverse))
+        change = grad * levels.clamp(grid.low, grid.high)
+        change.addcmul_(through, x, value=-float(grid.inverse))
         return through, (change.sum() * ctx.pace).reshape(ctx.shape), None, None, None, None
 
 
