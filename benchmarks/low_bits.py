@@ -156,8 +156,9 @@ def main() -> None:
     seen: dict[str, list[Run]] = {name: [] for name in VARIANTS}
     for _ in range(options.rounds):
         for name, variant in VARIANTS.items():
-            seen[name].append(run(pair, splits.seeds, options.seeds, options.eps, variant))
-            print(name, f"{seen[name][-1].search:.1f} s", flush=True)
+            one = run(pair, splits.seeds, options.seeds, options.eps, variant)
+            print(f"{name}: {one.search:.1f} s, replaying {one.replay:.1f} s", flush=True)
+            seen[name].append(one)
     print_rows(seen, options.seeds)
 
 

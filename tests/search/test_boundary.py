@@ -292,6 +292,8 @@ def test_no_answer_is_a_deviation_of_no_severity(tmp_path, goal):
         {"stride": 0.0},
         {"reach": -1.0},
         {"climb_stride": float("nan")},
+        {"sure": 0.0},
+        {"sure": float("nan")},
     ],
 )
 def test_senseless_settings_are_refused(changes):

@@ -54,8 +54,9 @@ class Boundary:
             raise SettingError(
                 f"expected steps, trials, patience, climbs and climb_trials >= 1, got {self}"
             )
-        if not all(levels > 0 for levels in (self.stride, self.reach, self.climb_stride)):
-            raise SettingError(f"expected stride, reach and climb_stride > 0, got {self}")
+        above = (self.stride, self.reach, self.climb_stride, self.sure)
+        if not all(value > 0 for value in above):
+            raise SettingError(f"expected stride, reach, climb_stride and sure > 0, got {self}")
 
 
 def search_boundary(config: Boundary, task: Task) -> Search:
