@@ -57,10 +57,11 @@ class WeightQuantiser(FakeQuantize):
 
     def _frozen(self, weight: Tensor) -> bool:
         """Whether it is a constant that is rounded over a range that is one."""
-        learns = torch.is_grad_enabled() and weight.requires_grad
-        rounds = bool(self.fake_quant_enabled[0]) and not self.observer_enabled[0]
         # Elsewhere PyTorch's kernel is fast, and a comparison waits for the device.
-        return rounds and not learns and not weight.is_inference() and weight.device.type == "cpu"
+        if weight.device.type != "cpu" or weight.is_inference():
+            return False
+        learns = torch.is_grad_enabled() and weight.requires_grad
+        return not learns and bool(self.fake_quant_enabled[0]) and not self.observer_enabled[0]
 
 
 def _same(kept: Tensor, now: Tensor) -> bool:
