@@ -31,8 +31,8 @@ class WeightQuantiser(FakeQuantize):
     """PyTorch's quantiser of weights, which keeps what it made of frozen ones.
 
     Whatever goes into that is compared with what went into it before: a counter of changes would
-    miss those through ``.data``. That takes a fiftieth of the time of PyTorch's kernel, which has
-    no vector instructions (2.13).
+    miss those through ``.data``. On a layer of 64 channels that takes a sixth of the time of
+    PyTorch's kernel, which has no vector instructions (2.13).
     """
 
     _kept: tuple[tuple[Tensor, ...], Tensor] | None = None  # copies of what it is of, and itself
