@@ -15,7 +15,7 @@ from torch.ao.quantization import QConfig, QConfigMapping
 from torch.ao.quantization.fake_quantize import FakeQuantize
 from torch.ao.quantization.observer import MinMaxObserver
 
-from compd.compress.quantiser import recipe
+from compd.compress.quantiser import WeightQuantiser, recipe
 
 __all__ = ["FakePReLU", "FakeTransposed", "fake_layers_", "map_layers", "real_layers_"]
 
@@ -95,7 +95,7 @@ def map_layers(
     """
     half = 2 ** (min(weight_bits, 7 if activation_bits == 8 else 8) - 1)
     transposed = recipe(
-        FakeQuantize,
+        WeightQuantiser,
         observer=WholeObserver,
         quant_min=-half,
         quant_max=half - 1,
@@ -103,7 +103,7 @@ def map_layers(
         qscheme=torch.per_tensor_symmetric,
     )
     slopes = recipe(
-        FakeQuantize,
+        WeightQuantiser,
         observer=SlopeObserver,
         quant_min=0,
         quant_max=255,

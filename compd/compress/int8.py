@@ -44,7 +44,7 @@ from compd.compress.graph import (
 )
 from compd.compress.neighbours import NeighbourObserver
 from compd.compress.pixels import exact_input_, take_images_
-from compd.compress.quantiser import Quantiser, recipe, set_grid_
+from compd.compress.quantiser import Quantiser, WeightQuantiser, recipe, set_grid_
 from compd.errors import ModelError, brief, unknown
 from compd.models.census import counted
 from compd.models.factory import trace
@@ -125,10 +125,10 @@ def new_shadow(
     grid: dict[str, Any] = {"quant_min": -half, "quant_max": half - 1, "dtype": torch.qint8}
     grid |= {"qscheme": torch.per_channel_symmetric}
     if (weight_bits, activation_bits) == (8, 8):
-        weight = recipe(FakeQuantize, observer=NeighbourObserver, **grid)
+        weight = recipe(WeightQuantiser, observer=NeighbourObserver, **grid)
     else:
         weight = recipe(
-            FakeQuantize,
+            WeightQuantiser,
             observer=MovingAveragePerChannelMinMaxObserver,
             averaging_constant=1.0,  # the range of the weights as they are, not as they were
             **grid,

@@ -2,14 +2,17 @@
 
 ``torch.fake_quantize_per_tensor_affine`` (2.13) goes through a CPU tensor value by value, without
 vector instructions, and took a fifth of a gradient of the shadow. The same values come from a few
-elementwise operations that have them. On other devices PyTorch's own kernel is one call, and stays.
+elementwise operations that have them, on one new tensor. On other devices PyTorch's own kernel is
+one call, and stays.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, fx
@@ -49,42 +52,99 @@ def rounded(
     Returns:
         Of the shape of ``x``.
     """
+    step = scale if isinstance(scale, Tensor) and scale.requires_grad else None  # is learnt
     if x.device.type == "cpu" and x.dtype == torch.float32:
-        made: Tensor = _Rounded.apply(x, scale, zero_point, lowest, highest, pace)  # type: ignore[no-untyped-call]
-        return made
-    if isinstance(scale, Tensor) and scale.requires_grad:
+        if torch.is_grad_enabled() and (x.requires_grad or step is not None):
+            made: Tensor = _Rounded.apply(x, scale, zero_point, lowest, highest, pace)  # type: ignore[no-untyped-call]
+            return made
+        grid = _Grid(scale, zero_point, lowest, highest)
+        return grid.values_(grid.levels(x))
+    if step is not None:
         where = torch.as_tensor(zero_point, device=x.device).float()
         learnt: Tensor = torch._fake_quantize_learnable_per_tensor_affine(
-            x, scale, where, lowest, highest, pace
+            x, step, where, lowest, highest, pace
         )
         return learnt
     return torch.fake_quantize_per_tensor_affine(x, scale, zero_point, lowest, highest)  # type: ignore[arg-type]
 
 
+class _Grid:
+    """A grid: its scale, and its integers less the zero point."""
+
+    def __init__(self, scale: Tensor | float, zero_point: Any, lowest: int, highest: int) -> None:
+        self.scale = torch.as_tensor(scale, dtype=torch.float32).detach().reshape(())
+        self.inverse = 1 / self.scale  # in float32, as PyTorch does
+        zero = int(zero_point)
+        self.low, self.high = lowest - zero, highest - zero
+
+    def levels(self, x: Tensor) -> Tensor:
+        """The nearest integers, a new tensor; those outside of the grid as well."""
+        return (x * self.inverse).round_()
+
+    def values_(self, levels: Tensor) -> Tensor:
+        """What integers stand for, in their place."""
+        return levels.clamp_(self.low, self.high).mul_(self.scale)
+
+    @property
+    def edges(self) -> tuple[float, float] | None:
+        """See :func:`_edges`."""
+        return _edges(float(self.inverse), self.low, self.high)
+
+
+@lru_cache(maxsize=4096)
+def _edges(inverse: float, low: int, high: int) -> tuple[float, float] | None:
+    """Between which values, both left out, ``round(x * inverse)`` is in ``low..high``, exactly.
+
+    Returns:
+        The largest float32 that is rounded to less, and the least that is rounded to more; None for
+        grids so fine or so coarse that float32 has no such values.
+    """
+    if not 2.0**-64 < inverse < 2.0**64:
+        return None
+    return -_least(inverse, 1 - low), _least(inverse, high + 1)
+
+
+def _least(inverse: float, level: int) -> float:
+    """The least float32 that is rounded to ``level`` or more; rounding is symmetric."""
+    factor, infinity = np.float32(inverse), np.float32(np.inf)
+    found = np.float32((level - 0.5) / inverse)
+    while np.rint(found * factor) < level:
+        found = np.nextafter(found, infinity)
+    while np.rint((before := np.nextafter(found, -infinity)) * factor) >= level:
+        found = before
+    return float(found)
+
+
 class _Rounded(torch.autograd.Function):
+    """What is kept for the gradient is ``x``, which often is kept in any case: a ReLU's result."""
+
     @staticmethod
     def forward(ctx: Any, x: Tensor, scale: Any, zero_point: Any, *rest: Any) -> Tensor:
         lowest, highest, ctx.pace = rest
-        scale, zero_point = torch.as_tensor(scale, dtype=torch.float32), int(zero_point)
-        ctx.shape, scale = scale.shape, scale.reshape(())
-        ctx.inverse = 1 / scale  # in float32, as PyTorch does
-        ctx.ends = lowest - zero_point, highest - zero_point
-        levels = (x * ctx.inverse).round_()
-        ctx.save_for_backward(levels, x if ctx.needs_input_grad[1] else None)
-        made: Tensor = levels.clamp(*ctx.ends).mul_(scale)
-        return made
+        ctx.grid = grid = _Grid(scale, zero_point, lowest, highest)
+        ctx.shape = scale.shape if isinstance(scale, Tensor) else ()
+        ctx.edges = None if ctx.needs_input_grad[1] else grid.edges
+        levels = grid.levels(x)
+        if ctx.edges is not None:
+            ctx.save_for_backward(x)
+            return grid.values_(levels)
+        ctx.save_for_backward(x, levels)
+        return grid.values_(levels.clone())
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> Any:
-        (grad,) = grads
-        levels, x = ctx.saved_tensors
-        low, high = ctx.ends
-        # Zero outside of the open interval: levels are integers.
-        through = torch.ops.aten.hardtanh_backward(grad, levels, low - 0.5, high + 0.5)
-        if x is None:
+        (grad,), grid = grads, ctx.grid
+        # Zero outside of the open interval.
+        if ctx.edges is not None:
+            (x,) = ctx.saved_tensors
+            through = torch.ops.aten.hardtanh_backward(grad, x, *ctx.edges)
             return through, None, None, None, None, None
-        change = grad * levels.clamp(low, high)
-        change.addcmul_(through, x, value=-float(ctx.inverse))
+        x, levels = ctx.saved_tensors
+        through = torch.ops.aten.hardtanh_backward(grad, levels, grid.low - 0.5, grid.high + 0.5)
+        if not ctx.needs_input_grad[1]:
+            return through, None, None, None, None, None
+        change = grad * levels.clamp(grid.low, grid.high)
+        change.addcmul_(through, x, value=-float(grid.inverse))
         return through, (change.sum() * ctx.pace).reshape(ctx.shape), None, None, None, None
 
 

@@ -255,12 +255,15 @@ class Pair:
 
     @cached_property
     def shadow_runtime(self) -> Runtime:
-        """The shadow as something that is run.
+        """The shadow as something that is run; the deployed model, if that is what is deployed.
 
         Raises:
             CompdError: if there is none.
         """
-        return FloatRuntime(self.shadow, self.device, "shadow")
+        shipped, shadow = self.deployed, self.shadow
+        if isinstance(shipped, FloatRuntime) and shipped.runs(shadow):
+            return shipped  # no image is asked of it twice
+        return FloatRuntime(shadow, self.device, "shadow")
 
     @cached_property
     def hashes(self) -> dict[str, str]:

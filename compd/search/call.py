@@ -48,7 +48,8 @@ def fuzz(
         eps: bound of the change in whole levels of 255, so that 8 is 8/255; None for no bound.
         norm: what ``eps`` bounds: ``linf``, each value, or ``l2``, the length of the whole change.
         goal: ``first`` stops at a seed's first deviation; ``severe`` goes on towards the highest
-            severity, and hands out the best of each seed.
+            severity, and hands out the best of each seed; ``boundary`` ends a seed at its ``sure``,
+            0.99.
         objective: which deviations count, as in ``TargetClass("dog") & LeastMargin(0.2)`` of
             :mod:`compd.search`; any change of label by default.
         wrong_seeds: ``aside`` sets aside the images that the original gets wrong, where they are

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -68,6 +69,47 @@ def test_a_scale_learns_as_in_pytorch(scale: float, zero_point: int, seed: int) 
     assert slopes[1].shape == step.shape
     largest = float((grad.abs() * _TOP).sum()) * pace  # what the sum is made of
     assert abs(float(slopes[1] - wanted[1])) <= 1e-5 * largest
+
+
+@given(
+    scale=st.floats(2.0**-20, 2.0**10, width=32),
+    zero_point=st.integers(0, _TOP),
+    top=st.sampled_from([7, 127, _TOP]),
+)
+def test_gradients_end_where_pytorchs_do(scale: float, zero_point: int, top: int) -> None:
+    zero_point = min(zero_point, top)
+    ends = torch.tensor([-0.5 - zero_point, top + 0.5 - zero_point]) * scale
+    x = [ends]
+    for way in (-torch.inf, torch.inf):
+        near = ends
+        for _ in range(4):
+            near = near.nextafter(torch.tensor(way))
+            x.append(near)
+    given_ = torch.cat(x).requires_grad_()
+    grid = (torch.tensor([scale]), torch.tensor([zero_point], dtype=torch.int32))
+    slopes = [
+        torch.autograd.grad(made.sum(), given_)[0]
+        for made in (
+            rounded(given_, *grid, 0, top),
+            torch.fake_quantize_per_tensor_affine(given_, *grid, 0, top),
+        )
+    ]
+    assert torch.equal(*slopes)
+    assert set(slopes[0].tolist()) == {0.0, 1.0}
+
+
+@pytest.mark.parametrize("scale", [2.0**-70, 0.1, 2.0**70])
+def test_nothing_else_changes(scale: float) -> None:
+    x = (torch.randn(64, generator=torch.Generator().manual_seed(0)) * 200 * scale).requires_grad_()
+    before = x.detach().clone()
+    made = rounded(x, scale, 100, 0, _TOP)
+    (slope,) = torch.autograd.grad(made.sum(), x)
+    inside = (x.detach() / scale + 100).round().clamp(0, _TOP) == (x.detach() / scale + 100).round()
+    assert torch.equal(slope, inside.float())
+    with torch.inference_mode():
+        assert torch.equal(rounded(before, scale, 100, 0, _TOP), made)
+    assert torch.equal(x, before)
+    assert not rounded(before, scale, 100, 0, _TOP).requires_grad
 
 
 def test_other_types_are_left_to_pytorch() -> None:

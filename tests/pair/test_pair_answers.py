@@ -1,14 +1,18 @@
 """Each clean image is run once on each model, whoever asks."""
 
+import copy
+from collections import Counter
+
 import pytest
 import torch
-from tiny import tiny_pair, tiny_splits
+from tiny import CPU, tiny_pair, tiny_splits
 
+from compd.compress import Prune, Ptq
 from compd.models.inputs import predict
 from compd.pair.answers import AnswerCache
 from compd.pair.evaluation import SHADOW_ROWS, evaluate
 from compd.pair.preflight import check
-from compd.runtimes import Runtime
+from compd.runtimes import FloatRuntime, Runtime
 from compd.search import Blackbox, Boundary, Diva, SearchSettings, fuzz
 
 
@@ -90,6 +94,36 @@ def test_a_look_a_measurement_and_a_search_share_them(monkeypatch, tmp_path):
         asked = [image for image in images if image in clean]
         assert len(asked) == len(set(asked)), name
         assert len(asked) == min(rows, len(splits.seeds) if name != "shadow_runtime" else 64), name
+
+
+@pytest.mark.parametrize("config", [Ptq(weight_bits=4), Prune(amount=0.5, epochs=1)], ids=str)
+def test_a_deployed_model_that_is_the_shadow_answers_for_both(config, monkeypatch):
+    pair, images = tiny_pair(config), tiny_splits().seeds.images[:20]
+    asked: Counter[bytes] = Counter()
+    run = FloatRuntime.run
+
+    def count(self, shown):
+        if self is not pair.reference:
+            asked.update(image.numpy().tobytes() for image in shown)
+        return run(self, shown)
+
+    monkeypatch.setattr(FloatRuntime, "run", count)
+    seen = evaluate(pair, images, shadow=None)
+    assert torch.equal(seen.shadow, seen.deployed)
+    assert asked == Counter(image.numpy().tobytes() for image in images)
+
+
+def test_another_deployed_model_answers_for_itself():
+    kernels = tiny_pair(Ptq())
+    assert kernels.shadow_runtime is not kernels.deployed
+    pair = tiny_pair(Ptq(weight_bits=4))
+    assert pair.shadow_runtime is pair.deployed
+    other = tiny_pair(Ptq(weight_bits=5)).shadow
+    for module in (other, copy.deepcopy(pair.shadow)):  # equal numbers alone may change apart
+        shipped = FloatRuntime(module, CPU)
+        apart = pair.with_deployed(shipped)
+        assert apart.shadow_runtime is not shipped
+        assert apart.shadow_runtime.runs(apart.shadow)
 
 
 def test_a_bounded_measurement_is_of_the_first_rows(monkeypatch, tmp_path):

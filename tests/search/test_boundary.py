@@ -220,6 +220,31 @@ class Broken(nn.Module):
         return x.flatten(1)[:, :3] * float("nan")
 
 
+@pytest.mark.parametrize("sure", [0.02, 0.05])
+def test_a_climb_ends_where_both_models_are_sure(sure):
+    walked, whole = (
+        fuzz(
+            tiny_pair(COARSE),
+            tiny_splits().seeds,
+            strategy=Boundary(steps=5, climbs=3, severe=0, sure=most),
+            goal="severe",
+            eps=24,
+            limit=12,
+        )
+        for most in (sure, 2)
+    )
+    found, best = ({f.seed_row: f.severity for f in search} for search in (walked, whole))
+    assert found.keys() == best.keys()
+    ended = [row for row, severity in found.items() if severity >= sure]
+    assert ended
+    # Others go on as if there were no end.
+    assert all(found[row] == best[row] for row in found.keys() - set(ended))
+    assert {row for row, severity in best.items() if severity >= sure} == set(ended)
+    ours, all_of_it = walked.summary(), whole.summary()
+    assert ours.gradients_per_seed < all_of_it.gradients_per_seed
+    assert ours.forwards_per_seed < all_of_it.forwards_per_seed
+
+
 def test_a_shadow_that_answers_nan_leads_nowhere():
     """Its candidates stay where the seeds are, but for the dither; blackbox is told."""
     task = linear_task()
@@ -267,6 +292,8 @@ def test_no_answer_is_a_deviation_of_no_severity(tmp_path, goal):
         {"stride": 0.0},
         {"reach": -1.0},
         {"climb_stride": float("nan")},
+        {"sure": 0.0},
+        {"sure": float("nan")},
     ],
 )
 def test_senseless_settings_are_refused(changes):

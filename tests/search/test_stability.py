@@ -67,6 +67,23 @@ def test_planted_dependence(
     assert {f.stability for f in done} == {want}
 
 
+def test_what_is_known_to_be_steady_is_not_asked_image_by_image(
+    found: tuple[Pair, list[Finding]],
+) -> None:
+    pair, findings = found
+
+    class Steady(Planted):
+        @property
+        def steady(self) -> bool:
+            return True
+
+    for kind, alone in ((Steady, 0), (Planted, len(findings))):
+        deployed = kind(lambda n, call: True, pair)
+        done = StabilityCheck(pair.with_deployed(deployed))(findings)
+        assert {f.stability for f in done} == {Stability.STABLE}
+        assert deployed.calls.count(1) == alone
+
+
 def test_dependence_on_an_engine(found: tuple[Pair, list[Finding]]) -> None:
     pair, findings = found
     others = {"same": pair.deployed, "exact": pair.reference}

@@ -44,6 +44,7 @@ class Boundary:
     patience: int = 8  # steps without coming nearer after which a seed is given up
     climbs: int = 10  # steps from a deviation towards severity (goal "severe")
     severe: float = 0.5  # seeds that are milder then climb as many steps again, at most
+    sure: float = 0.99  # severity from which on a seed climbs no further: both models are sure
     climb_trials: int = 3
     climb_stride: float = 0.35
 
@@ -53,8 +54,9 @@ class Boundary:
             raise SettingError(
                 f"expected steps, trials, patience, climbs and climb_trials >= 1, got {self}"
             )
-        if not all(levels > 0 for levels in (self.stride, self.reach, self.climb_stride)):
-            raise SettingError(f"expected stride, reach and climb_stride > 0, got {self}")
+        above = (self.stride, self.reach, self.climb_stride, self.sure)
+        if not all(value > 0 for value in above):
+            raise SettingError(f"expected stride, reach, climb_stride and sure > 0, got {self}")
 
 
 def search_boundary(config: Boundary, task: Task) -> Search:
@@ -84,15 +86,15 @@ def search_boundary(config: Boundary, task: Task) -> Search:
         1,
         trials=config.trials,
         stride=config.stride,
-        enough=True,
+        enough=0,
     )
     if not severe:
         return
     how: dict[str, Any] = {"trials": config.climb_trials, "stride": config.climb_stride}
     spent = config.steps
     for going in (
-        lambda: walk.found & ~task.blind,
+        lambda: walk.found & ~task.blind & (walk.severity < config.sure),
         lambda: walk.found & ~task.blind & (walk.severity < config.severe),
     ):
-        yield from rounds(config.climbs, going, spent, _CLIMB, enough=False, **how)
+        yield from rounds(config.climbs, going, spent, _CLIMB, enough=config.sure, **how)
         spent += _CLIMB * config.climbs

@@ -49,7 +49,7 @@ class BoundaryWalk:
         self.stuck = torch.zeros(count, dtype=torch.bool)
 
     def step(
-        self, seeds: Tensor, *, trials: int, stride: float, enough: bool
+        self, seeds: Tensor, *, trials: int, stride: float, enough: float
     ) -> Generator[Proposal, Judgement, None]:
         """One gradient for each seed, then a search for ``o + d = 0`` across the boundaries.
 
@@ -58,7 +58,7 @@ class BoundaryWalk:
             trials: candidates a seed at most.
             stride: how far the gap is widened first, where the boundaries are at hand, as a share
                 of the way from the seed (mean absolute change).
-            enough: whether a seed needs no further trials after a deviation.
+            enough: the severity of a deviation after which a seed needs no further trials.
         """
         across, fall, sums, apart, rise = self._directions(seeds)
         near = self._near[seeds]
@@ -85,11 +85,11 @@ class BoundaryWalk:
             self.severity[seeds[rows]] = self.severity[seeds[rows]].maximum(judgement.severity)
             # What has come to the end of the box without a root has nothing new to try.
             over = ~root.crossed[rows] & (root.last_t[rows] >= room[rows])
-            rows = rows[~(over | (done[rows] & enough))]
+            rows = rows[~(over | (done[rows] & (self.severity[seeds[rows]] >= enough)))]
             if not len(rows):
                 break
         self._place[seeds] = self._inside(base + root.best_t[:, None] * across, seeds)
-        self._near[seeds] = root.crossed
+        self._near[seeds] = _at_hand(root.crossed, done)
         self.found[seeds] |= done
         nearer = root.crossed | (root.best < 0.98 * self._least[seeds])
         self._least[seeds] = torch.minimum(root.best, self._least[seeds])
@@ -164,3 +164,8 @@ class BoundaryWalk:
 
     def _inside(self, places: Tensor, seeds: Tensor) -> Tensor:
         return self._task.bound.nearest(places, self._task.images[seeds].flatten(1))
+
+
+def _at_hand(crossed: Tensor, deviates: Tensor) -> Tensor:
+    """Where the boundaries are at hand: ``o + d`` was crossed, or an image lies between them."""
+    return crossed | deviates
