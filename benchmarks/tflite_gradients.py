@@ -44,7 +44,10 @@ COLUMNS = (
 
 
 def main() -> None:
-    options = bench.arguments(str(__doc__), seeds=200, eps=4, images=2000, epochs=4, queries=1000)
+    options = bench.arguments(
+        str(__doc__), networks="resnet20,mobile",
+        seeds=200, eps=4, images=2000, epochs=4, queries=1000,
+    )  # fmt: skip
     splits = bench.splits_of(options)
     rows: list[tuple[str, ...]] = []
     for network, pair in networks(options, splits):
@@ -59,7 +62,10 @@ def main() -> None:
 
 
 def networks(options: argparse.Namespace, splits: Splits) -> Iterator[tuple[str, Pair]]:
-    yield "ResNet-20", bench.pair_of(options, splits, Ptq(8, 8))
+    if "resnet20" in options.networks:
+        yield "ResNet-20", bench.pair_of(options, splits, Ptq(8, 8))
+    if "mobile" not in options.networks:
+        return
     torch.manual_seed(0)
     network = kinds_nets.mobilenet()
     schedule = TrainConfig(epochs=options.epochs, lr=0.1)
@@ -70,7 +76,7 @@ def networks(options: argparse.Namespace, splits: Splits) -> Iterator[tuple[str,
             control=control,
         )  # fmt: skip
         weights = Path(folder) / "mobile.safetensors"
-        save_file(network.state_dict(), weights)
+        save_file({k: v.contiguous() for k, v in network.state_dict().items()}, weights)
         yield (
             "mobile",
             build_pair(
