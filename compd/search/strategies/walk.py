@@ -89,7 +89,7 @@ class BoundaryWalk:
             if not len(rows):
                 break
         self._place[seeds] = self._inside(base + root.best_t[:, None] * across, seeds)
-        self._near[seeds] = _at_hand(root.crossed, done)
+        self._near[seeds] = root.crossed
         self.found[seeds] |= done
         nearer = root.crossed | (root.best < 0.98 * self._least[seeds])
         self._least[seeds] = torch.minimum(root.best, self._least[seeds])
@@ -164,8 +164,3 @@ class BoundaryWalk:
 
     def _inside(self, places: Tensor, seeds: Tensor) -> Tensor:
         return self._task.bound.nearest(places, self._task.images[seeds].flatten(1))
-
-
-def _at_hand(crossed: Tensor, deviates: Tensor) -> Tensor:
-    """Where the boundaries are at hand: ``o + d`` was crossed, or an image lies between them."""
-    return crossed | deviates
