@@ -77,10 +77,9 @@ def transpose_conv(
     if len(wanted) != 4:
         raise node.refuse(f"a result of shape {wanted}")
     cuts = []
-    for axis, (size, kernel, stride, out) in enumerate(
-        zip(node.sizes(2, [1, 2]), shape[1:3], strides, wanted[1:3], strict=True)
+    for size, kernel, stride, out in zip(
+        node.sizes(2, [1, 2]), shape[1:3], strides, wanted[1:3], strict=True
     ):
-        del axis
         full = (size - 1) * stride + kernel
         before = max(full - out, 0) // 2 if node.get("padding") == _SAME else 0
         cuts.append((before, out, max(before + out - full, 0)))
