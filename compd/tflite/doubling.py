@@ -50,18 +50,20 @@ class _Doubled(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, sums: Tensor, multipliers: Any, zero: int, low: int, high: int) -> Tensor:
         if sums.is_meta:
-            return torch.empty_like(sums)
+            return torch.empty_like(sums, dtype=torch.float32)
         table = torch.tensor(multipliers, dtype=torch.int64, device=sums.device)
         factor, left, right = table[:, 0], table[:, 1].clamp(min=0), (-table[:, 1]).clamp(min=0)
         shifted = _times(sums.round().to(torch.int64), factor, left, right) + zero
         if ctx.needs_input_grad[0]:
             ctx.factors = (factor.double() * 2.0 ** (left - right - _BITS)).float()
+            ctx.dtype = sums.dtype
             ctx.save_for_backward((shifted >= low) & (shifted <= high))
-        return shifted.clamp(low, high).to(sums.dtype)
+        return shifted.clamp(low, high).float()
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> Any:
-        return grads[0] * ctx.saved_tensors[0] * ctx.factors, None, None, None, None
+        grad = grads[0] * ctx.saved_tensors[0] * ctx.factors
+        return grad.to(ctx.dtype), None, None, None, None
 
 
 def multiplier_of(factor: float) -> tuple[int, int]:

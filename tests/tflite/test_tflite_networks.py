@@ -78,6 +78,33 @@ def test_whole_networks(
     assert torch.equal(made, alone)
 
 
+def test_sums_beyond_what_float32_holds(tmp_path: Path) -> None:
+    file, rng = File(), np.random.default_rng(0)
+    x = file.input((1, 4, 4, 80), "int8", 0.02, -128)
+    levels = rng.integers(90, 128, (3, 3, 3, 80), np.int8)
+    weight = file.tensor(levels.shape, "int8", [0.01] * 3, 0, numbers=levels)
+    middle = file.tensor((1, 2, 2, 3), "int8", 25.0, -128)
+    options = {"padding": 1, "strideH": 1, "strideW": 1}
+    bias = file.tensor([3], "int32", [0.0002] * 3, 0, numbers=np.array([5, -7, 0], np.int32))
+    file.add("CONV_2D", [x, weight, bias], [middle], options, "Conv2D")
+    small = file.tensor(
+        (2, 12), "int8", [0.01] * 2, 0, numbers=rng.integers(-9, 9, (2, 12), np.int8)
+    )
+    out = file.tensor((1, 2), "int8", 4.0, 0)
+    file.add("FULLY_CONNECTED", [middle, small, -1], [out])
+    content = file.bytes(out)
+    (tmp_path / "m.tflite").write_bytes(content)
+    image = rng.integers(-128, 128, (1, 4, 4, 80), np.int8)
+    module = to_module(read_tflite(tmp_path / "m.tflite"), doubling=True)
+    given = torch.from_numpy(image.astype(np.float32)).requires_grad_()
+    made = module(given)
+    assert made.dtype == torch.float32
+    (said,) = answers(content, image)
+    assert torch.equal(made.detach(), torch.from_numpy(said.astype(np.float32)) * 4)
+    made.sum().backward()
+    assert given.grad is not None
+
+
 def test_gradients_are_those_of_the_layers_in_floats(tmp_path: Path) -> None:
     file, rng = File(), np.random.default_rng(0)
     x = file.input((1, 5, 5, 2), "int8", 0.5, 3)
