@@ -168,20 +168,22 @@ def to_grid(x: Tensor, zero: Zero, low: int, high: int, through: bool = False) -
     return whole
 
 
-def open_ends_(graph: fx.Graph) -> None:
+def open_ends_(graph: fx.Graph, *more: Callable[..., Any]) -> None:
     """Let gradients through where the rounding of a model's answers cuts them off, in place.
 
     Two classes at the end of an int8 range are tied, and a search would have no way to go.
 
     Args:
         graph: of a converted file.
+        more: functions that round, beside :func:`to_grid`; their last argument says whether the
+            gradient passes, too.
     """
     found = [node for node in graph.nodes if node.op == "output"]
     seen = set(found)
     while found:
         for node in found.pop().all_input_nodes:
-            if node.target is to_grid:
-                node.args = (*node.args[:4], True)
+            if node.target in (to_grid, *more):
+                node.args = (*node.args[:-1], True)
             elif node not in seen and node.target not in _LAYERS:
                 seen.add(node)
                 found.append(node)

@@ -22,7 +22,12 @@ Factor = tuple[int, int]  # a multiplier of 31 bits, and an exponent: m * 2 ** (
 
 
 def doubled(
-    sums: Tensor, multipliers: tuple[tuple[int, int], ...], zero: int, low: int, high: int
+    sums: Tensor,
+    multipliers: tuple[Factor, ...],
+    zero: int,
+    low: int,
+    high: int,
+    through: bool = False,
 ) -> Tensor:
     """As kernels without floats do it: a doubling high product, then a rounding shift.
 
@@ -35,20 +40,25 @@ def doubled(
         zero: of the result.
         low: least integer of the result.
         high: greatest.
+        through: whether the gradient passes where a result was cut off, too.
 
     Returns:
         whole numbers in low..high; the gradient is that of the product, and 0 where it was cut off.
     """
     if has_torch_function((sums,)):  # a graph is being made: one node of it
-        made: Tensor = handle_torch_function(doubled, (sums,), sums, multipliers, zero, low, high)
+        made: Tensor = handle_torch_function(
+            doubled, (sums,), sums, multipliers, zero, low, high, through
+        )
         return made
-    whole: Tensor = _Doubled.apply(sums, multipliers, zero, low, high)  # type: ignore[no-untyped-call]
+    whole: Tensor = _Doubled.apply(sums, multipliers, zero, low, high, through)  # type: ignore[no-untyped-call]
     return whole
 
 
 class _Doubled(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, sums: Tensor, multipliers: Any, zero: int, low: int, high: int) -> Tensor:
+    def forward(
+        ctx: Any, sums: Tensor, multipliers: Any, zero: int, low: int, high: int, through: bool
+    ) -> Tensor:
         if sums.is_meta:
             return torch.empty_like(sums, dtype=torch.float32)
         table = torch.tensor(multipliers, dtype=torch.int64, device=sums.device)
@@ -57,13 +67,14 @@ class _Doubled(torch.autograd.Function):
         if ctx.needs_input_grad[0]:
             ctx.factors = (factor.double() * 2.0 ** (left - right - _BITS)).float()
             ctx.dtype = sums.dtype
-            ctx.save_for_backward((shifted >= low) & (shifted <= high))
+            ctx.save_for_backward(None if through else (shifted >= low) & (shifted <= high))
         return shifted.clamp(low, high).float()
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> Any:
-        grad = grads[0] * ctx.saved_tensors[0] * ctx.factors
-        return grad.to(ctx.dtype), None, None, None, None
+        (inside,) = ctx.saved_tensors
+        grad = (grads[0] if inside is None else grads[0] * inside) * ctx.factors
+        return grad.to(ctx.dtype), None, None, None, None, None
 
 
 def multiplier_of(factor: float) -> tuple[int, int]:

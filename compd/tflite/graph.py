@@ -13,6 +13,7 @@ from torch import Tensor, fx, nn
 from compd.errors import CompdError, InputError, brief
 from compd.models.rounding import open_ends_
 from compd.models.sizes import Sizes
+from compd.tflite.doubling import doubled
 from compd.tflite.grid import real
 from compd.tflite.model import Model, Node, Operation, Shape
 from compd.tflite.ops import OPERATORS
@@ -141,7 +142,7 @@ class _Conversion:
         result = real(self._values[output], self._proxies[output])  # type: ignore[arg-type]
         self._graph.output(result.node)  # type: ignore[attr-defined]
         self._graph.eliminate_dead_code()
-        open_ends_(self._graph)
+        open_ends_(self._graph, doubled)
         self._graph.lint()
         return fx.GraphModule(self._root, self._graph, "TFLiteModule").eval()
 

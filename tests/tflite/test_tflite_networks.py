@@ -17,6 +17,7 @@ from compd.models.rounding import to_grid
 from compd.runtimes import open_file
 from compd.runtimes.converted import converted_file
 from compd.tflite import read_tflite, to_module
+from compd.tflite.doubling import doubled
 
 Refuses = Callable[..., Any]
 ASSETS = Path(__file__).parents[1] / "assets"
@@ -134,13 +135,13 @@ def test_gradients_are_those_of_the_layers_in_floats(tmp_path: Path) -> None:
         torch.testing.assert_close(grad, own, atol=1e-3, rtol=1e-3)
 
 
-def test_answers_that_are_cut_off_have_gradients(tmp_path: Path) -> None:
+@pytest.mark.parametrize("doubling", [False, True])
+def test_answers_that_are_cut_off_have_gradients(tmp_path: Path, doubling: bool) -> None:
     path = tmp_path / "m.tflite"
     path.write_bytes(network(1, ends_wide=False)[0])
-    module = to_module(read_tflite(path))
-    rounding = [node for node in module.graph.nodes if node.target is to_grid]
-    assert [len(node.args) == 5 and node.args[4] for node in rounding][-1] is True
-    assert not any(node.args[4] for node in rounding[:-1])
+    module = to_module(read_tflite(path), doubling=doubling)
+    rounding = [node for node in module.graph.nodes if node.target in (to_grid, doubled)]
+    assert [node.args[-1] for node in rounding] == [False] * (len(rounding) - 1) + [True]
     image = torch.randn(8, 8, 8, 4, generator=torch.Generator().manual_seed(0)) * 40
     image.requires_grad_()
     logits = module(image)
